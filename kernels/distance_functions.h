@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The functions of one instruction set. Included by the files compiled for wider instruction sets too, so
+// nothing but <cstddef> and <cstdint> may be included here (see distance_kernel.h on why).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace trivium::kernels {
+
+// IEEE 754 binary16, as stored in .npy '<f2' files.
+using Half = std::uint16_t;
+
+// Within one table the forms agree to the last bit: a row has the same distance alone, among rows, or
+// gathered. Between tables f32 and f16 results differ by rounding only; int8 results and conversions are
+// equal.
+struct DistanceTable {
+  const char* name;  // "avx512", "avx2" or "baseline"
+
+  // One to one. The int8 forms are exact; squared_l2_i8 fits its result for dimension <= 33,000.
+  float (*inner_product_f32)(const float* a, const float* b, std::size_t dimension);
+  float (*squared_l2_f32)(const float* a, const float* b, std::size_t dimension);
+  float (*inner_product_f16)(const float* query, const Half* row, std::size_t dimension);
+  float (*squared_l2_f16)(const float* query, const Half* row, std::size_t dimension);
+  std::int32_t (*inner_product_i8)(const std::int8_t* a, const std::int8_t* b, std::size_t dimension);
+  std::int32_t (*squared_l2_i8)(const std::int8_t* a, const std::int8_t* b, std::size_t dimension);
+
+  // One to many: out[i] = f(query, rows + i * stride), i < count; stride in elements.
+  void (*inner_product_f32_rows)(const float* query, const float* rows, std::size_t stride, std::size_t count,
+                                 std::size_t dimension, float* out);
+  void (*squared_l2_f32_rows)(const float* query, const float* rows, std::size_t stride, std::size_t count,
+                              std::size_t dimension, float* out);
+  void (*inner_product_f16_rows)(const float* query, const Half* rows, std::size_t stride, std::size_t count,
+                                 std::size_t dimension, float* out);
+  void (*squared_l2_f16_rows)(const float* query, const Half* rows, std::size_t stride, std::size_t count,
+                              std::size_t dimension, float* out);
+  void (*inner_product_i8_rows)(const std::int8_t* query, const std::int8_t* rows, std::size_t stride,
+                                std::size_t count, std::size_t dimension, std::int32_t* out);
+  void (*squared_l2_i8_rows)(const std::int8_t* query, const std::int8_t* rows, std::size_t stride,
+                             std::size_t count, std::size_t dimension, std::int32_t* out);
+
+  // One to chosen rows: out[i] = f(query, rows + ids[i] * stride), i < count. Prefetches rows ahead.
+  void (*inner_product_f32_gather)(const float* query, const float* rows, std::size_t stride,
+                                   const std::uint32_t* ids, std::size_t count, std::size_t dimension,
+                                   float* out);
+  void (*squared_l2_f32_gather)(const float* query, const float* rows, std::size_t stride,
+                                const std::uint32_t* ids, std::size_t count, std::size_t dimension,
+                                float* out);
+
+  // Conversions of `count` elements. NaNs stay NaNs: made quiet, high payload bits kept.
+  void (*f16_from_f32)(const float* in, std::size_t count, Half* out);  // round to nearest even
+  void (*f32_from_f16)(const Half* in, std::size_t count, float* out);
+};
+
+}  // namespace trivium::kernels

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/instruction_sets.h"
+#include "kernels/lanes_avx512_vnni.h"
+#include "kernels/make_table.h"
+
+namespace trivium::kernels {
+
+constexpr DistanceTable kAvx512VnniDistances = MakeTable<Avx512VnniLanes, VnniInnerProductI8>("avx512");
+
+}  // namespace trivium::kernels

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// AVX2, FMA and F16C as Lanes (see distance_kernel.h). Masks exist for 32-bit elements only: tails of
+// narrower ones go through a buffer.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/distance_functions.h"
+
+namespace trivium::kernels {
+namespace {  // internal linkage: this header is compiled with the flags of its includer
+
+struct Avx2Lanes {
+  using Float = __m256;
+  using Words = __m256i;
+  using Ints = __m256i;
+  static constexpr std::size_t kFloats = 8;
+  static constexpr std::size_t kWords = 16;
+  static constexpr int kRowsAtOnce = 2;  // 8 accumulators and 4 pieces of the query in 16 registers
+
+  static __m256i FirstFloats(std::size_t n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
+                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+
+  static Float Load(const float* p) { return _mm256_loadu_ps(p); }
+  static Float LoadFirst(const float* p, std::size_t n) { return _mm256_maskload_ps(p, FirstFloats(n)); }
+  static Float LoadHalves(const Half* p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i_u*)p)); }
+  static Float LoadFirstHalves(const Half* p, std::size_t n) {
+    Half buffer[kFloats] = {};
+    __builtin_memcpy(buffer, p, n * sizeof(Half));
+    return LoadHalves(buffer);
+  }
+  static void Store(float* p, Float v) { _mm256_storeu_ps(p, v); }
+  static void StoreFirst(float* p, Float v, std::size_t n) { _mm256_maskstore_ps(p, FirstFloats(n), v); }
+  static void StoreHalves(Half* p, Float v) {
+    _mm_storeu_si128((__m128i_u*)p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static void StoreFirstHalves(Half* p, Float v, std::size_t n) {
+    Half buffer[kFloats];
+    StoreHalves(buffer, v);
+    __builtin_memcpy(p, buffer, n * sizeof(Half));
+  }
+
+  static Float ZeroFloats() { return _mm256_setzero_ps(); }
+  static Float Add(Float a, Float b) { return _mm256_add_ps(a, b); }
+  static Float Subtract(Float a, Float b) { return _mm256_sub_ps(a, b); }
+  static Float MultiplyAdd(Float a, Float b, Float sum) { return _mm256_fmadd_ps(a, b, sum); }
+  static float Sum(Float v) {
+    const __m128 quarters = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    const __m128 pairs = _mm_add_ps(quarters, _mm_movehl_ps(quarters, quarters));
+    return _mm_cvtss_f32(_mm_add_ss(pairs, _mm_movehdup_ps(pairs)));
+  }
+
+  static Words LoadWords(const std::int8_t* p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i_u*)p));
+  }
+  static Words LoadFirstWords(const std::int8_t* p, std::size_t n) {
+    std::int8_t buffer[kWords] = {};
+    __builtin_memcpy(buffer, p, n);
+    return LoadWords(buffer);
+  }
+  static Ints ZeroInts() { return _mm256_setzero_si256(); }
+  static Ints AddInts(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
+  static Words SubtractWords(Words a, Words b) { return _mm256_sub_epi16(a, b); }
+  static Ints AddWordProducts(Ints sum, Words a, Words b) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+  }
+  static std::int32_t SumInts(Ints v) {
+    const __m128i quarters = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    const __m128i pairs = _mm_add_epi32(quarters, _mm_unpackhi_epi64(quarters, quarters));
+    return _mm_cvtsi128_si32(_mm_add_epi32(pairs, _mm_shuffle_epi32(pairs, 1)));
+  }
+};
+
+}  // namespace
+}  // namespace trivium::kernels

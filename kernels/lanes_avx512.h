@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// AVX-512 F, BW, DQ, VL as Lanes (see distance_kernel.h). Tails are masked loads: they touch no byte outside.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/distance_functions.h"
+
+namespace trivium::kernels {
+namespace {  // internal linkage: this header is compiled with the flags of its includer
+
+struct Avx512Lanes {
+  using Float = __m512;
+  using Words = __m512i;
+  using Ints = __m512i;
+  static constexpr std::size_t kFloats = 16;
+  static constexpr std::size_t kWords = 32;
+  static constexpr int kRowsAtOnce = 4;  // 16 accumulators and 4 pieces of the query in 32 registers
+
+  static __mmask16 FirstFloats(std::size_t n) { return static_cast<__mmask16>((1u << n) - 1); }
+  static __mmask32 FirstWords(std::size_t n) { return (1u << n) - 1; }
+
+  static Float Load(const float* p) { return _mm512_loadu_ps(p); }
+  static Float LoadFirst(const float* p, std::size_t n) { return _mm512_maskz_loadu_ps(FirstFloats(n), p); }
+  static Float LoadHalves(const Half* p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i_u*)p)); }
+  static Float LoadFirstHalves(const Half* p, std::size_t n) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(FirstFloats(n), p));
+  }
+  static void Store(float* p, Float v) { _mm512_storeu_ps(p, v); }
+  static void StoreFirst(float* p, Float v, std::size_t n) { _mm512_mask_storeu_ps(p, FirstFloats(n), v); }
+  static __m256i ToHalves(Float v) {
+    return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  static void StoreHalves(Half* p, Float v) { _mm256_storeu_si256((__m256i_u*)p, ToHalves(v)); }
+  static void StoreFirstHalves(Half* p, Float v, std::size_t n) {
+    _mm256_mask_storeu_epi16(p, FirstFloats(n), ToHalves(v));
+  }
+
+  static Float ZeroFloats() { return _mm512_setzero_ps(); }
+  static Float Add(Float a, Float b) { return _mm512_add_ps(a, b); }
+  static Float Subtract(Float a, Float b) { return _mm512_sub_ps(a, b); }
+  static Float MultiplyAdd(Float a, Float b, Float sum) { return _mm512_fmadd_ps(a, b, sum); }
+  static float Sum(Float v) { return _mm512_reduce_add_ps(v); }
+
+  static Words LoadWords(const std::int8_t* p) {
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i_u*)p));
+  }
+  static Words LoadFirstWords(const std::int8_t* p, std::size_t n) {
+    return _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(FirstWords(n), p));
+  }
+  static Ints ZeroInts() { return _mm512_setzero_si512(); }
+  static Ints AddInts(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
+  static Words SubtractWords(Words a, Words b) { return _mm512_sub_epi16(a, b); }
+  static Ints AddWordProducts(Ints sum, Words a, Words b) {
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+  }
+  static std::int32_t SumInts(Ints v) { return _mm512_reduce_add_epi32(v); }
+};
+
+}  // namespace
+}  // namespace trivium::kernels

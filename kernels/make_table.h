@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Instantiates every kernel for one instruction set, and the conversions between float32 and binary16.
+#pragma once
+
+#include "kernels/distance_kernel.h"
+#include "kernels/inner_product_kernel.h"
+#include "kernels/squared_l2_kernel.h"
+
+namespace trivium::kernels {
+
+template <class Lanes>
+void F16FromF32(const float* in, std::size_t count, Half* out) {
+  std::size_t i = 0;
+  for (; i + Lanes::kFloats <= count; i += Lanes::kFloats) Lanes::StoreHalves(out + i, Lanes::Load(in + i));
+  if (i < count) Lanes::StoreFirstHalves(out + i, Lanes::LoadFirst(in + i, count - i), count - i);
+}
+
+template <class Lanes>
+void F32FromF16(const Half* in, std::size_t count, float* out) {
+  std::size_t i = 0;
+  for (; i + Lanes::kFloats <= count; i += Lanes::kFloats) Lanes::Store(out + i, Lanes::LoadHalves(in + i));
+  if (i < count) Lanes::StoreFirst(out + i, Lanes::LoadFirstHalves(in + i, count - i), count - i);
+}
+
+// `ProductI8` may replace the widening int8 inner product by one the instruction set has an instruction for.
+template <class Lanes, class ProductI8 = InnerProductI8<Lanes>>
+constexpr DistanceTable MakeTable(const char* name) {
+  return DistanceTable{
+      .name = name,
+      .inner_product_f32 = &OneToOne<InnerProductF32<Lanes>>,
+      .squared_l2_f32 = &OneToOne<SquaredL2F32<Lanes>>,
+      .inner_product_f16 = &OneToOne<InnerProductF16<Lanes>>,
+      .squared_l2_f16 = &OneToOne<SquaredL2F16<Lanes>>,
+      .inner_product_i8 = &OneToOne<ProductI8>,
+      .squared_l2_i8 = &OneToOne<SquaredL2I8<Lanes>>,
+      .inner_product_f32_rows = &OneToRows<InnerProductF32<Lanes>>,
+      .squared_l2_f32_rows = &OneToRows<SquaredL2F32<Lanes>>,
+      .inner_product_f16_rows = &OneToRows<InnerProductF16<Lanes>>,
+      .squared_l2_f16_rows = &OneToRows<SquaredL2F16<Lanes>>,
+      .inner_product_i8_rows = &OneToRows<ProductI8>,
+      .squared_l2_i8_rows = &OneToRows<SquaredL2I8<Lanes>>,
+      .inner_product_f32_gather = &OneToGathered<InnerProductF32<Lanes>>,
+      .squared_l2_f32_gather = &OneToGathered<SquaredL2F32<Lanes>>,
+      .f16_from_f32 = &F16FromF32<Lanes>,
+      .f32_from_f16 = &F32FromF16<Lanes>,
+  };
+}
+
+}  // namespace trivium::kernels
