@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The settings among which the trainer chooses, router by router.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "routing/expert/dispatch_policy.h"
+#include "routing/expert/expert_router.h"
+
+namespace trivium::routing {
+
+inline std::vector<RouterOptions> RouterCandidates(std::string_view router) {
+  std::vector<RouterOptions> candidates;
+  if (router == "knn_utility") {
+    for (float class_balance : {0.0f, 0.5f, 1.0f, 1.25f}) {
+      for (float temperature : {0.05f, 0.07f, 0.1f}) {
+        candidates.push_back({.class_balance = class_balance, .temperature = temperature});
+      }
+    }
+  } else if (router == "linear") {
+    for (float class_balance : {0.0f, 1.0f}) {
+      for (float ridge : {3.0f, 10.0f, 30.0f}) {
+        candidates.push_back({.class_balance = class_balance, .ridge = ridge});
+      }
+    }
+  } else {
+    candidates.push_back({});
+  }
+  return candidates;
+}
+
+// `base` gives the fields that are not chosen here.
+inline std::vector<DispatchOptions> PolicyCandidates(std::string_view router, const DispatchOptions& base) {
+  // Similarities differ far less between experts than utilities do, so their shares must be sharpened more.
+  const bool similarity = router == "mean_pilot" || router == "max_pilot";
+  const std::vector<float> temperatures =
+      similarity ? std::vector<float>{0.5f, 0.2f, 0.1f, 0.05f} : std::vector<float>{1.0f, 0.7f, 0.5f, 0.33f};
+  std::vector<DispatchOptions> candidates;
+  for (float temperature : temperatures) {
+    for (float top_p : {0.9f, 0.95f, 0.98f}) {
+      candidates.push_back(base);
+      candidates.back().temperature = temperature;
+      candidates.back().top_p = top_p;
+    }
+  }
+  return candidates;
+}
+
+// Weights of log(probability) as a score prior; cosines of neighbouring ranks differ by about 0.01.
+inline constexpr float kPriorCandidates[] = {0.0f, 0.01f, 0.02f, 0.03f, 0.04f, 0.06f, 0.08f};
+inline constexpr float kPriorWhileTuning = 0.02f;
+
+}  // namespace trivium::routing

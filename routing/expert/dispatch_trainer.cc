@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "routing/expert/dispatch_trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "base/random.h"
+#include "base/status_macros.h"
+#include "base/thread_pool.h"
+#include "routing/expert/answer_statistics.h"
+#include "routing/expert/dispatch_candidates.h"
+#include "routing/expert/query_folds.h"
+
+namespace trivium::routing {
+namespace {
+
+// One way of training one router, and what it predicts for the evaluated queries.
+struct Candidate {
+  std::size_t router = 0;  // index into the names
+  RouterOptions options;
+  std::vector<float> utility;      // evaluated x E
+  std::vector<float> uncertainty;  // evaluated x E
+};
+
+// One way of using predictions, and what it answers.
+struct Usage {
+  DispatchOptions policy;
+  float prior_weight = 0;
+  std::vector<double> quality;  // per evaluated query
+  std::vector<double> top1;     // utility of the expert ranked first
+  std::vector<double> asked;    // experts asked
+  double objective = 0;
+};
+
+absl::Status CheckQueries(const DispatchQueries& queries, const char* what) {
+  if (queries.pilots == nullptr || queries.pilots->size() == 0) {
+    return absl::InvalidArgumentError(absl::StrFormat("%s queries: 0, expected at least 1", what));
+  }
+  const std::size_t count = queries.pilots->size();
+  if (!queries.groups.empty() && queries.groups.size() != count) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s groups: %d, expected %d", what, queries.groups.size(), count));
+  }
+  if (!queries.sets.empty() && queries.sets.size() != count) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s sets: %d, expected %d", what, queries.sets.size(), count));
+  }
+  return absl::OkStatus();
+}
+
+double KnownOrZero(float utility) { return std::isnan(utility) ? 0.0 : utility; }
+
+class Trainer {
+ public:
+  Trainer(const DispatchQueries& training, const DispatchQueries* validation, const EvaluateChoice& evaluate,
+          const DispatchTrainingOptions& options)
+      : training_(training),
+        judged_(validation != nullptr ? *validation : training),
+        cross_validated_(validation == nullptr),
+        evaluate_(evaluate),
+        options_(options),
+        expert_count_(training.pilots->expert_count()) {
+    base_policy_.max_experts = options.max_experts;
+    base_policy_.cost_weight = options.cost_weight;
+  }
+
+  absl::StatusOr<TrainedDispatch> Run();
+
+ private:
+  absl::Status ChooseQueries();
+  absl::Status MakeCandidates();
+  absl::Status PredictCandidates();
+  absl::Status TrainAndPredict(const PilotSet& pilots, std::uint32_t fold, Candidate* candidate) const;
+  Usage Evaluate(const Candidate& candidate, const DispatchOptions& policy, float prior_weight) const;
+  Usage EvaluateSingles(const std::vector<std::uint32_t>& expert_of_query) const;
+  Usage EvaluateAll() const;
+  void Score(Usage* usage) const;
+  absl::Status TuneUsage(TrainedDispatch* trained);
+  std::vector<std::uint32_t> BestPerSet() const;
+  std::vector<std::uint32_t> BestPerQuery() const;
+  AnswerQuality Describe(std::string name, const Usage& usage, const Usage& all, const Usage& oracle) const;
+  void DecideGate(DispatchReport* report) const;
+  absl::Status TrainFinal(TrainedDispatch* trained) const;
+  absl::Status Step(double done_share) const;
+
+  const DispatchQueries& training_;
+  const DispatchQueries& judged_;
+  const bool cross_validated_;
+  const EvaluateChoice& evaluate_;
+  const DispatchTrainingOptions& options_;
+  const std::size_t expert_count_;
+  DispatchOptions base_policy_;
+  std::vector<std::string> names_;
+  std::vector<std::uint32_t> folds_;    // per judged query
+  std::vector<std::uint32_t> queries_;  // evaluated: rows of judged_
+  QuerySets sets_;                      // positions in queries_
+  std::vector<Candidate> candidates_;
+  std::vector<Usage> best_usage_;  // per router
+};
+
+absl::Status Trainer::Step(double done_share) const {
+  if (options_.cancelled != nullptr && options_.cancelled->load()) {
+    return absl::CancelledError("training of dispatch: cancelled, expected to finish");
+  }
+  if (options_.progress) options_.progress(done_share);
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::ChooseQueries() {
+  const std::size_t count = judged_.pilots->size();
+  folds_.assign(count, 0);
+  if (cross_validated_) {
+    folds_ = GroupedFolds(count, judged_.groups, judged_.sets, options_.fold_count, options_.seed);
+    if (std::all_of(folds_.begin(), folds_.end(), [&](std::uint32_t f) { return f == folds_[0]; })) {
+      return absl::FailedPreconditionError(
+          absl::StrFormat("training queries: %d in one group, expected at least 2 groups", count));
+    }
+  }
+  std::vector<std::uint32_t> set_of_query(judged_.sets);
+  set_of_query.resize(count, 0);
+  QuerySets all = GroupBySet(set_of_query);
+  const std::size_t cap = std::max<std::size_t>(1, options_.evaluation_count / all.size());
+  base::Random random(options_.seed);
+  std::vector<std::uint32_t> evaluated_sets;
+  for (std::vector<std::uint32_t>& set : all) {
+    random.Shuffle(set);
+    set.resize(std::min(set.size(), cap));
+    for (std::uint32_t query : set) {
+      queries_.push_back(query);
+      evaluated_sets.push_back(set_of_query[query]);
+    }
+  }
+  sets_ = GroupBySet(evaluated_sets);
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::MakeCandidates() {
+  names_ = options_.routers;
+  if (names_.empty()) names_.assign(RouterNames().begin(), RouterNames().end());
+  for (std::size_t r = 0; r < names_.size(); ++r) {
+    TRIVIUM_RETURN_IF_ERROR(MakeRouter(names_[r]).status());
+    for (const RouterOptions& options : RouterCandidates(names_[r])) {
+      Candidate candidate;
+      candidate.router = r;
+      candidate.options = options;
+      // The settings are compared on scans: a graph costs more to build than these few searches save.
+      candidate.options.graph_threshold = std::numeric_limits<std::size_t>::max();
+      candidate.utility.resize(queries_.size() * expert_count_);
+      candidate.uncertainty.resize(queries_.size() * expert_count_);
+      candidates_.push_back(std::move(candidate));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::TrainAndPredict(const PilotSet& pilots, std::uint32_t fold,
+                                      Candidate* candidate) const {
+  TRIVIUM_ASSIGN_OR_RETURN(const std::unique_ptr<ExpertRouter> router, MakeRouter(names_[candidate->router]));
+  TRIVIUM_RETURN_IF_ERROR(router->Train(pilots, candidate->options));
+  RouterScratch scratch;
+  for (std::size_t i = 0; i < queries_.size(); ++i) {
+    if (folds_[queries_[i]] != fold) continue;
+    router->Predict(judged_.pilots->pilot(queries_[i]).vector, &scratch,
+                    absl::MakeSpan(&candidate->utility[i * expert_count_], expert_count_),
+                    absl::MakeSpan(&candidate->uncertainty[i * expert_count_], expert_count_));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::PredictCandidates() {
+  const std::size_t fold_count = cross_validated_ ? options_.fold_count : 1;
+  for (std::uint32_t fold = 0; fold < fold_count; ++fold) {
+    std::vector<std::uint32_t> rows;
+    for (std::uint32_t i = 0; i < training_.pilots->size(); ++i) {
+      if (!cross_validated_ || folds_[i] != fold) rows.push_back(i);
+    }
+    if (rows.size() == training_.pilots->size() && cross_validated_) continue;  // nobody is in this fold
+    const PilotSet pilots = training_.pilots->Subset(rows);
+    std::vector<absl::Status> statuses(candidates_.size());
+    base::ParallelFor(
+        candidates_.size(), base::ResolveThreadCount(options_.thread_count), 1,
+        [&](std::size_t c, int thread) { statuses[c] = TrainAndPredict(pilots, fold, &candidates_[c]); });
+    for (const absl::Status& status : statuses) TRIVIUM_RETURN_IF_ERROR(status);
+    TRIVIUM_RETURN_IF_ERROR(Step(0.5 * (fold + 1) / static_cast<double>(fold_count)));
+  }
+  return absl::OkStatus();
+}
+
+void Trainer::Score(Usage* usage) const {
+  usage->objective =
+      MacroMean(usage->quality, sets_) - options_.quality_per_expert * MacroMean(usage->asked, sets_);
+}
+
+Usage Trainer::Evaluate(const Candidate& candidate, const DispatchOptions& policy, float prior_weight) const {
+  Usage usage;
+  usage.policy = policy;
+  usage.prior_weight = prior_weight;
+  usage.quality.resize(queries_.size());
+  usage.top1.resize(queries_.size());
+  usage.asked.resize(queries_.size());
+  const int thread_count = base::ResolveThreadCount(options_.thread_count);
+  std::vector<Dispatch> dispatches(thread_count);
+  base::ParallelFor(queries_.size(), thread_count, 64, [&](std::size_t i, int thread) {
+    Dispatch& dispatch = dispatches[thread];
+    ChooseExperts(absl::MakeConstSpan(&candidate.utility[i * expert_count_], expert_count_),
+                  absl::MakeConstSpan(&candidate.uncertainty[i * expert_count_], expert_count_),
+                  options_.costs,
+                  /*allowed=*/nullptr, policy, &dispatch);
+    usage.quality[i] = evaluate_(queries_[i], dispatch, prior_weight);
+    usage.top1[i] = KnownOrZero(judged_.pilots->utilities(queries_[i])[dispatch.chosen.front()]);
+    usage.asked[i] = static_cast<double>(dispatch.chosen.size());
+  });
+  Score(&usage);
+  return usage;
+}
+
+Usage Trainer::EvaluateSingles(const std::vector<std::uint32_t>& expert_of_query) const {
+  Usage usage;
+  Dispatch dispatch;
+  for (std::size_t i = 0; i < queries_.size(); ++i) {
+    RequestExperts(expert_count_, absl::MakeConstSpan(&expert_of_query[i], 1), &dispatch);
+    usage.quality.push_back(evaluate_(queries_[i], dispatch, 0.0f));
+    usage.top1.push_back(KnownOrZero(judged_.pilots->utilities(queries_[i])[expert_of_query[i]]));
+    usage.asked.push_back(1.0);
+  }
+  Score(&usage);
+  return usage;
+}
+
+Usage Trainer::EvaluateAll() const {
+  std::vector<std::uint32_t> everyone(expert_count_);
+  std::iota(everyone.begin(), everyone.end(), 0);
+  Usage usage;
+  Dispatch dispatch;
+  RequestExperts(expert_count_, everyone, &dispatch);
+  for (std::uint32_t query : queries_) {
+    double mean_utility = 0;  // of an expert drawn at random, as nobody is ranked first
+    for (float u : judged_.pilots->utilities(query)) mean_utility += KnownOrZero(u);
+    usage.quality.push_back(evaluate_(query, dispatch, 0.0f));
+    usage.top1.push_back(mean_utility / static_cast<double>(expert_count_));
+    usage.asked.push_back(static_cast<double>(expert_count_));
+  }
+  Score(&usage);
+  return usage;
+}
+
+absl::Status Trainer::TuneUsage(TrainedDispatch* trained) {
+  constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+  std::vector<std::size_t> best_candidate(names_.size(), kNone);
+  best_usage_.resize(names_.size());
+  const float tuning_prior = options_.tune_prior ? kPriorWhileTuning : 0.0f;
+  for (std::size_t c = 0; c < candidates_.size(); ++c) {
+    const std::size_t r = candidates_[c].router;
+    for (const DispatchOptions& policy : PolicyCandidates(names_[r], base_policy_)) {
+      Usage usage = Evaluate(candidates_[c], policy, tuning_prior);
+      if (best_candidate[r] != kNone && usage.objective <= best_usage_[r].objective) continue;
+      best_candidate[r] = c;
+      best_usage_[r] = std::move(usage);
+    }
+    TRIVIUM_RETURN_IF_ERROR(Step(0.5 + 0.4 * (c + 1) / static_cast<double>(candidates_.size())));
+  }
+  for (std::size_t r = 0; r < names_.size(); ++r) {
+    const Candidate& candidate = candidates_[best_candidate[r]];
+    for (float prior_weight : kPriorCandidates) {
+      if (!options_.tune_prior) break;
+      Usage usage = Evaluate(candidate, best_usage_[r].policy, prior_weight);
+      if (usage.objective > best_usage_[r].objective) best_usage_[r] = std::move(usage);
+    }
+    DispatchSettings settings;
+    settings.router = names_[r];
+    settings.router_options = candidate.options;
+    settings.router_options.graph_threshold = RouterOptions().graph_threshold;
+    settings.policy = best_usage_[r].policy;
+    settings.prior_weight = best_usage_[r].prior_weight;
+    trained->report.settings.push_back(std::move(settings));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<std::uint32_t> Trainer::BestPerSet() const {
+  std::vector<std::uint32_t> best(queries_.size(), 0);
+  for (const std::vector<std::uint32_t>& set : sets_) {
+    std::vector<double> total(expert_count_, 0.0);
+    for (std::uint32_t i : set) {
+      const absl::Span<const float> utilities = judged_.pilots->utilities(queries_[i]);
+      for (std::size_t e = 0; e < expert_count_; ++e) total[e] += KnownOrZero(utilities[e]);
+    }
+    const auto expert =
+        static_cast<std::uint32_t>(std::max_element(total.begin(), total.end()) - total.begin());
+    for (std::uint32_t i : set) best[i] = expert;
+  }
+  return best;
+}
+
+std::vector<std::uint32_t> Trainer::BestPerQuery() const {
+  std::vector<std::uint32_t> best(queries_.size(), 0);
+  for (std::size_t i = 0; i < queries_.size(); ++i) {
+    const absl::Span<const float> utilities = judged_.pilots->utilities(queries_[i]);
+    for (std::uint32_t e = 1; e < expert_count_; ++e) {
+      if (KnownOrZero(utilities[e]) > KnownOrZero(utilities[best[i]])) best[i] = e;
+    }
+  }
+  return best;
+}
+
+AnswerQuality Trainer::Describe(std::string name, const Usage& usage, const Usage& all,
+                                const Usage& oracle) const {
+  AnswerQuality answer;
+  answer.name = std::move(name);
+  answer.quality = MacroMean(usage.quality, sets_);
+  answer.top1_utility = MacroMean(usage.top1, sets_);
+  answer.experts_per_query = MacroMean(usage.asked, sets_);
+  answer.gain = answer.quality - MacroMean(all.quality, sets_);
+  const double oracle_gain = MacroMean(oracle.quality, sets_) - MacroMean(all.quality, sets_);
+  answer.oracle_share =
+      oracle_gain > 0 ? answer.gain / oracle_gain : std::numeric_limits<double>::quiet_NaN();
+  const GainIntervals intervals = BootstrapGain(usage.quality, all.quality, oracle.quality, sets_,
+                                                options_.bootstrap_rounds, options_.seed);
+  answer.gain_low = intervals.gain.low;
+  answer.gain_high = intervals.gain.high;
+  answer.oracle_share_low = intervals.oracle_share.low;
+  answer.oracle_share_high = intervals.oracle_share.high;
+  return answer;
+}
+
+void Trainer::DecideGate(DispatchReport* report) const {
+  for (std::size_t r = 1; r < names_.size(); ++r) {
+    if (best_usage_[r].objective > best_usage_[report->chosen].objective) report->chosen = r;
+  }
+  const AnswerQuality& all = report->answers.front();
+  const AnswerQuality& best = report->answers[1 + report->chosen];
+  const bool better = best.gain_low > 0;
+  const bool cheaper = best.gain_low >= -options_.tolerated_loss &&
+                       2 * best.experts_per_query <= static_cast<double>(expert_count_);
+  report->accepted = better || cheaper;
+  const char* verdict = better    ? "answers better than asking all"
+                        : cheaper ? "answers as well as asking all, at half the searches or fewer"
+                                  : "does not answer better than asking all, which stays the default";
+  report->reason = absl::StrFormat(
+      "%s %s: nDCG@10 %.4f with %.2f experts a query against %.4f with %d, gain %+.4f [%+.4f, %+.4f] on %d "
+      "held-out queries",
+      best.name, verdict, best.quality, best.experts_per_query, all.quality, expert_count_, best.gain,
+      best.gain_low, best.gain_high, queries_.size());
+}
+
+absl::Status Trainer::TrainFinal(TrainedDispatch* trained) const {
+  PilotSet together(training_.pilots->dimension(), expert_count_);
+  if (!cross_validated_) {
+    for (const PilotSet* part : {training_.pilots, judged_.pilots}) {
+      for (std::size_t i = 0; i < part->size(); ++i) TRIVIUM_RETURN_IF_ERROR(together.Add(part->pilot(i)));
+    }
+  }
+  const PilotSet& pilots = cross_validated_ ? *training_.pilots : together;
+  for (const DispatchSettings& settings : trained->report.settings) {
+    TRIVIUM_ASSIGN_OR_RETURN(std::unique_ptr<ExpertRouter> router, MakeRouter(settings.router));
+    TRIVIUM_RETURN_IF_ERROR(router->Train(pilots, settings.router_options));
+    trained->routers.push_back(std::move(router));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<TrainedDispatch> Trainer::Run() {
+  TRIVIUM_RETURN_IF_ERROR(ChooseQueries());
+  TRIVIUM_RETURN_IF_ERROR(MakeCandidates());
+  TRIVIUM_RETURN_IF_ERROR(PredictCandidates());
+  TrainedDispatch trained;
+  TRIVIUM_RETURN_IF_ERROR(TuneUsage(&trained));
+
+  DispatchReport& report = trained.report;
+  report.training_count = training_.pilots->size();
+  report.evaluated_count = queries_.size();
+  const Usage all = EvaluateAll();
+  const Usage oracle = EvaluateSingles(BestPerQuery());
+  report.answers.push_back(Describe("all", all, all, oracle));
+  for (std::size_t r = 0; r < names_.size(); ++r) {
+    report.answers.push_back(Describe(names_[r], best_usage_[r], all, oracle));
+  }
+  report.answers.push_back(Describe("best_per_set", EvaluateSingles(BestPerSet()), all, oracle));
+  report.answers.push_back(Describe("best_per_query", oracle, all, oracle));
+  DecideGate(&report);
+  TRIVIUM_RETURN_IF_ERROR(TrainFinal(&trained));
+  TRIVIUM_RETURN_IF_ERROR(Step(1.0));
+  return trained;
+}
+
+}  // namespace
+
+absl::Status DispatchTrainingOptions::Validate(std::size_t expert_count) const {
+  if (!costs.empty() && costs.size() != expert_count) {
+    return absl::InvalidArgumentError(absl::StrFormat("costs: %d, expected %d", costs.size(), expert_count));
+  }
+  if (fold_count < 2)
+    return absl::InvalidArgumentError(absl::StrFormat("fold_count: %d, expected at least 2", fold_count));
+  if (evaluation_count == 0) return absl::InvalidArgumentError("evaluation_count: 0, expected at least 1");
+  if (bootstrap_rounds == 0) return absl::InvalidArgumentError("bootstrap_rounds: 0, expected at least 1");
+  DispatchOptions policy;
+  policy.cost_weight = cost_weight;
+  return policy.Validate();
+}
+
+absl::StatusOr<TrainedDispatch> TrainDispatch(const DispatchQueries& training,
+                                              const DispatchQueries* validation,
+                                              const EvaluateChoice& evaluate_choice,
+                                              const DispatchTrainingOptions& options) {
+  TRIVIUM_RETURN_IF_ERROR(CheckQueries(training, "training"));
+  TRIVIUM_RETURN_IF_ERROR(options.Validate(training.pilots->expert_count()));
+  if (validation != nullptr) {
+    TRIVIUM_RETURN_IF_ERROR(CheckQueries(*validation, "validation"));
+    if (validation->pilots->dimension() != training.pilots->dimension() ||
+        validation->pilots->expert_count() != training.pilots->expert_count()) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("validation queries: %d dimensions and %d experts, expected %d and %d",
+                          validation->pilots->dimension(), validation->pilots->expert_count(),
+                          training.pilots->dimension(), training.pilots->expert_count()));
+    }
+  }
+  return Trainer(training, validation, evaluate_choice, options).Run();
+}
+
+}  // namespace trivium::routing

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "routing/expert/expert_router.h"
+
+#include <cmath>
+
+#include "absl/strings/str_format.h"
+#include "routing/expert/knn_utility_router.h"
+#include "routing/expert/linear_router.h"
+#include "routing/expert/max_pilot_router.h"
+#include "routing/expert/mean_pilot_router.h"
+#include "routing/expert/router_scratch.h"
+#include "routing/expert/static_best_router.h"
+
+namespace trivium::routing {
+
+absl::Status RouterOptions::Validate() const {
+  if (!(class_balance >= 0 && class_balance <= 2)) {
+    return absl::InvalidArgumentError(absl::StrFormat("class_balance: %g, expected 0 to 2", class_balance));
+  }
+  if (neighbor_count == 0) return absl::InvalidArgumentError("neighbor_count: 0, expected at least 1");
+  if (!(temperature > 0) || std::isinf(temperature)) {
+    return absl::InvalidArgumentError(absl::StrFormat("temperature: %g, expected > 0", temperature));
+  }
+  if (!(shrinkage >= 0) || std::isinf(shrinkage)) {
+    return absl::InvalidArgumentError(absl::StrFormat("shrinkage: %g, expected >= 0", shrinkage));
+  }
+  if (!(ridge > 0) || std::isinf(ridge)) {
+    return absl::InvalidArgumentError(absl::StrFormat("ridge: %g, expected > 0", ridge));
+  }
+  return absl::OkStatus();
+}
+
+RouterScratch::RouterScratch() : buffers_(std::make_unique<Buffers>()) {}
+RouterScratch::~RouterScratch() = default;
+RouterScratch::RouterScratch(RouterScratch&&) noexcept = default;
+RouterScratch& RouterScratch::operator=(RouterScratch&&) noexcept = default;
+
+absl::Status ExpertRouter::SaveIndex(const std::string& path) const {
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "pilot index: router %s has none, expected a router that needs one (%s)", name(), path));
+}
+
+absl::Status ExpertRouter::OpenIndex(const std::string& path) {
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "pilot index: router %s has none, expected a router that needs one (%s)", name(), path));
+}
+
+absl::Status CheckTrainingInput(const PilotSet& pilots, const RouterOptions& options) {
+  if (pilots.size() == 0) return absl::InvalidArgumentError("pilots: 0, expected at least 1");
+  if (pilots.dimension() == 0) return absl::InvalidArgumentError("pilot dimension: 0, expected at least 1");
+  if (pilots.expert_count() == 0) return absl::InvalidArgumentError("experts: 0, expected at least 1");
+  double weight = 0;
+  for (std::size_t i = 0; i < pilots.size(); ++i) weight += pilots.weight(i);
+  if (!(weight > 0)) return absl::InvalidArgumentError("pilot weights: sum 0, expected above 0");
+  return options.Validate();
+}
+
+absl::Span<const std::string_view> RouterNames() {
+  static constexpr std::string_view kNames[] = {"static_best", "mean_pilot", "max_pilot", "knn_utility",
+                                                "linear"};
+  return kNames;
+}
+
+absl::StatusOr<std::unique_ptr<ExpertRouter>> MakeRouter(std::string_view name) {
+  if (name == "static_best") return std::make_unique<StaticBestRouter>();
+  if (name == "mean_pilot") return std::make_unique<MeanPilotRouter>();
+  if (name == "max_pilot") return std::make_unique<MaxPilotRouter>();
+  if (name == "knn_utility") return std::make_unique<KnnUtilityRouter>();
+  if (name == "linear") return std::make_unique<LinearRouter>();
+  std::string known;
+  for (std::string_view each : RouterNames()) known.append(known.empty() ? "" : ", ").append(each);
+  return absl::InvalidArgumentError(absl::StrFormat("router: %s, expected one of %s", name, known));
+}
+
+}  // namespace trivium::routing

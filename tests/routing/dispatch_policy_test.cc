@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "routing/expert/dispatch_policy.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "base/random.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/status_matchers.h"
+
+namespace trivium::routing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+Dispatch Choose(const std::vector<float>& utility, const DispatchOptions& options,
+                const std::vector<float>& cost = {}, const base::Bitmap* allowed = nullptr) {
+  Dispatch dispatch;
+  ChooseExperts(utility, utility, cost, allowed, options, &dispatch);
+  return dispatch;
+}
+
+DispatchOptions Plain(float top_p, std::size_t cap) {
+  return {.temperature = 1, .top_p = top_p, .max_experts = cap};
+}
+
+TEST(ChooseExperts, TakesTheSmallestSetThatReachesTopP) {
+  const Dispatch dispatch = Choose({0.1f, 0.6f, 0.3f, 0}, Plain(0.85f, 0));
+  EXPECT_THAT(dispatch.chosen, ElementsAre(1, 2));
+  EXPECT_FLOAT_EQ(dispatch.experts[1].probability, 0.6f);
+  EXPECT_EQ(dispatch.experts[1].reason, ChoiceReason::kTopP);
+  EXPECT_EQ(dispatch.experts[0].reason, ChoiceReason::kEnoughAlready);
+  EXPECT_EQ(dispatch.experts[3].reason, ChoiceReason::kNotWorthCost);
+  EXPECT_FALSE(dispatch.fell_back);
+}
+
+TEST(ChooseExperts, StopsAtTheCap) {
+  const Dispatch dispatch = Choose({0.3f, 0.3f, 0.4f}, Plain(1, 2));
+  EXPECT_THAT(dispatch.chosen, ElementsAre(2, 0));
+  EXPECT_EQ(dispatch.experts[1].reason, ChoiceReason::kOverCap);
+}
+
+TEST(ChooseExperts, LowTemperatureTrustsTheBestExpert) {
+  EXPECT_EQ(Choose({0.5f, 0.4f}, Plain(0.9f, 0)).chosen.size(), 2u);
+  EXPECT_THAT(Choose({0.5f, 0.4f}, {.temperature = 0.05f, .top_p = 0.9f}).chosen, ElementsAre(0));
+}
+
+TEST(ChooseExperts, AsksEveryAllowedExpertWhenNothingIsKnown) {
+  base::Bitmap allowed(3);
+  allowed.Set(0);
+  allowed.Set(2);
+  for (const std::vector<float>& utility :
+       {std::vector<float>{kNan, kNan, kNan}, {0, 0, 0.9f}, {kNan, 1, -1}}) {
+    std::vector<float> known = utility;
+    if (known[2] == 0.9f) known[2] = 0;
+    const Dispatch dispatch = Choose(known, Plain(0.9f, 1), {}, &allowed);
+    EXPECT_TRUE(dispatch.fell_back);
+    EXPECT_THAT(dispatch.chosen, ElementsAre(0, 2));
+    EXPECT_EQ(dispatch.experts[0].reason, ChoiceReason::kNothingKnown);
+    EXPECT_FLOAT_EQ(dispatch.experts[0].probability, 0.5f);
+    EXPECT_EQ(dispatch.experts[1].reason, ChoiceReason::kNotAllowed);
+    EXPECT_EQ(dispatch.experts[1].probability, 0);
+  }
+}
+
+TEST(ChooseExperts, ChoosesNothingWhenNothingIsAllowed) {
+  const base::Bitmap allowed(2);
+  EXPECT_THAT(Choose({1, 1}, Plain(0.9f, 0), {}, &allowed).chosen, IsEmpty());
+}
+
+TEST(ChooseExperts, AsksNewExpertsBeyondTheCapWithoutChangingTheOthers) {
+  const std::vector<float> known = {0.5f, 0.45f, 0.05f};
+  std::vector<float> with_new = known;
+  with_new.push_back(kNan);
+  for (float top_p : {0.3f, 0.6f, 0.9f, 1.0f}) {
+    for (std::size_t cap : {0, 1, 2}) {
+      const Dispatch before = Choose(known, Plain(top_p, cap));
+      const Dispatch after = Choose(with_new, Plain(top_p, cap));
+      for (std::size_t e = 0; e < known.size(); ++e) {
+        EXPECT_EQ(before.experts[e].chosen, after.experts[e].chosen) << top_p << " " << cap;
+      }
+      EXPECT_TRUE(after.experts[3].chosen);
+      EXPECT_EQ(after.experts[3].reason, ChoiceReason::kUnknownAsked);
+      EXPECT_NEAR(after.experts[3].probability, 0.25f, 1e-6);
+    }
+  }
+  DispatchOptions cautious = Plain(0.9f, 0);
+  cautious.ask_unknown = false;
+  const Dispatch dispatch = Choose(with_new, cautious);
+  EXPECT_THAT(dispatch.chosen, ElementsAre(0, 1));
+  EXPECT_EQ(dispatch.experts[3].reason, ChoiceReason::kUnknown);
+}
+
+TEST(ChooseExperts, GivesUpUtilityForCost) {
+  DispatchOptions options = Plain(1, 0);
+  options.cost_weight = 0.1f;
+  const Dispatch dispatch = Choose({0.5f, 0.6f, 0.3f}, options, {0, 2, 3});
+  EXPECT_THAT(dispatch.chosen, ElementsAre(0, 1));
+  EXPECT_EQ(dispatch.experts[2].reason, ChoiceReason::kNotWorthCost);
+  EXPECT_EQ(dispatch.experts[1].cost, 2);
+}
+
+TEST(ChooseExperts, IsMonotoneInTopPCapAndCost) {
+  base::Random random(5);
+  for (int round = 0; round < 300; ++round) {
+    const std::size_t count = 1 + random.Below(9);
+    std::vector<float> utility(count), cost(count);
+    for (std::size_t e = 0; e < count; ++e) {
+      utility[e] = random.Below(8) == 0 ? kNan : static_cast<float>(random.Below(20)) / 20;
+      cost[e] = static_cast<float>(random.Below(5));
+    }
+    DispatchOptions options = Plain(0.05f + 0.9f * static_cast<float>(random.Uniform()), 1 + random.Below(4));
+    options.cost_weight = static_cast<float>(random.Below(3)) * 0.05f;
+    const auto chosen_in = [](const Dispatch& dispatch, std::uint32_t e) {
+      return dispatch.experts[e].chosen;
+    };
+    const Dispatch base = Choose(utility, options, cost);
+
+    float sum = 0;
+    for (const ExpertChoice& expert : base.experts) sum += expert.probability;
+    EXPECT_NEAR(sum, 1, 1e-5);
+    EXPECT_TRUE(std::is_sorted(base.chosen.begin(), base.chosen.end(), [&](std::uint32_t a, std::uint32_t b) {
+      return base.experts[a].probability > base.experts[b].probability;
+    }));
+
+    DispatchOptions more = options;
+    more.top_p = std::min(1.0f, options.top_p + 0.2f);
+    DispatchOptions wider = options;
+    wider.max_experts = options.max_experts + 1;
+    for (std::uint32_t e : base.chosen) {
+      EXPECT_TRUE(chosen_in(Choose(utility, more, cost), e));
+      EXPECT_TRUE(chosen_in(Choose(utility, wider, cost), e));
+    }
+    for (std::uint32_t e = 0; e < count && !base.fell_back; ++e) {
+      std::vector<float> dearer = cost;
+      dearer[e] += 3;
+      const Dispatch after = Choose(utility, options, dearer);
+      if (!chosen_in(base, e) && !after.fell_back) {
+        EXPECT_FALSE(chosen_in(after, e)) << "round " << round;
+      }
+    }
+  }
+}
+
+TEST(ChooseExperts, ReusesTheDispatchOfAnEarlierQuery) {
+  Dispatch dispatch;
+  ChooseExperts({kNan, kNan, kNan}, {kNan, kNan, kNan}, {}, nullptr, Plain(1, 0), &dispatch);
+  ChooseExperts({0.5f, 0}, {0.1f, 0.2f}, {}, nullptr, Plain(1, 0), &dispatch);
+  EXPECT_FALSE(dispatch.fell_back);
+  EXPECT_THAT(dispatch.chosen, ElementsAre(0));
+  EXPECT_EQ(dispatch.experts.size(), 2u);
+  EXPECT_EQ(dispatch.experts[1].uncertainty, 0.2f);
+}
+
+TEST(RequestExperts, ChoosesExactlyThose) {
+  Dispatch dispatch;
+  RequestExperts(4, {2, 0}, &dispatch);
+  EXPECT_THAT(dispatch.chosen, ElementsAre(2, 0));
+  EXPECT_EQ(dispatch.experts[2].reason, ChoiceReason::kRequested);
+  EXPECT_EQ(dispatch.experts[0].probability, 0.5f);
+  EXPECT_EQ(dispatch.experts[1].reason, ChoiceReason::kNotAllowed);
+  EXPECT_TRUE(std::isnan(dispatch.experts[2].utility));
+}
+
+TEST(DispatchOptions, NamesTheFieldOutOfRange) {
+  const auto refused = [](const DispatchOptions& options, const char* why) {
+    EXPECT_THAT(options.Validate(), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(why)));
+  };
+  EXPECT_OK(DispatchOptions().Validate());
+  refused({.temperature = 0}, "temperature: 0");
+  refused({.top_p = 0}, "top_p: 0");
+  refused({.top_p = 1.5f}, "top_p: 1.5");
+  refused({.top_p = kNan}, "top_p");
+  refused({.cost_weight = -1}, "cost_weight: -1");
+}
+
+TEST(ReasonText, IsDistinctForEveryReason) {
+  std::vector<std::string_view> texts;
+  for (int r = 0; r <= static_cast<int>(ChoiceReason::kNotAllowed); ++r) {
+    texts.push_back(ReasonText(static_cast<ChoiceReason>(r)));
+    EXPECT_FALSE(texts.back().empty());
+  }
+  std::sort(texts.begin(), texts.end());
+  EXPECT_EQ(std::adjacent_find(texts.begin(), texts.end()), texts.end());
+}
+
+}  // namespace
+}  // namespace trivium::routing

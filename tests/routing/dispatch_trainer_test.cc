@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "routing/expert/dispatch_trainer.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <vector>
+
+#include "base/random.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/synthetic_pilots.h"
+
+namespace trivium::routing {
+namespace {
+
+using ::testing::HasSubstr;
+using testing_support::ClusteredQueries;
+
+constexpr std::size_t kExpertCount = 6;
+
+// A world in which every further expert that is asked dilutes the answer: quality = the best utility among
+// those chosen, minus `dilution` for each expert beyond the first.
+EvaluateChoice Diluted(const PilotSet& pilots, double dilution) {
+  return [&pilots, dilution](std::size_t query, const Dispatch& choice, float prior_weight) {
+    double best = 0;
+    for (std::uint32_t e : choice.chosen) best = std::max<double>(best, pilots.utilities(query)[e]);
+    return std::max(0.0, best - dilution * static_cast<double>(choice.chosen.size() - 1));
+  };
+}
+
+// The right expert is drawn at random: no router can know it.
+PilotSet Unpredictable(ClusteredQueries* source, std::size_t count) {
+  base::Random random(77);
+  PilotSet pilots(16, kExpertCount);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::vector<float> vector = source->Draw(i % kExpertCount);
+    EXPECT_OK(pilots.Add({.vector = vector, .utilities = source->Utilities(random.Below(kExpertCount))}));
+  }
+  return pilots;
+}
+
+DispatchTrainingOptions Quick() {
+  DispatchTrainingOptions options;
+  options.bootstrap_rounds = 200;
+  options.thread_count = 2;
+  return options;
+}
+
+const AnswerQuality& Answer(const DispatchReport& report, std::string_view name) {
+  const auto found = std::find_if(report.answers.begin(), report.answers.end(),
+                                  [&](const AnswerQuality& answer) { return answer.name == name; });
+  EXPECT_NE(found, report.answers.end()) << name;
+  return *found;
+}
+
+TEST(TrainDispatch, AcceptsARouterThatChoosesWell) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  const PilotSet pilots = source.Pilots(300);
+  DispatchQueries queries{.pilots = &pilots};
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch trained,
+                       TrainDispatch(queries, nullptr, Diluted(pilots, 0.05), Quick()));
+  const DispatchReport& report = trained.report;
+  EXPECT_TRUE(report.accepted) << report.reason;
+  EXPECT_THAT(report.reason, HasSubstr("better than asking all"));
+  EXPECT_EQ(report.training_count, 300u);
+  EXPECT_EQ(report.evaluated_count, 300u);
+
+  ASSERT_EQ(report.answers.size(), RouterNames().size() + 3);
+  ASSERT_EQ(report.settings.size(), RouterNames().size());
+  ASSERT_EQ(trained.routers.size(), RouterNames().size());
+  EXPECT_NEAR(Answer(report, "all").quality, 0.9 - 0.05 * 5, 1e-6);
+  EXPECT_EQ(Answer(report, "all").experts_per_query, 6);
+  EXPECT_NEAR(Answer(report, "best_per_query").quality, 0.9, 1e-6);
+  EXPECT_NEAR(Answer(report, "best_per_query").oracle_share, 1, 1e-9);
+  EXPECT_GT(Answer(report, "knn_utility").quality, 0.8);
+  EXPECT_GT(Answer(report, "linear").quality, 0.8);
+  EXPECT_GT(Answer(report, "knn_utility").oracle_share_low, 0.5);
+  EXPECT_LT(Answer(report, "static_best").quality, 0.7);
+  for (std::size_t r = 0; r < trained.routers.size(); ++r) {
+    EXPECT_EQ(trained.routers[r]->name(), report.settings[r].router);
+    EXPECT_EQ(report.answers[1 + r].name, report.settings[r].router);
+    EXPECT_OK(report.settings[r].policy.Validate());
+    EXPECT_OK(report.settings[r].router_options.Validate());
+  }
+  EXPECT_NE(report.settings[report.chosen].router, "static_best");
+}
+
+TEST(TrainDispatch, RejectsRoutersThatCannotKnow) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  const PilotSet pilots = Unpredictable(&source, 300);
+  DispatchQueries queries{.pilots = &pilots};
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch trained,
+                       TrainDispatch(queries, nullptr, Diluted(pilots, 0.01), Quick()));
+  EXPECT_FALSE(trained.report.accepted) << trained.report.reason;
+  EXPECT_THAT(trained.report.reason, HasSubstr("stays the default"));
+  EXPECT_LT(Answer(trained.report, "knn_utility").gain, 0);
+  EXPECT_EQ(trained.routers.size(), RouterNames().size());  // still reachable by an explicit flag
+}
+
+TEST(TrainDispatch, AcceptsTheSameQualityAtFewerSearches) {
+  ClusteredQueries source(16, kExpertCount, 0.3, 1);
+  const PilotSet pilots = source.Pilots(300);
+  DispatchQueries queries{.pilots = &pilots};
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch trained,
+                       TrainDispatch(queries, nullptr, Diluted(pilots, 0.0), Quick()));
+  EXPECT_TRUE(trained.report.accepted);
+  EXPECT_THAT(trained.report.reason, HasSubstr("half the searches"));
+  EXPECT_LE(trained.report.answers[1 + trained.report.chosen].experts_per_query, 3);
+}
+
+TEST(TrainDispatch, JudgesOnGivenValidationQueriesAndTrainsOnBoth) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  const PilotSet pilots = source.Pilots(200);
+  const PilotSet held_out = source.Pilots(60);
+  DispatchQueries queries{.pilots = &pilots}, validation{.pilots = &held_out};
+  std::atomic<std::size_t> largest{0};
+  const EvaluateChoice inner = Diluted(held_out, 0.05);
+  const EvaluateChoice counting = [&](std::size_t query, const Dispatch& choice, float prior_weight) {
+    std::size_t seen = largest;
+    while (seen < query && !largest.compare_exchange_weak(seen, query)) {
+    }
+    return inner(query, choice, prior_weight);
+  };
+  DispatchTrainingOptions options = Quick();
+  options.routers = {"knn_utility"};
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch trained, TrainDispatch(queries, &validation, counting, options));
+  EXPECT_EQ(largest, 59u);
+  EXPECT_EQ(trained.report.training_count, 200u);
+  EXPECT_EQ(trained.report.evaluated_count, 60u);
+  EXPECT_TRUE(trained.report.accepted);
+  ASSERT_EQ(trained.routers.size(), 1u);
+
+  // A held-out pilot is its own nearest neighbour now.
+  RouterScratch scratch;
+  std::vector<float> utility(kExpertCount), uncertainty(kExpertCount);
+  trained.routers[0]->Predict(held_out.pilot(4).vector, &scratch, absl::MakeSpan(utility),
+                              absl::MakeSpan(uncertainty));
+  EXPECT_EQ(std::max_element(utility.begin(), utility.end()) - utility.begin(), 4);
+}
+
+TEST(TrainDispatch, LearnsAScorePriorOnlyWhereItHelpsAndIsWanted) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  const PilotSet pilots = source.Pilots(120);
+  const EvaluateChoice inner = Diluted(pilots, 0.05);
+  const EvaluateChoice likes_prior = [&](std::size_t query, const Dispatch& choice, float prior_weight) {
+    return inner(query, choice, 0) - 0.5 * std::abs(prior_weight - 0.04f);
+  };
+  DispatchQueries queries{.pilots = &pilots};
+  DispatchTrainingOptions options = Quick();
+  options.routers = {"linear"};
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch with, TrainDispatch(queries, nullptr, likes_prior, options));
+  EXPECT_FLOAT_EQ(with.report.settings[0].prior_weight, 0.04f);
+  options.tune_prior = false;
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch without, TrainDispatch(queries, nullptr, likes_prior, options));
+  EXPECT_EQ(without.report.settings[0].prior_weight, 0);
+}
+
+TEST(TrainDispatch, IsTheSameForTheSameSeedWhateverTheThreads) {
+  ClusteredQueries source(16, kExpertCount, 1.2, 1);
+  const PilotSet pilots = source.Pilots(150);
+  DispatchQueries queries{.pilots = &pilots};
+  queries.sets.assign(150, 0);
+  std::fill(queries.sets.begin() + 100, queries.sets.end(), 1);
+  DispatchTrainingOptions options = Quick();
+  options.evaluation_count = 60;
+  options.thread_count = 1;
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch a,
+                       TrainDispatch(queries, nullptr, Diluted(pilots, 0.05), options));
+  options.thread_count = 3;
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch b,
+                       TrainDispatch(queries, nullptr, Diluted(pilots, 0.05), options));
+  EXPECT_EQ(a.report.reason, b.report.reason);
+  EXPECT_EQ(a.report.evaluated_count, 60u);
+  for (std::size_t i = 0; i < a.report.answers.size(); ++i) {
+    EXPECT_EQ(a.report.answers[i].quality, b.report.answers[i].quality);
+  }
+}
+
+TEST(TrainDispatch, ReportsProgressAndStopsWhenCancelled) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  const PilotSet pilots = source.Pilots(60);
+  DispatchQueries queries{.pilots = &pilots};
+  DispatchTrainingOptions options = Quick();
+  std::vector<double> shares;
+  options.progress = [&](double share) { shares.push_back(share); };
+  ASSERT_OK(TrainDispatch(queries, nullptr, Diluted(pilots, 0.05), options).status());
+  EXPECT_TRUE(std::is_sorted(shares.begin(), shares.end()));
+  EXPECT_EQ(shares.back(), 1.0);
+  const std::atomic<bool> cancelled{true};
+  options.cancelled = &cancelled;
+  EXPECT_THAT(TrainDispatch(queries, nullptr, Diluted(pilots, 0.05), options).status(),
+              StatusIs(absl::StatusCode::kCancelled));
+}
+
+TEST(TrainDispatch, RefusesBadInput) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  const PilotSet pilots = source.Pilots(30);
+  const PilotSet empty(16, kExpertCount), other(8, kExpertCount);
+  const EvaluateChoice evaluate = Diluted(pilots, 0.05);
+  const auto refused = [&](const DispatchQueries& queries, const DispatchTrainingOptions& options,
+                           absl::StatusCode code, const char* why) {
+    EXPECT_THAT(TrainDispatch(queries, nullptr, evaluate, options).status(), StatusIs(code, HasSubstr(why)));
+  };
+  constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+  refused({.pilots = nullptr}, Quick(), kInvalid, "training queries: 0");
+  refused({.pilots = &empty}, Quick(), kInvalid, "training queries: 0");
+  refused({.pilots = &pilots, .groups = {1, 2}}, Quick(), kInvalid, "groups: 2, expected 30");
+  refused({.pilots = &pilots, .sets = {1, 2}}, Quick(), kInvalid, "sets: 2, expected 30");
+  DispatchTrainingOptions options = Quick();
+  options.routers = {"magic"};
+  refused({.pilots = &pilots}, options, kInvalid, "router: magic");
+  options = Quick();
+  options.costs = {1};
+  refused({.pilots = &pilots}, options, kInvalid, "costs: 1, expected 6");
+  options = Quick();
+  options.fold_count = 1;
+  refused({.pilots = &pilots}, options, kInvalid, "fold_count: 1");
+  const PilotSet single = pilots.Subset({0});
+  refused({.pilots = &single}, Quick(), absl::StatusCode::kFailedPrecondition, "1 in one group");
+  const DispatchQueries validation{.pilots = &other};
+  const DispatchQueries training{.pilots = &pilots};
+  EXPECT_THAT(TrainDispatch(training, &validation, evaluate, Quick()).status(),
+              StatusIs(kInvalid, HasSubstr("validation queries: 0")));
+}
+
+}  // namespace
+}  // namespace trivium::routing
