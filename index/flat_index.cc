@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "index/flat_index.h"
+
+#include "absl/strings/str_cat.h"
+#include "index/row_scan.h"
+
+namespace trivium::index {
+
+absl::Status FlatIndex::Add(base::MatrixView rows, int thread_count) {
+  if (rows.columns != dimension()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("vector dimension: ", rows.columns, ", expected ", dimension()));
+  }
+  rows_.Append(rows);
+  return absl::OkStatus();
+}
+
+void FlatIndex::Search(const float* query, const SearchParameters& parameters, SearchScratch* scratch,
+                       std::vector<base::Neighbor>* found, SearchCounters* counters) const {
+  SearchCounters local;
+  scratch->top.Reset(parameters.k);
+  ScanRows(RowDistances(rows_.view(), metric_), query, 0, size(), parameters.allowed, scratch, &local);
+  scratch->top.DrainSorted(found);
+  if (counters != nullptr) counters->Add(local);
+}
+
+}  // namespace trivium::index

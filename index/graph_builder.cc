@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "index/graph_builder.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <span>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/random.h"
+#include "base/thread_pool.h"
+#include "index/beam_search.h"
+#include "index/build_space.h"
+#include "index/prune_rule.h"
+#include "index/reachability.h"
+#include "index/vertex_distances.h"
+
+namespace trivium::index {
+namespace {
+
+// A batch is at most this share of the rows: its vertices do not see each other while they search.
+constexpr double kBatchShare = 0.02;
+
+struct ExpandedCollector {
+  std::vector<PruneCandidate>& expanded;
+
+  void OnScored(const std::uint32_t*, const float*, std::size_t) {}
+  void OnExpanded(std::uint32_t vertex, float distance) { expanded.push_back({distance, vertex, false}); }
+};
+
+// An edge that asks to be reversed; sorted by target, then in order of insertion.
+struct IncomingEdge {
+  std::uint32_t target = 0;
+  std::uint32_t source = 0;
+
+  friend auto operator<=>(const IncomingEdge&, const IncomingEdge&) = default;
+};
+
+// Buffers of one thread.
+struct Workspace {
+  SearchScratch search;
+  PruneScratch prune;
+  std::vector<PruneCandidate> candidates;
+  std::vector<std::uint32_t> vertices;
+  std::vector<float> distances;
+};
+
+class Builder {
+ public:
+  Builder(const BuildSpace& space, const GraphBuildOptions& options, ProximityGraph* graph)
+      : space_(space),
+        options_(options),
+        graph_(*graph),
+        thread_count_(base::ResolveThreadCount(options.threads)),
+        workspaces_(thread_count_),
+        settled_count_(space.size(), 0) {}
+
+  // `order`: vertices without edges yet, distinct. `inserted`: how many vertices the graph has already; with
+  // none the first of `order` is the entry.
+  absl::Status Insert(std::span<const std::uint32_t> order, std::size_t inserted) {
+    const std::size_t total = order.size();
+    const auto limit = std::max<std::size_t>(1, static_cast<std::size_t>(kBatchShare * space_.size()));
+    for (std::size_t done = inserted == 0 ? 1 : 0; done < total;) {
+      if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed)) {
+        return absl::CancelledError("graph build: cancelled");
+      }
+      const std::size_t count = std::min({limit, inserted + done, total - done});
+      InsertBatch(order.subspan(done, count));
+      done += count;
+      if (options_.progress) options_.progress(done, total);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  void InsertBatch(std::span<const std::uint32_t> batch) {
+    // No edge leads to a vertex of the batch yet, so writing their lists does not disturb the searches.
+    base::ParallelFor(batch.size(), thread_count_, 8,
+                      [&](std::size_t i, int thread) { FindNeighbors(batch[i], &workspaces_[thread]); });
+    GroupIncoming(batch);
+    base::ParallelFor(groups_.size() - 1, thread_count_, 16, [&](std::size_t i, int thread) {
+      AddIncoming(std::span(incoming_).subspan(groups_[i], groups_[i + 1] - groups_[i]),
+                  &workspaces_[thread]);
+    });
+  }
+
+  void FindNeighbors(std::uint32_t vertex, Workspace* work) {
+    work->candidates.clear();
+    VertexDistances scorer{space_, vertex};
+    ExpandedCollector collector{work->candidates};
+    const std::uint32_t entry = graph_.entry();
+    BeamSearch(graph_, scorer, {&entry, 1}, options_.beam_width, &work->search, collector);
+    std::sort(work->candidates.begin(), work->candidates.end());
+    Prune(vertex, work);
+  }
+
+  void GroupIncoming(std::span<const std::uint32_t> batch) {
+    incoming_.clear();
+    for (const std::uint32_t source : batch) {
+      for (const std::uint32_t target : graph_.Neighbors(source)) incoming_.push_back({target, source});
+    }
+    std::sort(incoming_.begin(), incoming_.end());
+    groups_.clear();
+    for (std::size_t i = 0; i < incoming_.size(); ++i) {
+      if (i == 0 || incoming_[i].target != incoming_[i - 1].target) groups_.push_back(i);
+    }
+    groups_.push_back(incoming_.size());
+  }
+
+  void AddIncoming(std::span<const IncomingEdge> edges, Workspace* work) {
+    const std::uint32_t vertex = edges.front().target;
+    const std::span<const std::uint32_t> present = graph_.Neighbors(vertex);
+    work->vertices.assign(present.begin(), present.end());
+    for (const IncomingEdge& edge : edges) work->vertices.push_back(edge.source);
+    if (work->vertices.size() <= graph_.degree_bound()) {
+      graph_.SetNeighbors(vertex, work->vertices);
+      return;
+    }
+    work->distances.resize(work->vertices.size());
+    space_.Distances(vertex, work->vertices.data(), work->vertices.size(), work->distances.data());
+    work->candidates.clear();
+    for (std::size_t i = 0; i < work->vertices.size(); ++i) {
+      work->candidates.push_back({work->distances[i], work->vertices[i], i < settled_count_[vertex]});
+    }
+    std::sort(work->candidates.begin(), work->candidates.end());
+    Prune(vertex, work);
+  }
+
+  void Prune(std::uint32_t vertex, Workspace* work) {
+    RobustPrune(space_, work->candidates, options_.alpha, graph_.degree_bound(), &work->prune,
+                &work->vertices);
+    graph_.SetNeighbors(vertex, work->vertices);
+    settled_count_[vertex] = static_cast<std::uint16_t>(work->vertices.size());
+  }
+
+  const BuildSpace& space_;
+  const GraphBuildOptions& options_;
+  ProximityGraph& graph_;
+  int thread_count_;
+  std::vector<Workspace> workspaces_;
+  std::vector<std::uint16_t> settled_count_;  // of each list, how many lead and were kept by one pruning
+  std::vector<IncomingEdge> incoming_;
+  std::vector<std::size_t> groups_;  // first of each target in incoming_, then its size
+};
+
+}  // namespace
+
+absl::Status ExtendGraph(base::MatrixView rows, base::Metric metric, const GraphBuildOptions& options,
+                         ProximityGraph* graph) {
+  const std::size_t old_size = graph->size();
+  if (absl::Status status = options.Validate(); !status.ok()) return status;
+  if (rows.rows > kMaxVertexCount) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("rows of one graph: ", rows.rows, ", expected at most ", kMaxVertexCount));
+  }
+  if (rows.rows <= old_size) return absl::OkStatus();
+
+  const BuildSpace space(rows, metric);
+  std::vector<std::uint32_t> order(rows.rows - old_size);
+  std::iota(order.begin(), order.end(), static_cast<std::uint32_t>(old_size));
+  base::Random(options.seed).Shuffle(order);
+  // The entry is chosen anew each time the graph doubles.
+  std::uint32_t entry = graph->entry();
+  if (std::bit_width(old_size) != std::bit_width(rows.rows)) entry = space.Medoid();
+  graph->Resize(rows.rows);
+
+  if (old_size == 0) {
+    std::swap(order.front(), *std::find(order.begin(), order.end(), entry));
+    graph->set_entry(entry);
+  }
+  Builder builder(space, options, graph);
+  if (absl::Status status = builder.Insert(order, old_size); !status.ok()) {
+    *graph = ProximityGraph(graph->degree_bound());
+    return status;
+  }
+  graph->set_entry(entry);
+  MakeReachable(space, options.beam_width, graph);
+  return absl::OkStatus();
+}
+
+}  // namespace trivium::index

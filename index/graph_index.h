@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// A growing index in memory: rows with a proximity graph over them.
+//
+// New rows wait in a tail that every search scans, and enter the graph together once the tail is long enough
+// to pay for it; so adding one row at a time stays cheap, and a small index is simply scanned.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "index/graph_build_options.h"
+#include "index/proximity_graph.h"
+#include "index/search_index.h"
+#include "index/vector_rows.h"
+
+namespace trivium::index {
+
+class GraphIndex final : public SearchIndex {
+ public:
+  // Rows that may wait outside the graph: scanning all of them takes about half the time of a graph search.
+  static constexpr std::size_t kMaxTailRows = 1024;
+
+  // `options` are valid. Add replaces the thread count.
+  GraphIndex(std::size_t dimension, base::Metric metric, const GraphBuildOptions& options);
+
+  // Takes over rows with their graph, which covers the first graph.size() of them.
+  GraphIndex(VectorRows rows, ProximityGraph graph, base::Metric metric, const GraphBuildOptions& options);
+
+  std::size_t size() const override { return rows_.size(); }
+  std::size_t dimension() const override { return rows_.dimension(); }
+  base::Metric metric() const override { return metric_; }
+  base::MatrixView rows() const { return rows_.view(); }
+  const ProximityGraph& graph() const { return graph_; }
+
+  absl::Status Add(base::MatrixView rows, int thread_count) override;
+
+  // Moves the tail into the graph whatever its length, as before saving.
+  absl::Status Seal(int thread_count);
+
+  void Search(const float* query, const SearchParameters& parameters, SearchScratch* scratch,
+              std::vector<base::Neighbor>* found, SearchCounters* counters) const override;
+
+ private:
+  VectorRows rows_;
+  ProximityGraph graph_;
+  base::Metric metric_;
+  GraphBuildOptions options_;
+};
+
+}  // namespace trivium::index

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// One search over rows, the first of which have a proximity graph: walks it, or scans where that is cheaper,
+// and completes filtered results so that none is missing.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "base/matrix_view.h"
+#include "base/metric.h"
+#include "index/proximity_graph.h"
+#include "index/search_index.h"
+#include "index/search_scratch.h"
+
+namespace trivium::index {
+
+inline constexpr std::size_t kDefaultBeamWidth = 64;
+
+// The beam a graph search of `graph_size` vertices uses: the caller's or the default, at least k, and with a
+// filter widened by 1 / selectivity, so that it holds as many allowed vertices as it would without.
+std::size_t EffectiveBeamWidth(const SearchParameters& parameters, std::size_t graph_size);
+
+// Whether scanning `row_count` rows takes less time than walking a graph with this beam.
+bool ScanIsCheaper(std::size_t row_count, std::size_t beam_width, std::size_t degree_bound);
+
+// As SearchIndex::Search. `graph` covers rows [0, graph.size()), the rows after them are scanned.
+void SearchRowsWithGraph(base::MatrixView rows, base::Metric metric, const ProximityGraph& graph,
+                         const float* query, const SearchParameters& parameters, SearchScratch* scratch,
+                         std::vector<base::Neighbor>* found, SearchCounters* counters);
+
+}  // namespace trivium::index

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// The buffers of one searching thread. They grow to the largest search seen and are then reused, so that a
+// search allocates nothing. One scratch may serve any number of indexes, one after the other; never two
+// threads at the same time. About 2 bytes a row of the largest index searched.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/top_k.h"
+#include "base/visited_set.h"
+#include "index/candidate_pool.h"
+
+namespace trivium::index {
+
+struct SearchScratch {
+  base::VisitedSet visited;
+  CandidatePool pool;
+  base::TopK top;
+  std::vector<std::uint32_t> rows;  // a batch of rows to score
+  std::vector<float> distances;     // their distances
+};
+
+}  // namespace trivium::index

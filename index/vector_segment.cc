@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// Blocks of a vector segment (little-endian, each 4,096-byte aligned by storage/segment_file.h):
+//
+//   "header"  Header, 64 bytes
+//   "rows"    rows x stride float32; stride = dimension rounded up to 16, the rest of a row is zero
+//   "labels"  rows x uint64
+//   "graph"   rows x ProximityGraph::Stride(degree_bound) uint32, drawn in proximity_graph.h;
+//             absent where degree_bound is 0
+#include "index/vector_segment.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "base/aligned_matrix.h"
+#include "base/status_macros.h"
+#include "index/graph_builder.h"
+#include "index/graph_search.h"
+
+namespace trivium::index {
+namespace {
+
+constexpr char kMagic[8] = {'T', 'R', 'I', 'V', 'V', 'S', 'E', 'G'};
+constexpr std::uint32_t kVersion = 1;
+constexpr std::size_t kMaxDimension = 65536;
+constexpr std::size_t kMinDegreeBound = 4;
+constexpr std::size_t kMaxDegreeBound = 256;
+constexpr std::size_t kStagingBytes = std::size_t{1} << 20;
+
+struct Header {
+  char magic[8];
+  std::uint32_t version;
+  std::uint32_t metric;
+  std::uint64_t rows;
+  std::uint32_t dimension;
+  std::uint32_t degree_bound;
+  std::uint32_t entry;
+  std::uint32_t reserved[7];  // zero
+};
+static_assert(sizeof(Header) == 64);
+
+template <class T>
+absl::Span<const std::byte> AsBytes(const T* values, std::size_t count) {
+  return {reinterpret_cast<const std::byte*>(values), count * sizeof(T)};
+}
+
+// Copies through a small buffer, so that padding is zero and rows of any stride become rows of ours.
+absl::Status AppendRows(base::MatrixView rows, storage::SegmentFileWriter* writer) {
+  const std::size_t stride = base::PaddedStride(rows.columns);
+  const std::size_t rows_at_once = std::max<std::size_t>(1, kStagingBytes / (stride * sizeof(float)));
+  std::vector<float> staging(rows_at_once * stride, 0.0f);
+  for (std::size_t first = 0; first < rows.rows; first += rows_at_once) {
+    const std::size_t count = std::min(rows_at_once, rows.rows - first);
+    for (std::size_t i = 0; i < count; ++i) {
+      std::memcpy(&staging[i * stride], rows.row(first + i), rows.columns * sizeof(float));
+    }
+    TRIVIUM_RETURN_IF_ERROR(writer->Append(AsBytes(staging.data(), count * stride)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckShapes(base::MatrixView rows, absl::Span<const std::uint64_t> labels) {
+  if (rows.columns == 0 || rows.columns > kMaxDimension) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("vector dimension: ", rows.columns, ", expected 1 to ", kMaxDimension));
+  }
+  if (rows.rows > kMaxVertexCount) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("rows of one segment: ", rows.rows, ", expected at most ", kMaxVertexCount));
+  }
+  if (labels.size() != rows.rows) {
+    return absl::InvalidArgumentError(absl::StrCat("labels: ", labels.size(), ", expected ", rows.rows));
+  }
+  return absl::OkStatus();
+}
+
+// A block of exactly `count` values of type T.
+template <class T>
+absl::StatusOr<const T*> TypedBlock(const storage::SegmentFile& file, std::string_view name,
+                                    std::uint64_t count) {
+  TRIVIUM_ASSIGN_OR_RETURN(const absl::Span<const std::byte> bytes, file.Block(name));
+  if (bytes.size() != count * sizeof(T)) {
+    return absl::DataLossError(absl::StrCat("segment ", file.path(), ": block ",
+                                            absl::string_view(name.data(), name.size()), " has ",
+                                            bytes.size(), " bytes, expected ", count * sizeof(T)));
+  }
+  return reinterpret_cast<const T*>(bytes.data());
+}
+
+absl::Status CheckGraph(const ProximityGraph& graph, const std::string& path) {
+  for (std::size_t vertex = 0; vertex < graph.size(); ++vertex) {
+    const std::uint32_t* record = graph.words() + vertex * graph.stride();
+    const std::uint32_t count = record[0];
+    if (count > graph.degree_bound()) {
+      return absl::DataLossError(absl::StrCat("segment ", path, ": vertex ", vertex, " has ", count,
+                                              " neighbours, expected at most ", graph.degree_bound()));
+    }
+    for (std::uint32_t i = 1; i <= count; ++i) {
+      if (record[i] >= graph.size()) {
+        return absl::DataLossError(absl::StrCat("segment ", path, ": vertex ", vertex, " has neighbour ",
+                                                record[i], ", expected less than ", graph.size()));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status VectorSegment::Build(base::MatrixView rows, absl::Span<const std::uint64_t> labels,
+                                  base::Metric metric, const GraphBuildOptions& options,
+                                  const std::string& path) {
+  TRIVIUM_RETURN_IF_ERROR(CheckShapes(rows, labels));
+  ProximityGraph graph(options.degree_bound);
+  TRIVIUM_RETURN_IF_ERROR(ExtendGraph(rows, metric, options, &graph));
+  return Write(rows, labels, metric, &graph, path);
+}
+
+absl::Status VectorSegment::Write(base::MatrixView rows, absl::Span<const std::uint64_t> labels,
+                                  base::Metric metric, const ProximityGraph* graph, const std::string& path) {
+  TRIVIUM_RETURN_IF_ERROR(CheckShapes(rows, labels));
+  if (graph != nullptr && graph->size() != rows.rows) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("vertices of the graph: ", graph->size(), ", expected ", rows.rows));
+  }
+  Header header = {};
+  std::memcpy(header.magic, kMagic, sizeof(kMagic));
+  header.version = kVersion;
+  header.metric = static_cast<std::uint32_t>(metric);
+  header.rows = rows.rows;
+  header.dimension = static_cast<std::uint32_t>(rows.columns);
+  if (graph != nullptr) {
+    header.degree_bound = static_cast<std::uint32_t>(graph->degree_bound());
+    header.entry = graph->entry();
+  }
+
+  TRIVIUM_ASSIGN_OR_RETURN(const auto writer, storage::SegmentFileWriter::Create(path));
+  TRIVIUM_RETURN_IF_ERROR(writer->AddBlock("header", AsBytes(&header, 1)));
+  TRIVIUM_RETURN_IF_ERROR(writer->BeginBlock("rows"));
+  TRIVIUM_RETURN_IF_ERROR(AppendRows(rows, writer.get()));
+  TRIVIUM_RETURN_IF_ERROR(writer->AddBlock("labels", AsBytes(labels.data(), labels.size())));
+  if (graph != nullptr) {
+    const std::size_t words = graph->size() * graph->stride();
+    TRIVIUM_RETURN_IF_ERROR(writer->AddBlock("graph", AsBytes(graph->words(), words)));
+  }
+  return writer->Commit();
+}
+
+absl::StatusOr<std::shared_ptr<const VectorSegment>> VectorSegment::Open(const std::string& path,
+                                                                         bool verify) {
+  const std::shared_ptr<VectorSegment> segment(new VectorSegment());
+  TRIVIUM_ASSIGN_OR_RETURN(segment->file_, storage::SegmentFile::Open(path, verify));
+  TRIVIUM_RETURN_IF_ERROR(segment->Load());
+  return std::shared_ptr<const VectorSegment>(segment);
+}
+
+absl::Status VectorSegment::Load() {
+  const auto damaged = [&](absl::string_view what, std::uint64_t seen, absl::string_view expected) {
+    return absl::DataLossError(
+        absl::StrCat("segment ", path(), ": ", what, " ", seen, ", expected ", expected));
+  };
+  TRIVIUM_ASSIGN_OR_RETURN(const Header* header, TypedBlock<Header>(*file_, "header", 1));
+  if (std::memcmp(header->magic, kMagic, sizeof(kMagic)) != 0) {
+    return absl::DataLossError(absl::StrCat("segment ", path(), ": not a vector segment"));
+  }
+  if (header->version != kVersion) return damaged("version", header->version, "1");
+  if (header->metric > static_cast<std::uint32_t>(base::Metric::kSquaredL2)) {
+    return damaged("metric", header->metric, "0 to 2");
+  }
+  if (header->dimension == 0 || header->dimension > kMaxDimension) {
+    return damaged("dimension", header->dimension, "1 to 65536");
+  }
+  if (header->rows > kMaxVertexCount) return damaged("rows", header->rows, "at most 2^31 - 1");
+  if (header->degree_bound != 0 &&
+      (header->degree_bound < kMinDegreeBound || header->degree_bound > kMaxDegreeBound)) {
+    return damaged("degree bound", header->degree_bound, "0 or 4 to 256");
+  }
+  if (header->degree_bound > 0 && header->rows > 0 && header->entry >= header->rows) {
+    return damaged("entry vertex", header->entry, absl::StrCat("less than ", header->rows));
+  }
+
+  // The limits above keep these products far from overflow.
+  metric_ = static_cast<base::Metric>(header->metric);
+  const std::size_t stride = base::PaddedStride(header->dimension);
+  TRIVIUM_ASSIGN_OR_RETURN(const float* values, TypedBlock<float>(*file_, "rows", header->rows * stride));
+  rows_ = base::MatrixView(values, header->rows, header->dimension, stride);
+  TRIVIUM_ASSIGN_OR_RETURN(const std::uint64_t* labels,
+                           TypedBlock<std::uint64_t>(*file_, "labels", header->rows));
+  labels_ = absl::MakeConstSpan(labels, header->rows);
+  if (header->degree_bound == 0) return absl::OkStatus();
+  const std::uint64_t words = header->rows * ProximityGraph::Stride(header->degree_bound);
+  TRIVIUM_ASSIGN_OR_RETURN(const std::uint32_t* records, TypedBlock<std::uint32_t>(*file_, "graph", words));
+  graph_ = ProximityGraph(records, header->rows, header->degree_bound, header->entry);
+  return CheckGraph(graph_, path());
+}
+
+void VectorSegment::Search(const float* query, const SearchParameters& parameters, SearchScratch* scratch,
+                           std::vector<base::Neighbor>* found, SearchCounters* counters) const {
+  SearchRowsWithGraph(rows_, metric_, graph_, query, parameters, scratch, found, counters);
+}
+
+}  // namespace trivium::index
