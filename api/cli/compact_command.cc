@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_format.h"
+#include "api/cli/command.h"
+#include "api/cli/interrupt.h"
+#include "api/cli/output.h"
+#include "api/cli/progress_bar.h"
+#include "api/cli/status_macros.h"
+
+namespace trivium::cli {
+namespace {
+
+struct CompactArguments : CommonArguments {
+  int threads = 0;
+};
+
+absl::Status RunCompact(const CompactArguments& arguments) {
+  ProgressBar bar;
+  BuildOptions options;
+  options.threads = arguments.threads;
+  options.progress = bar.Callback();
+  options.cancelled = &Interrupted();
+  TRIVIUM_CLI_RETURN_IF_ERROR(options.Validate());
+  CatchInterrupts();
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenWriter(arguments.store));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const CompactReport report, store->Compact(options));
+  TRIVIUM_CLI_RETURN_IF_ERROR(store->Close());
+  bar.Clear();
+  if (arguments.json) {
+    return PrintJson({{"segments_before", report.segments_before},
+                      {"segments_after", report.segments_after},
+                      {"rows_dropped", report.rows_dropped},
+                      {"seconds", report.seconds}});
+  }
+  return Print(absl::StrFormat("segments: %s -> %s; %s deleted rows dropped (%.1f s)\n",
+                               Grouped(report.segments_before), Grouped(report.segments_after),
+                               Grouped(report.rows_dropped), report.seconds));
+}
+
+}  // namespace
+
+void AddCompactCommand(CLI::App& app, Run* run) {
+  CLI::App* command = app.add_subcommand("compact", "Merge segments and drop what was deleted");
+  auto arguments = std::make_shared<CompactArguments>();
+  AddStoreArgument(*command, arguments.get());
+  command->add_option("--threads", arguments->threads, "Threads to use (default: all)")->type_name("N");
+  command->callback([=] { *run = [=] { return RunCompact(*arguments); }; });
+}
+
+}  // namespace trivium::cli

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_format.h"
+#include "api/cli/command.h"
+#include "api/cli/output.h"
+#include "api/cli/status_macros.h"
+
+namespace trivium::cli {
+namespace {
+
+Json ToJson(const StoreInfo& info) {
+  Json json = {
+      {"path", info.path},           {"uuid", info.uuid},       {"format_version", info.format_version},
+      {"version", info.version},     {"kernels", info.kernels}, {"documents", info.documents},
+      {"partitions", Json::array()}, {"spaces", Json::array()}, {"experts", Json::array()},
+      {"vector_sets", Json::array()}};
+  for (const auto& [name, documents] : info.partitions) {
+    json["partitions"].push_back({{"name", name}, {"documents", documents}});
+  }
+  for (const SpaceInfo& space : info.spaces) {
+    json["spaces"].push_back({{"name", space.name},
+                              {"dimension", space.dimension},
+                              {"metric", std::string(MetricName(space.metric))},
+                              {"encoder", space.encoder},
+                              {"encoder_fingerprint", space.encoder_fingerprint}});
+  }
+  for (const ExpertInfo& expert : info.experts) {
+    json["experts"].push_back({{"name", expert.name},
+                               {"space", expert.space},
+                               {"partition", expert.partition ? Json(*expert.partition) : Json(nullptr)},
+                               {"description", expert.description},
+                               {"cost", expert.cost},
+                               {"adapter", expert.adapter}});
+  }
+  for (const VectorSetInfo& set : info.vector_sets) {
+    json["vector_sets"].push_back({{"space", set.space},
+                                   {"partition", set.partition},
+                                   {"rows", set.rows},
+                                   {"unsealed", set.unsealed},
+                                   {"deleted", set.deleted},
+                                   {"segments", set.segments},
+                                   {"bytes", set.bytes}});
+  }
+  json["dispatch"] = {
+      {"trained", info.dispatch.trained},         {"enabled", info.dispatch.enabled},
+      {"router", info.dispatch.router},           {"reason", info.dispatch.reason},
+      {"pilots", info.dispatch.pilots},           {"top_p", info.dispatch.top_p},
+      {"max_experts", info.dispatch.max_experts}, {"prior_weight", info.dispatch.prior_weight}};
+  return json;
+}
+
+std::string DispatchText(const DispatchInfo& dispatch) {
+  if (!dispatch.trained) return "dispatch: not trained; every expert answers\n";
+  return absl::StrFormat("dispatch: %s, %s by default, %s pilots (%s)\n", dispatch.router,
+                         dispatch.enabled ? "on" : "off", Grouped(dispatch.pilots),
+                         OneLine(dispatch.reason, 200));
+}
+
+std::string ToText(const StoreInfo& info) {
+  std::string text =
+      absl::StrFormat("%s: %s documents, format %d, trivium %s, %s kernels\n", info.path,
+                      Grouped(info.documents), info.format_version, info.version, info.kernels);
+  Table spaces({"space", ">dimension", "metric", "encoder"});
+  for (const SpaceInfo& space : info.spaces) {
+    spaces.Add({space.name, Grouped(space.dimension), std::string(MetricName(space.metric)),
+                space.encoder.empty() ? "-" : OneLine(space.encoder, 40)});
+  }
+  Table experts({"expert", "space", "partition", "adapter", ">cost", "description"});
+  for (const ExpertInfo& expert : info.experts) {
+    experts.Add({expert.name, expert.space, expert.partition.value_or("(all)"), expert.adapter ? "yes" : "no",
+                 absl::StrFormat("%g", expert.cost), OneLine(expert.description, 60)});
+  }
+  Table sets({"vector set", "space", ">vectors", ">unsealed", ">deleted", ">segments", ">size"});
+  for (const VectorSetInfo& set : info.vector_sets) {
+    sets.Add({set.partition, set.space, Grouped(set.rows), Grouped(set.unsealed), Grouped(set.deleted),
+              Grouped(set.segments), Bytes(set.bytes)});
+  }
+  if (!info.spaces.empty()) text += "\n" + spaces.ToString();
+  if (!info.experts.empty()) text += "\n" + experts.ToString();
+  if (!info.vector_sets.empty()) text += "\n" + sets.ToString();
+  return text + "\n" + DispatchText(info.dispatch);
+}
+
+absl::Status RunInspect(const CommonArguments& arguments) {
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenReader(arguments.store));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const StoreInfo info, store->Inspect());
+  return arguments.json ? PrintJson(ToJson(info)) : Print(ToText(info));
+}
+
+}  // namespace
+
+void AddInspectCommand(CLI::App& app, Run* run) {
+  CLI::App* command = app.add_subcommand("inspect", "Show what a store holds");
+  auto arguments = std::make_shared<CommonArguments>();
+  AddStoreArgument(*command, arguments.get());
+  command->callback([=] { *run = [=] { return RunInspect(*arguments); }; });
+}
+
+}  // namespace trivium::cli

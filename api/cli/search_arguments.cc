@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/cli/search_arguments.h"
+
+#include "CLI/CLI.hpp"
+#include "api/cli/arguments.h"
+#include "api/cli/interrupt.h"
+#include "api/cli/status_macros.h"
+
+namespace trivium::cli {
+
+void AddSearchOptions(CLI::App& command, SearchArguments* arguments) {
+  command
+      .add_option("--experts", arguments->experts, "Who answers: auto (learned dispatch), all, or names A,B")
+      ->type_name("auto|all|A,B")
+      ->capture_default_str();
+  command.add_option("--index", arguments->index, "Use the graph, or scan all vectors (default: by size)")
+      ->type_name("graph|exact");
+  command.add_option("--beam-width", arguments->beam_width, "Candidates kept while walking the graph")
+      ->type_name("N");
+  command
+      .add_option("--filter", arguments->filter,
+                  "Condition on metadata, as {\"field\":\"year\",\"op\":\">=\",\"value\":2020}")
+      ->type_name("JSON");
+  command
+      .add_option("--top-p", arguments->top_p,
+                  "Dispatch: share of the probability that the experts must cover")
+      ->type_name("P");
+  command.add_option("--max-experts", arguments->max_experts, "Dispatch: at most this many experts")
+      ->type_name("N");
+}
+
+absl::StatusOr<SearchOptions> ToSearchOptions(const SearchArguments& arguments, std::size_t k) {
+  SearchOptions options;
+  options.k = k;
+  options.experts = ExpertSelection::Parse(arguments.experts);
+  options.filter = arguments.filter;
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(options.index, ParseIndexChoice(arguments.index));
+  options.beam_width = arguments.beam_width;
+  options.top_p = arguments.top_p;
+  options.max_experts = arguments.max_experts;
+  options.cancelled = &Interrupted();
+  TRIVIUM_CLI_RETURN_IF_ERROR(options.Validate());
+  return options;
+}
+
+}  // namespace trivium::cli

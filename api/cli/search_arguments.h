@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flags that say how to search, shared by `search` and `evaluate`.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "trivium/options.h"
+
+namespace CLI {
+class App;
+}
+
+namespace trivium::cli {
+
+struct SearchArguments {
+  std::string experts = "auto";
+  std::string index;
+  std::string filter;
+  std::size_t beam_width = 0;
+  std::optional<double> top_p;
+  std::optional<int> max_experts;
+};
+
+void AddSearchOptions(CLI::App& command, SearchArguments* arguments);
+
+// Validated, and stopped by Ctrl-C.
+absl::StatusOr<SearchOptions> ToSearchOptions(const SearchArguments& arguments, std::size_t k);
+
+}  // namespace trivium::cli

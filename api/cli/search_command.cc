@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_format.h"
+#include "api/cli/arguments.h"
+#include "api/cli/command.h"
+#include "api/cli/interrupt.h"
+#include "api/cli/output.h"
+#include "api/cli/search_arguments.h"
+#include "api/cli/status_macros.h"
+#include "trivium/files.h"
+
+namespace trivium::cli {
+namespace {
+
+constexpr std::size_t kSnippetColumns = 100;
+
+struct SearchCommandArguments : CommonArguments {
+  std::string text;
+  std::size_t k = 10;
+  SearchArguments search;
+  std::vector<std::string> vectors;
+  bool explain = false;
+};
+
+Json ToJson(const Route& route) {
+  Json json = {
+      {"mode", route.mode}, {"router", route.router}, {"fusion", route.fusion}, {"experts", Json::array()}};
+  for (const ExpertConsidered& expert : route.experts) {
+    json["experts"].push_back({{"expert", expert.expert},
+                               {"chosen", expert.chosen},
+                               {"utility", expert.utility},
+                               {"uncertainty", expert.uncertainty},
+                               {"probability", expert.probability},
+                               {"cost", expert.cost},
+                               {"reason", expert.reason}});
+  }
+  return json;
+}
+
+Json ToJson(const Trace& trace) {
+  Json json = {{"hops", trace.hops},
+               {"distances", trace.distances},
+               {"distance_computations", trace.distance_computations},
+               {"vector_sets", trace.vector_sets},
+               {"searches", trace.searches},
+               {"encoder_calls", trace.encoder_calls},
+               {"stages_us", Json::object()},
+               {"total_us", trace.total_us}};
+  for (const auto& [stage, us] : trace.stages_us) json["stages_us"][stage] = us;
+  return json;
+}
+
+Json ToJson(const SearchResult& result) {
+  Json hits = Json::array();
+  for (std::size_t i = 0; i < result.hits.size(); ++i) {
+    const Hit& hit = result.hits[i];
+    hits.push_back({{"rank", i + 1},
+                    {"id", hit.id},
+                    {"partition", hit.partition},
+                    {"score", hit.score},
+                    {"similarity", hit.similarity},
+                    {"expert", hit.expert},
+                    {"text", hit.text},
+                    {"metadata", ParseMetadata(hit.metadata)}});
+  }
+  return {{"hits", std::move(hits)}, {"route", ToJson(result.route)}, {"trace", ToJson(result.trace)}};
+}
+
+std::string HitsText(const SearchResult& result) {
+  if (result.hits.empty()) return "no hits\n";
+  Table table({">rank", ">score", "expert", "document", "text"});
+  for (std::size_t i = 0; i < result.hits.size(); ++i) {
+    const Hit& hit = result.hits[i];
+    table.Add({std::to_string(i + 1), Fixed(hit.score, 4), hit.expert,
+               hit.partition + "/" + OneLine(hit.id, 40), OneLine(hit.text, kSnippetColumns)});
+  }
+  return table.ToString();
+}
+
+std::string RouteLine(const Route& route) {
+  std::string chosen;
+  for (const ExpertConsidered& expert : route.experts) {
+    if (expert.chosen) chosen += (chosen.empty() ? "" : ", ") + expert.expert;
+  }
+  return absl::StrFormat("route: %s%s -> %s; fusion: %s\n", route.mode,
+                         route.router.empty() ? "" : " (" + route.router + ")",
+                         chosen.empty() ? "none" : chosen, route.fusion);
+}
+
+std::string Explanation(const SearchResult& result) {
+  Table experts({"expert", "chosen", ">probability", ">utility", ">+-", ">cost", "reason"});
+  for (const ExpertConsidered& expert : result.route.experts) {
+    experts.Add({expert.expert, expert.chosen ? "yes" : "no", Fixed(expert.probability, 3),
+                 Fixed(expert.utility, 3), Fixed(expert.uncertainty, 3), absl::StrFormat("%g", expert.cost),
+                 OneLine(expert.reason, 80)});
+  }
+  const Trace& trace = result.trace;
+  std::string text = "\n" + experts.ToString() + "\n";
+  text += absl::StrFormat("searched %s vector sets in %s searches, %s hops, %s distances",
+                          Grouped(trace.vector_sets), Grouped(trace.searches), Grouped(trace.hops),
+                          Grouped(trace.distance_computations));
+  for (const auto& [kind, count] : trace.distances) text += absl::StrFormat(", %s %s", kind, Grouped(count));
+  text += absl::StrFormat("; %s encoder calls\ntime: %.0f us", Grouped(trace.encoder_calls), trace.total_us);
+  for (const auto& [stage, us] : trace.stages_us) text += absl::StrFormat(", %s %.0f", stage, us);
+  return text + "\n";
+}
+
+// The query's vectors, from files that hold one row each; `storage` owns them.
+absl::Status ReadQueryVectors(const std::vector<NamedFile>& files, std::vector<std::vector<float>>* storage,
+                              Query* query) {
+  for (const NamedFile& file : files) {
+    TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<VectorReader> reader, VectorReader::Open(file.file));
+    if (reader->rows() != 1) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("--vector: %d rows, expected 1 (%s)", reader->rows(), file.file));
+    }
+    storage->emplace_back(reader->columns());
+    TRIVIUM_CLI_RETURN_IF_ERROR(reader->Read(0, 1, storage->back().data()));
+    query->vectors.push_back({file.name, {storage->back().data(), 1, reader->columns()}});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunSearch(const SearchCommandArguments& arguments) {
+  if (arguments.text.empty() && arguments.vectors.empty()) {
+    return absl::InvalidArgumentError("query: empty, expected a text or --vector");
+  }
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const SearchOptions options, ToSearchOptions(arguments.search, arguments.k));
+  std::vector<NamedFile> vector_files;
+  for (const std::string& text : arguments.vectors) {
+    TRIVIUM_CLI_ASSIGN_OR_RETURN(NamedFile file, ParseOptionallyNamedFile("--vector", text, false));
+    vector_files.push_back(std::move(file));
+  }
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(EncoderRegistry encoders, EncoderRegistry::Load(arguments.encoder_commands));
+  Query query;
+  query.text = arguments.text;
+  std::vector<std::vector<float>> storage;
+  TRIVIUM_CLI_RETURN_IF_ERROR(ReadQueryVectors(vector_files, &storage, &query));
+  CatchInterrupts();
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenReader(arguments.store, &encoders));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const SearchResult result, store->Search(query, options));
+  if (arguments.json) return PrintJson(ToJson(result));
+  return Print(HitsText(result) + RouteLine(result.route) + (arguments.explain ? Explanation(result) : ""));
+}
+
+}  // namespace
+
+void AddSearchCommand(CLI::App& app, Run* run) {
+  CLI::App* command = app.add_subcommand("search", "Answer a question, with the route that led to the hits");
+  auto arguments = std::make_shared<SearchCommandArguments>();
+  AddStoreArgument(*command, arguments.get());
+  command->add_option("TEXT", arguments->text, "The question (may be left out with --vector)")->type_name("");
+  command->add_option("-k", arguments->k, "Hits wanted")->type_name("N")->capture_default_str();
+  AddSearchOptions(*command, &arguments->search);
+  command
+      ->add_option(
+          "--vector", arguments->vectors,
+          "The question as a vector: a file of one row; SPACE=FILE for one of several spaces (repeatable)")
+      ->type_name("[SPACE=]FILE")
+      ->allow_extra_args(false);
+  command->add_flag("--explain", arguments->explain,
+                    "Also print what dispatch thought of each expert, and the cost");
+  AddEncoderCommandOption(*command, arguments.get());
+  command->callback([=] { *run = [=] { return RunSearch(*arguments); }; });
+}
+
+}  // namespace trivium::cli

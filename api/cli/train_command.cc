@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_format.h"
+#include "api/cli/command.h"
+#include "api/cli/interrupt.h"
+#include "api/cli/output.h"
+#include "api/cli/progress_bar.h"
+#include "api/cli/query_files.h"
+#include "api/cli/status_macros.h"
+
+namespace trivium::cli {
+namespace {
+
+struct TrainArguments : CommonArguments {
+  QueryArguments train;
+  QueryArguments validation{.prefix = "validation-"};
+  std::vector<std::string> drop_self;
+  std::vector<std::string> routers;
+  std::uint64_t seed = 0;
+  int threads = 0;
+};
+
+Json ToJson(const DispatchReport& report) {
+  Json json = {{"queries", report.queries},
+               {"validation_queries", report.validation_queries},
+               {"unknown_judgements", report.unknown_judgements},
+               {"router", report.router},
+               {"enabled", report.enabled},
+               {"reason", report.reason},
+               {"top_p", report.top_p},
+               {"max_experts", report.max_experts},
+               {"prior_weight", report.prior_weight},
+               {"gain", report.gain},
+               {"gain_interval", {report.gain_low, report.gain_high}},
+               {"compare", Json::array()},
+               {"seconds", report.seconds}};
+  for (const ComparisonRow& row : report.rows) {
+    json["compare"].push_back({{"name", row.name},
+                               {"ndcg@10", row.ndcg_at_10},
+                               {"experts_per_query", row.experts_per_query},
+                               {"distance_computations_per_query", row.distance_computations_per_query}});
+  }
+  return json;
+}
+
+std::string ToText(const DispatchReport& report) {
+  Table table({"on validation", ">ndcg@10", ">experts/query", ">distances/query"});
+  for (const ComparisonRow& row : report.rows) {
+    table.Add({row.name, Fixed(row.ndcg_at_10, 4), Fixed(row.experts_per_query, 2),
+               Fixed(row.distance_computations_per_query, 0)});
+  }
+  std::string text = table.ToString();
+  text += absl::StrFormat("\ndispatch: %s, %s by default: %s\n", report.router, report.enabled ? "on" : "off",
+                          report.reason);
+  text += absl::StrFormat("gain over all experts: %+.4f, 95 %% interval %+.4f to %+.4f\n", report.gain,
+                          report.gain_low, report.gain_high);
+  text += absl::StrFormat("%s judged queries, %s of them validation (%.1f s)\n", Grouped(report.queries),
+                          Grouped(report.validation_queries), report.seconds);
+  if (report.unknown_judgements > 0) {
+    text += absl::StrFormat("judgements of documents that the store does not hold: %s\n",
+                            Grouped(report.unknown_judgements));
+  }
+  return text;
+}
+
+absl::Status RunTrainDispatch(const TrainArguments& arguments) {
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const auto train_files, PairQueryFiles(arguments.train));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const auto validation_files, PairQueryFiles(arguments.validation));
+  TRIVIUM_CLI_RETURN_IF_ERROR(CheckDropSelf(arguments.drop_self, train_files));
+  if (arguments.threads < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("--threads: %d, expected 0 (all) or more", arguments.threads));
+  }
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(EncoderRegistry encoders, EncoderRegistry::Load(arguments.encoder_commands));
+  CatchInterrupts();
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenWriter(arguments.store, &encoders));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const StoreInfo info, store->Inspect());
+  TRIVIUM_CLI_RETURN_IF_ERROR(CheckPartitions(train_files, info));
+  TRIVIUM_CLI_RETURN_IF_ERROR(CheckPartitions(validation_files, info));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(LoadedQueries train, LoadQueries(train_files, arguments.drop_self));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(LoadedQueries validation, LoadQueries(validation_files, arguments.drop_self));
+
+  ProgressBar bar;
+  TrainDispatchOptions options;
+  options.train = std::move(train.sets);
+  options.validation = std::move(validation.sets);
+  options.routers = arguments.routers;
+  options.seed = arguments.seed;
+  options.threads = arguments.threads;
+  options.progress = bar.Callback();
+  options.cancelled = &Interrupted();
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const DispatchReport report, store->TrainDispatch(options));
+  TRIVIUM_CLI_RETURN_IF_ERROR(store->Close());
+  bar.Clear();
+  return arguments.json ? PrintJson(ToJson(report)) : Print(ToText(report));
+}
+
+}  // namespace
+
+void AddTrainCommand(CLI::App& app, Run* run) {
+  CLI::App* train = app.add_subcommand("train", "Learn from judged queries");
+  train->require_subcommand(1);
+  CLI::App* command = train->add_subcommand(
+      "dispatch", "Learn which experts answer what; on by default only where it gains on held-out queries");
+  auto arguments = std::make_shared<TrainArguments>();
+  AddStoreArgument(*command, arguments.get());
+  AddQueryOptions(*command, &arguments->train, /*required=*/true);
+  AddQueryOptions(*command, &arguments->validation, /*required=*/false);
+  command
+      ->add_option("--drop-self", arguments->drop_self,
+                   "Sets whose queries ignore the hit that has the query's own id (repeatable)")
+      ->type_name("NAME");
+  command->add_option("--routers", arguments->routers, "Routers to try (default: all)")
+      ->type_name("A,B")
+      ->delimiter(',');
+  command->add_option("--seed", arguments->seed, "Seed of everything random")->capture_default_str();
+  command->add_option("--threads", arguments->threads, "Threads to use (default: all)")->type_name("N");
+  AddEncoderCommandOption(*command, arguments.get());
+  command->callback([=] { *run = [=] { return RunTrainDispatch(*arguments); }; });
+}
+
+}  // namespace trivium::cli

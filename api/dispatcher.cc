@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/dispatcher.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_format.h"
+#include "api/keys.h"
+#include "base/status_macros.h"
+
+namespace trivium {
+
+absl::StatusOr<std::shared_ptr<const Dispatcher>> Dispatcher::Load(const DispatchRecord& record,
+                                                                   const storage::KeyValueStore& db,
+                                                                   const std::string& segments_directory) {
+  auto dispatcher = std::make_shared<Dispatcher>();
+  dispatcher->space_ = record.space;
+  for (const RouterRecord& saved : record.routers) {
+    const std::string& name = saved.settings.router;
+    TRIVIUM_ASSIGN_OR_RETURN(const std::optional<std::string> bytes,
+                             db.Get(storage::Table::kManifest, RouterKey(name)));
+    if (!bytes) {
+      return absl::DataLossError(absl::StrFormat("router '%s': missing, expected its weights (db)", name));
+    }
+    TRIVIUM_ASSIGN_OR_RETURN(std::unique_ptr<routing::ExpertRouter> router, routing::MakeRouter(name));
+    TRIVIUM_RETURN_IF_ERROR(router->Load(*bytes));
+    if (router->NeedsIndex()) {
+      TRIVIUM_RETURN_IF_ERROR(router->OpenIndex(segments_directory + "/" + saved.index_file));
+    }
+    if (router->expert_count() != record.expert_ids.size()) {
+      return absl::DataLossError(absl::StrFormat("router '%s': %d experts, expected %d (db)", name,
+                                                 router->expert_count(), record.expert_ids.size()));
+    }
+    dispatcher->entries_.push_back({saved.settings, std::move(router)});
+  }
+  return dispatcher;
+}
+
+const Dispatcher::Entry* Dispatcher::Find(std::string_view router) const {
+  const auto found = std::find_if(entries_.begin(), entries_.end(),
+                                  [&](const Entry& entry) { return entry.settings.router == router; });
+  return found == entries_.end() ? nullptr : &*found;
+}
+
+}  // namespace trivium

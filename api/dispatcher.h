@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The trained routers of a store, as they were saved: immutable, shared by all searches.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "api/schema.h"
+#include "routing/expert/expert_router.h"
+#include "storage/key_value_store.h"
+
+namespace trivium {
+
+class Dispatcher {
+ public:
+  struct Entry {
+    routing::DispatchSettings settings;
+    std::unique_ptr<routing::ExpertRouter> router;
+  };
+
+  // Reads every router that `record` names: bytes from `db`, index files from `segments_directory`.
+  // kDataLoss.
+  static absl::StatusOr<std::shared_ptr<const Dispatcher>> Load(const DispatchRecord& record,
+                                                                const storage::KeyValueStore& db,
+                                                                const std::string& segments_directory);
+
+  // Null where there is no such router.
+  const Entry* Find(std::string_view router) const;
+  const std::vector<Entry>& entries() const { return entries_; }
+  std::uint32_t space() const { return space_; }
+
+ private:
+  std::uint32_t space_ = 0;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace trivium

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine: a store of documents with the indexes, experts and routers that find them.
+//
+// Every call that can fail returns absl::Status: kInvalidArgument (bad input; names the value seen and the
+// one expected; nothing was changed), kNotFound, kAlreadyExists, kDataLoss (damaged file, named),
+// kUnavailable (another process writes the store), kResourceExhausted (disk or memory), kPermissionDenied,
+// kFailedPrecondition (read-only, closed, or an encoder that was not injected), kCancelled,
+// kDeadlineExceeded. Nothing is printed and no thread outlives a call.
+//
+// Thread safety: all methods may be called from any thread. Searches never wait for writers; writers wait for
+// each other.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "trivium/export.h"
+#include "trivium/options.h"
+#include "trivium/report.h"
+#include "trivium/search_result.h"
+#include "trivium/text_encoder.h"
+#include "trivium/types.h"
+
+namespace trivium {
+
+class TRIVIUM_EXPORT Store {
+ public:
+  // Opens the store in directory `path`, creating it unless told otherwise.
+  static absl::StatusOr<std::unique_ptr<Store>> Open(const std::string& path, OpenOptions options = {});
+  ~Store();  // closes; call Close() first where errors matter
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  absl::Status Close();    // idempotent; every later call is kFailedPrecondition
+  absl::Status Refresh();  // read-only stores: shows what a writer has written since
+
+  // --- What the store is made of
+  // -----------------------------------------------------------------------------
+  absl::Status AddSpace(const SpaceOptions& options);
+  // A partition named here comes to be if it does not exist. Never retrains the other experts.
+  absl::Status AddExpert(const ExpertOptions& options);
+  absl::Status RemoveExpert(const std::string& name);
+  bool HasSpace(const std::string& name) const;
+  bool HasExpert(const std::string& name) const;
+
+  // --- Documents
+  // --------------------------------------------------------------------------------------------- A document
+  // is identified by partition and id; one that exists is replaced whole. Durable on return
+  // (Durability::kSync). O(batch).
+  absl::StatusOr<UpsertReport> Upsert(const UpsertBatch& batch);
+  // Aligned with `ids`; none where there is no such document. Without `partition` an id that several
+  // partitions hold is kInvalidArgument that lists them.
+  absl::StatusOr<std::vector<std::optional<Document>>> Get(absl::Span<const std::string> ids,
+                                                           const std::optional<std::string>& partition) const;
+  // Deletes the documents that meet every condition given; at least one is. Returns how many there were.
+  absl::StatusOr<std::uint64_t> Delete(const std::optional<std::vector<std::string>>& ids,
+                                       const std::optional<std::string>& partition,
+                                       const std::string& filter);
+  // Replaces the metadata (a JSON object each) of existing documents; kNotFound, naming the id, changes
+  // nothing.
+  absl::Status UpdateMetadata(absl::Span<const std::string> ids, absl::Span<const std::string> metadata,
+                              const std::optional<std::string>& partition);
+  absl::StatusOr<std::uint64_t> Count(const std::string& filter,
+                                      const std::optional<std::string>& partition) const;
+  // Visits matching documents in the order they were written, until `visit` returns false.
+  absl::Status Scan(const std::string& filter, const std::optional<std::string>& partition,
+                    const std::function<bool(const Document&)>& visit) const;
+
+  // --- Building and training
+  // ----------------------------------------------------------------------------------- Seals the vectors
+  // written since the last build into segments with a graph each. Searches are right without it, only slower.
+  absl::StatusOr<BuildReport> Build(const BuildOptions& options = {});
+  // Learns from judged queries which expert answers what; see DispatchReport. On kInvalidArgument the store
+  // is unchanged. Needs at least one expert.
+  absl::StatusOr<DispatchReport> TrainDispatch(const TrainDispatchOptions& options);
+
+  // --- Searching
+  // ----------------------------------------------------------------------------------------------- Filters
+  // are JSON over metadata: {"field":F,"op":O,"value":V} with O one of == != < <= > >= in not_in exists, and
+  // {"and":[...]}, {"or":[...]}, {"not":{...}}. A missing field matches only !=, not_in and exists:false. A
+  // filter never leaves fewer than k hits where k documents pass it.
+  absl::StatusOr<SearchResult> Search(const Query& query, const SearchOptions& options = {}) const;
+  // Many queries given as vectors (n rows each) or texts, on `threads` threads (0: all).
+  absl::StatusOr<BatchResult> SearchBatch(const std::vector<SpaceVectors>& vectors,
+                                          absl::Span<const std::string> texts, const SearchOptions& options,
+                                          int threads = 1) const;
+  // Metrics as trec_eval computes them (linear gains; queries without a positive judgement are skipped).
+  absl::StatusOr<EvaluationReport> Evaluate(const EvaluateOptions& options) const;
+
+  // --- Care
+  // ------------------------------------------------------------------------------------------------------
+  absl::StatusOr<StoreInfo> Inspect() const;
+  absl::StatusOr<VerifyReport> Verify() const;  // reads every byte; kDataLoss names the first damaged file
+  absl::StatusOr<CompactReport> Compact(const BuildOptions& options = {});  // one segment a vector set
+  // Consistent copy into a new directory. A read-only store can be copied while no writer has it open
+  // (kUnavailable).
+  absl::Status Snapshot(const std::string& destination);
+  // Copies a snapshot to a new directory, verified first. kAlreadyExists where `destination` holds anything.
+  static absl::Status Restore(const std::string& source, const std::string& destination);
+
+ private:
+  struct Impl;
+  explicit Store(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace trivium

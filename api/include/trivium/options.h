@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a caller can say to the engine: plain aggregates with defaults. Validate() names the first field that
+// is out of range, the value seen and the one expected.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "trivium/export.h"
+#include "trivium/text_encoder.h"
+#include "trivium/types.h"
+
+namespace trivium {
+
+// "sync": a write returns after it is on disk. "async": after it is handed to the operating system; a crash
+// of the machine may lose the last writes, never an earlier one.
+enum class Durability : std::uint8_t { kSync, kAsync };
+
+struct OpenOptions {
+  bool read_only = false;         // any number of these beside one writer; Refresh() shows newer writes
+  bool create_if_missing = true;  // ignored when read_only
+  Durability durability = Durability::kSync;
+  EncoderMap encoders;  // by the names that spaces carry
+  LogCallback log;
+};
+
+// Names of spaces, experts and partitions: 1 to 64 characters out of letters, digits, '_', '-', '.', not
+// beginning with '.' or '-'.
+TRIVIUM_EXPORT absl::Status ValidateName(std::string_view what, std::string_view name);
+
+struct SpaceOptions {
+  std::string name;
+  std::size_t dimension = 0;  // 1 to 65,536
+  Metric metric = Metric::kCosine;
+  std::string encoder;  // name of the encoder of its texts; empty: vectors are given by the caller
+  TRIVIUM_EXPORT absl::Status Validate() const;
+};
+
+struct ExpertOptions {
+  std::string name;
+  std::string space;
+  std::optional<std::string> partition;  // none: all partitions
+  std::string description;               // what it knows, in words
+  double cost = 1.0;                     // relative price of asking it; >= 0
+  // Query adapter: dimension x dimension, row-major; the expert reads a query q as adapter * q, renormalised
+  // for the cosine metric. Empty: the query as it is.
+  std::vector<float> adapter;
+  TRIVIUM_EXPORT absl::Status Validate() const;
+};
+
+struct SpaceVectors {
+  std::string space;   // empty: the store's only space
+  MatrixView vectors;  // one row a document (or one row in all, for a query)
+};
+
+enum class OnConflict : std::uint8_t { kReplace, kError };
+
+// Documents to write, all or none. Borrowed: must outlive the call.
+struct UpsertBatch {
+  absl::Span<const std::string> ids;       // 1 to 512 bytes of UTF-8 each, distinct
+  absl::Span<const std::string> texts;     // empty, or aligned with ids
+  absl::Span<const std::string> metadata;  // empty, or aligned with ids: a JSON object each, or ""
+  std::vector<SpaceVectors> vectors;       // n x dimension each; finite; no zero rows for the cosine metric
+  std::string partition = "main";
+  OnConflict on_conflict = OnConflict::kReplace;
+  bool encode = true;  // encode the texts for every space that names an encoder and is not in `vectors`
+  ProgressCallback progress;
+};
+
+struct BuildOptions {
+  int threads = 0;  // 0: all processors this process may use
+  std::size_t degree_bound =
+      32;  // neighbours a vertex: more costs memory and build time, saves hops. 4 to 256
+  std::size_t build_beam_width = 0;  // 0: the builder's default
+  ProgressCallback progress;
+  const std::atomic<bool>* cancelled = nullptr;  // checked now and then; kCancelled, store unchanged
+  TRIVIUM_EXPORT absl::Status Validate() const;
+};
+
+// Which experts may answer.
+struct ExpertSelection {
+  enum class Mode : std::uint8_t { kAuto, kAll, kNamed };
+  Mode mode = Mode::kAuto;
+  std::vector<std::string> names;  // kNamed only
+  // "auto", "all" or names separated by commas.
+  TRIVIUM_EXPORT static ExpertSelection Parse(std::string_view text);
+};
+
+enum class IndexChoice : std::uint8_t {
+  kStore,  // the store's own choice for the size and filter
+  kGraph,
+  kExact,
+};
+
+// A question: a text, or its vector in one or several spaces, or both. What a chosen expert's space lacks is
+// encoded from the text.
+struct Query {
+  std::string text;
+  std::vector<SpaceVectors> vectors;  // one row each
+};
+
+struct SearchOptions {
+  std::size_t k = 10;  // hits wanted, 1 to 10,000
+  ExpertSelection experts;
+  std::string filter;  // JSON, see Store::Search; empty: none
+  IndexChoice index = IndexChoice::kStore;
+  std::size_t beam_width = 0;      // graph only: candidates kept while walking; 0: the default
+  bool load_documents = true;      // fill text and metadata of the hits
+  bool load_vectors = false;       // fill the hits' vectors
+  std::string router;              // dispatch: a trained router by name, even one that the gate left off
+  std::optional<double> top_p;     // dispatch: overrides the trained share of probability to cover, (0, 1]
+  std::optional<int> max_experts;  // dispatch: overrides the trained cap, >= 1
+  std::optional<std::chrono::steady_clock::time_point>
+      deadline;                                  // checked between experts; kDeadlineExceeded
+  const std::atomic<bool>* cancelled = nullptr;  // likewise; kCancelled
+  TRIVIUM_EXPORT absl::Status Validate() const;
+};
+
+// One judgement: how relevant a document is to a query. A grade <= 0 counts as not relevant.
+struct Judgement {
+  std::string id;
+  std::optional<std::string> partition;  // none: the query set's, or any partition that holds the id
+  double grade = 1.0;
+};
+
+// Queries with their judgements.
+struct QuerySet {
+  std::string name;                                // of the row in reports; may be empty
+  std::optional<std::string> partition;            // where judged documents are; none: any partition
+  std::vector<std::string> ids;                    // may be empty; needed for drop_self and exports
+  std::vector<std::string> texts;                  // empty, or one a query
+  std::vector<SpaceVectors> vectors;               // one row a query
+  std::vector<std::vector<Judgement>> judgements;  // one list a query
+  bool drop_self = false;                          // ignore a hit whose id is the query's own
+  std::size_t size() const { return judgements.size(); }
+};
+
+struct TrainDispatchOptions {
+  std::vector<QuerySet> train;
+  std::vector<QuerySet> validation;  // empty: cross-validation within `train`, by groups of related queries
+  std::vector<std::string> routers;  // to try; empty: all
+  std::uint64_t seed = 0;
+  int threads = 0;
+  ProgressCallback progress;
+  const std::atomic<bool>* cancelled = nullptr;
+};
+
+struct EvaluateOptions {
+  std::vector<QuerySet> sets;
+  SearchOptions search;     // experts, index, filter; k is replaced by `depth`
+  std::size_t depth = 100;  // hits retrieved a query, >= 10
+  bool compare = false;     // also a row per router, combination and oracle
+  bool keep_runs = false;   // keep every query's hits in the report
+  ProgressCallback progress;
+};
+
+}  // namespace trivium

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// What long work reports when it is done.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trivium/types.h"
+
+namespace trivium {
+
+struct UpsertReport {
+  std::uint64_t written = 0;
+  std::uint64_t replaced = 0;
+  std::uint64_t encoded = 0;  // texts sent to an encoder
+  std::uint64_t encoded_from_cache = 0;
+};
+
+struct BuildReport {
+  std::uint64_t segments_built = 0;
+  std::uint64_t rows_sealed = 0;
+  double seconds = 0;
+};
+
+// One way of answering, measured.
+struct ComparisonRow {
+  std::string name;  // "static_best", a router, "all", "all_rrf", "domain_oracle", "instance_oracle"
+  double ndcg_at_10 = 0;
+  double experts_per_query = 0;
+  double distance_computations_per_query = 0;  // NaN: not counted (while training)
+};
+
+// What training the dispatch found on queries that no router was trained on.
+struct DispatchReport {
+  std::uint64_t queries = 0;  // judged queries used, training and validation together
+  std::uint64_t validation_queries = 0;
+  std::uint64_t unknown_judgements = 0;  // judgements that name a document the store does not hold
+  std::string router;                    // the best on validation
+  bool enabled = false;                  // whether the gate let it become the default
+  std::string reason;                    // of the gate, in words
+  double top_p = 0;
+  int max_experts = 0;
+  double prior_weight = 0;
+  double gain = 0;                     // nDCG@10 of `router` minus "all", macro over sets
+  double gain_low = 0, gain_high = 0;  // paired bootstrap 95 % interval
+  std::vector<ComparisonRow> rows;     // on validation
+  double seconds = 0;
+};
+
+struct QueryOutcome {
+  std::string id;
+  double ndcg_at_10 = 0, recall_at_10 = 0, recall_at_100 = 0, mrr_at_10 = 0;
+  double latency_us = 0;
+  std::uint64_t distance_computations = 0;
+  std::vector<std::string> experts;  // chosen
+  std::vector<std::string> ids;      // hits, best first; with keep_runs
+  std::vector<std::string> partitions;
+  std::vector<float> scores;
+};
+
+struct SetMetrics {
+  std::string name;
+  std::uint64_t queries = 0;          // with at least one positive judgement
+  std::uint64_t skipped_queries = 0;  // the others
+  std::uint64_t unknown_judgements = 0;
+  double ndcg_at_10 = 0, recall_at_10 = 0, recall_at_100 = 0, mrr_at_10 = 0;
+  double experts_per_query = 0;  // distinct vector sets searched
+  double distance_computations_per_query = 0;
+  std::map<std::string, double> distances;  // per query, by kind
+  double searches_per_query = 0;
+  double encoder_calls_per_query = 0;
+  double latency_p50_us = 0, latency_p95_us = 0, latency_p99_us = 0;
+  std::vector<ComparisonRow> compare;
+  std::vector<QueryOutcome> outcomes;  // one a counted query
+};
+
+struct EvaluationReport {
+  std::vector<SetMetrics> sets;
+  SetMetrics macro;  // mean over sets; counts are sums, latencies over all queries
+};
+
+struct SpaceInfo {
+  std::string name;
+  std::size_t dimension = 0;
+  Metric metric = Metric::kCosine;
+  std::string encoder;
+  std::string encoder_fingerprint;  // of the encoder that wrote its vectors; empty: none did
+};
+struct ExpertInfo {
+  std::string name, space, description;
+  std::optional<std::string> partition;
+  double cost = 1;
+  bool adapter = false;
+};
+struct VectorSetInfo {
+  std::string space, partition;
+  std::uint64_t rows = 0;      // live vectors
+  std::uint64_t unsealed = 0;  // of these, not yet in a segment
+  std::uint64_t deleted = 0;   // rows in segments that wait for compact
+  std::uint64_t segments = 0;
+  std::uint64_t bytes = 0;  // of its segment files
+};
+struct DispatchInfo {
+  bool trained = false;
+  bool enabled = false;
+  std::string router, reason;
+  std::uint64_t pilots = 0;
+  double top_p = 0, prior_weight = 0;
+  int max_experts = 0;
+};
+struct StoreInfo {
+  std::string path, uuid;
+  int format_version = 0;
+  std::string version, kernels;
+  std::uint64_t documents = 0;
+  std::vector<std::pair<std::string, std::uint64_t>> partitions;  // name, documents
+  std::vector<SpaceInfo> spaces;
+  std::vector<ExpertInfo> experts;
+  std::vector<VectorSetInfo> vector_sets;
+  DispatchInfo dispatch;
+};
+
+struct VerifyReport {
+  std::uint64_t files = 0, bytes = 0, documents = 0, vectors = 0;  // checked and found whole
+};
+
+struct CompactReport {
+  std::uint64_t segments_before = 0, segments_after = 0, rows_dropped = 0;
+  double seconds = 0;
+};
+
+}  // namespace trivium

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// One set of labelled vectors in memory, searched by similarity: the engine's index alone, without a store.
+//
+//   trivium::VectorIndexOptions options{.dimension = 384};
+//   auto index = trivium::VectorIndex::Create(options);         // absl::StatusOr
+//   absl::Status added = index->Add(labels, {data, n, 384});    // all rows or none
+//   std::uint64_t found[10];
+//   float scores[10];
+//   auto count = index->Search(query, {.k = 10}, found, scores);
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "trivium/export.h"
+#include "trivium/types.h"
+
+namespace trivium {
+
+enum class VectorIndexAlgorithm : std::uint8_t {
+  kGraph,      // the engine's own proximity graph; scans where that is faster
+  kExact,      // scans all rows
+  kHnswlib,    // hnswlib's graph, to compare with
+  kFaissFlat,  // FAISS's scan, to compare with
+  kFaissIvf,   // FAISS's inverted file over k-means cells, to compare with
+};
+
+// "graph", "exact", "hnswlib", "faiss_flat", "faiss_ivf".
+TRIVIUM_EXPORT std::string_view VectorIndexAlgorithmName(VectorIndexAlgorithm algorithm);
+TRIVIUM_EXPORT absl::StatusOr<VectorIndexAlgorithm> ParseVectorIndexAlgorithm(std::string_view name);
+
+struct VectorIndexOptions {
+  std::size_t dimension = 0;  // 1 to 65,536
+  Metric metric = Metric::kCosine;
+  VectorIndexAlgorithm algorithm = VectorIndexAlgorithm::kGraph;
+
+  // kGraph, kHnswlib: neighbours a row has in the graph (for hnswlib: twice its M). More: better recall at
+  // the same beam width, more memory (4 bytes each), slower to add. 4 to 256.
+  std::size_t degree_bound = 32;
+  // kGraph, kHnswlib: candidates looked at when a row is added. More: better graph, slower. 8 to 4,096.
+  std::size_t build_beam_width = 200;
+  // kFaissIvf: cells the rows of the first Add are split into; 0: four times the square root of their number.
+  std::size_t cell_count = 0;
+
+  int threads = 0;         // for adding rows; 0: all processors this process may use
+  std::uint64_t seed = 0;  // of everything random. kGraph gives the same graph on any number of threads
+  ProgressCallback progress = {};  // kGraph: while rows enter the graph, stage "build"
+
+  TRIVIUM_EXPORT absl::Status Validate() const;
+};
+
+struct VectorIndexLoadOptions {
+  // None: kGraph where the file holds a graph, otherwise kExact. With kGraph and kExact the file is mapped
+  // and used in place; the others, and kGraph for a file without one, are built anew from its rows.
+  std::optional<VectorIndexAlgorithm> algorithm = {};
+  bool verify = true;  // check the checksum of everything first; otherwise only of what search relies on
+  std::size_t build_beam_width = 200;  // for rows added later
+  int threads = 0;
+};
+
+// Which rows a search may return, by label. Made for one index as it is; searching with it after an Add,
+// Remove or Compact of that index is kFailedPrecondition. Cheap to copy, safe to share between threads.
+class TRIVIUM_EXPORT VectorFilter {
+ public:
+  VectorFilter() = default;  // allows everything
+
+ private:
+  friend class VectorIndex;
+  struct Rows;
+  std::shared_ptr<const Rows> rows_;
+};
+
+struct VectorSearchOptions {
+  std::size_t k = 10;          // rows wanted, >= 1
+  std::size_t beam_width = 0;  // candidates kept while walking (kFaissIvf: cells scanned); 0: the default
+  bool exact = false;          // scan, whatever the algorithm
+  bool force_graph = false;    // walk the graph even where scanning is faster; not with `exact`
+  VectorFilter filter = {};
+  TRIVIUM_EXPORT absl::Status Validate() const;
+};
+
+// What searching cost; the same every time for the same index and query.
+struct VectorSearchStats {
+  std::uint64_t hops = 0;  // graph vertices expanded (kHnswlib does not tell)
+  std::uint64_t distance_computations = 0;
+};
+
+// Scores are larger for better: the cosine, the inner product, or minus the squared distance.
+//
+// Thread safety: the const methods may run at the same time, from any number of threads; the others alone.
+// A moved-from index may only be destroyed or assigned to.
+class TRIVIUM_EXPORT VectorIndex {
+ public:
+  static absl::StatusOr<VectorIndex> Create(const VectorIndexOptions& options);
+
+  // A file that Save wrote. kNotFound, kDataLoss.
+  static absl::StatusOr<VectorIndex> Load(const std::string& path,
+                                          const VectorIndexLoadOptions& options = {});
+
+  // The vectors of a file that hnswlib or FAISS (IndexFlat, IndexIVFFlat, IndexIDMap of these) wrote, under
+  // its labels, in an index of `options`. hnswlib's files hold neither dimension nor metric: those of
+  // `options` must be the file's. FAISS's hold both: the dimension of `options` may be 0, and rows for inner
+  // products may also be read for kCosine; anything else that differs is kInvalidArgument.
+  static absl::StatusOr<VectorIndex> ImportHnswlib(const std::string& path,
+                                                   const VectorIndexOptions& options);
+  static absl::StatusOr<VectorIndex> ImportFaiss(const std::string& path, const VectorIndexOptions& options);
+
+  VectorIndex(VectorIndex&&) noexcept;
+  VectorIndex& operator=(VectorIndex&&) noexcept;
+  ~VectorIndex();
+
+  // Adds rows under labels, all or none; for kCosine they are stored at unit length. kInvalidArgument names
+  // the row: NaN, infinite, of another dimension, zero (kCosine), label twice. kAlreadyExists: a label is in
+  // the index. kResourceExhausted: memory.
+  absl::Status Add(absl::Span<const std::uint64_t> labels, MatrixView rows);
+
+  // Removes rows, all or none. kNotFound names the first label that is absent. Their memory stays in use
+  // until Compact.
+  absl::Status Remove(absl::Span<const std::uint64_t> labels);
+
+  // Frees the memory of removed rows by building the index anew from the others. Nothing to do where none was
+  // removed.
+  absl::Status Compact();
+
+  std::size_t size() const;  // rows, without removed ones
+  std::size_t dimension() const;
+  Metric metric() const;
+  VectorIndexAlgorithm algorithm() const;
+  bool Contains(std::uint64_t label) const;
+  std::vector<std::uint64_t> Labels() const;  // in the order they were added
+
+  // The stored vector: of unit length for kCosine. kNotFound.
+  absl::StatusOr<std::vector<float>> Get(std::uint64_t label) const;
+
+  // Allows the given labels; those that are absent are ignored. O(labels).
+  VectorFilter AllowLabels(absl::Span<const std::uint64_t> labels) const;
+  // Allows label l where bit l % 64 of words[l / 64] is set; labels beyond the bitmap are not allowed.
+  // O(rows).
+  VectorFilter AllowBitmap(absl::Span<const std::uint64_t> words) const;
+
+  // Writes the best rows, best first, into `labels` and `scores` (at least k each) and returns how many there
+  // are: exactly min(k, allowed rows), whatever the filter. `query`: dimension() finite values, not all zero
+  // for kCosine. `stats` may be null; otherwise this search's cost is added to it.
+  absl::StatusOr<std::size_t> Search(absl::Span<const float> query, const VectorSearchOptions& options,
+                                     absl::Span<std::uint64_t> labels, absl::Span<float> scores,
+                                     VectorSearchStats* stats = nullptr) const;
+
+  // Search for each row of `queries` on `threads` threads (0: all processors). `labels` and `scores`: n x k,
+  // row-major; `counts`: n, how many of each row's places are filled, the others are left as they were.
+  absl::Status SearchBatch(MatrixView queries, const VectorSearchOptions& options, int threads,
+                           absl::Span<std::uint64_t> labels, absl::Span<float> scores,
+                           absl::Span<std::size_t> counts, VectorSearchStats* stats = nullptr) const;
+
+  // Writes rows, labels and graph to one checksummed file that appears whole or not at all, in place of one
+  // that is there. Removed rows are dropped first (Compact). Of hnswlib and FAISS the rows are kept, not
+  // their structures: Load builds those anew when asked for by algorithm.
+  absl::Status Save(const std::string& path);
+
+ private:
+  struct Impl;
+  explicit VectorIndex(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace trivium

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trivium/options.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+
+#include "absl/strings/str_format.h"
+#include "base/status_macros.h"
+
+namespace trivium {
+namespace {
+
+constexpr std::size_t kMaxNameBytes = 64;
+constexpr std::size_t kMaxDimension = 65536;
+
+absl::Status OutOfRange(std::string_view what, const std::string& seen, std::string_view expected) {
+  return absl::InvalidArgumentError(absl::StrFormat("%s: %s, expected %s", what, seen, expected));
+}
+
+}  // namespace
+
+absl::Status ValidateName(std::string_view what, std::string_view name) {
+  const auto allowed = [](unsigned char c) {
+    return c < 128 && (std::isalnum(c) || c == '_' || c == '-' || c == '.');
+  };
+  const bool ok = !name.empty() && name.size() <= kMaxNameBytes && name[0] != '.' && name[0] != '-' &&
+                  std::all_of(name.begin(), name.end(), allowed);
+  if (ok) return absl::OkStatus();
+  std::string shown;
+  for (char c : name.substr(0, 80)) shown += std::isprint(static_cast<unsigned char>(c)) ? c : '?';
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "%s: '%s', expected 1 to %d letters, digits, '_', '-' or '.', not beginning with '.' or '-'", what,
+      shown, kMaxNameBytes));
+}
+
+absl::Status SpaceOptions::Validate() const {
+  TRIVIUM_RETURN_IF_ERROR(ValidateName("space", name));
+  if (dimension < 1 || dimension > kMaxDimension) {
+    return OutOfRange("dimension", absl::StrFormat("%d", dimension), "1 to 65536");
+  }
+  return encoder.empty() ? absl::OkStatus() : ValidateName("encoder", encoder);
+}
+
+absl::Status ExpertOptions::Validate() const {
+  TRIVIUM_RETURN_IF_ERROR(ValidateName("expert", name));
+  if (name == "auto" || name == "all") {
+    return OutOfRange("expert", "'" + name + "'", "a name other than auto and all, which select experts");
+  }
+  TRIVIUM_RETURN_IF_ERROR(ValidateName("space", space));
+  if (partition) TRIVIUM_RETURN_IF_ERROR(ValidateName("partition", *partition));
+  if (!(cost >= 0) || !std::isfinite(cost)) {
+    return OutOfRange("cost", absl::StrFormat("%g", cost), "a finite number >= 0");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BuildOptions::Validate() const {
+  if (threads < 0) return OutOfRange("threads", absl::StrFormat("%d", threads), "0 (all) or more");
+  if (degree_bound < 4 || degree_bound > 256) {
+    return OutOfRange("degree_bound", absl::StrFormat("%d", degree_bound), "4 to 256");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SearchOptions::Validate() const {
+  if (k < 1 || k > 10000) return OutOfRange("k", absl::StrFormat("%d", k), "1 to 10000");
+  if (beam_width > 100000) {
+    return OutOfRange("beam_width", absl::StrFormat("%d", beam_width), "0 (the default) to 100000");
+  }
+  if (top_p && !(*top_p > 0 && *top_p <= 1)) {
+    return OutOfRange("top_p", absl::StrFormat("%g", *top_p), "more than 0, at most 1");
+  }
+  if (max_experts && *max_experts < 1) {
+    return OutOfRange("max_experts", absl::StrFormat("%d", *max_experts), "1 or more");
+  }
+  if (experts.mode == ExpertSelection::Mode::kNamed && experts.names.empty()) {
+    return OutOfRange("experts", "an empty list", "auto, all or at least one name");
+  }
+  return absl::OkStatus();
+}
+
+ExpertSelection ExpertSelection::Parse(std::string_view text) {
+  ExpertSelection selection;
+  if (text == "auto") return selection;
+  if (text == "all") {
+    selection.mode = Mode::kAll;
+    return selection;
+  }
+  selection.mode = Mode::kNamed;
+  while (!text.empty()) {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    if (comma > 0) selection.names.emplace_back(text.substr(0, comma));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return selection;
+}
+
+}  // namespace trivium

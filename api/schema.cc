@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/schema.h"
+
+#include <algorithm>
+#include <exception>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_format.h"
+#include "nlohmann/json.hpp"
+
+namespace trivium {
+namespace {
+
+using Json = nlohmann::json;
+
+template <class Records, class Predicate>
+auto FindIn(const Records& records, Predicate predicate) -> decltype(records.data()) {
+  const auto found = std::find_if(records.begin(), records.end(), predicate);
+  return found == records.end() ? nullptr : &*found;
+}
+
+Json SettingsToJson(const routing::DispatchSettings& settings) {
+  const routing::RouterOptions& options = settings.router_options;
+  const routing::DispatchOptions& policy = settings.policy;
+  return {{"router", settings.router},
+          {"class_balance", options.class_balance},
+          {"neighbor_count", options.neighbor_count},
+          {"neighbor_temperature", options.temperature},
+          {"shrinkage", options.shrinkage},
+          {"graph_threshold", options.graph_threshold},
+          {"ridge", options.ridge},
+          {"temperature", policy.temperature},
+          {"top_p", policy.top_p},
+          {"max_experts", policy.max_experts},
+          {"cost_weight", policy.cost_weight},
+          {"ask_unknown", policy.ask_unknown},
+          {"prior_weight", settings.prior_weight}};
+}
+
+routing::DispatchSettings SettingsFromJson(const Json& json) {
+  routing::DispatchSettings settings;
+  settings.router = json.at("router").get<std::string>();
+  json.at("class_balance").get_to(settings.router_options.class_balance);
+  json.at("neighbor_count").get_to(settings.router_options.neighbor_count);
+  json.at("neighbor_temperature").get_to(settings.router_options.temperature);
+  json.at("shrinkage").get_to(settings.router_options.shrinkage);
+  json.at("graph_threshold").get_to(settings.router_options.graph_threshold);
+  json.at("ridge").get_to(settings.router_options.ridge);
+  json.at("temperature").get_to(settings.policy.temperature);
+  json.at("top_p").get_to(settings.policy.top_p);
+  json.at("max_experts").get_to(settings.policy.max_experts);
+  json.at("cost_weight").get_to(settings.policy.cost_weight);
+  json.at("ask_unknown").get_to(settings.policy.ask_unknown);
+  json.at("prior_weight").get_to(settings.prior_weight);
+  return settings;
+}
+
+Json DispatchToJson(const DispatchRecord& dispatch) {
+  Json routers = Json::array();
+  for (const RouterRecord& router : dispatch.routers) {
+    routers.push_back({{"settings", SettingsToJson(router.settings)}, {"index_file", router.index_file}});
+  }
+  return {{"enabled", dispatch.enabled},      {"router", dispatch.router}, {"reason", dispatch.reason},
+          {"space", dispatch.space},          {"pilots", dispatch.pilots}, {"routers", std::move(routers)},
+          {"expert_ids", dispatch.expert_ids}};
+}
+
+DispatchRecord DispatchFromJson(const Json& json) {
+  DispatchRecord dispatch;
+  json.at("enabled").get_to(dispatch.enabled);
+  json.at("router").get_to(dispatch.router);
+  json.at("reason").get_to(dispatch.reason);
+  json.at("space").get_to(dispatch.space);
+  json.at("pilots").get_to(dispatch.pilots);
+  json.at("expert_ids").get_to(dispatch.expert_ids);
+  for (const Json& router : json.at("routers")) {
+    dispatch.routers.push_back(
+        {SettingsFromJson(router.at("settings")), router.at("index_file").get<std::string>()});
+  }
+  return dispatch;
+}
+
+Schema Parse(const Json& json) {
+  Schema schema;
+  json.at("next_id").get_to(schema.next_id);
+  json.at("next_file").get_to(schema.next_file);
+  for (const Json& space : json.at("spaces")) {
+    const absl::StatusOr<Metric> metric = ParseMetric(space.at("metric").get<std::string>());
+    if (!metric.ok()) throw std::invalid_argument(std::string(metric.status().message()));
+    schema.spaces.push_back({space.at("id"), space.at("name"), space.at("dimension"), *metric,
+                             space.at("encoder"), space.at("encoder_fingerprint")});
+  }
+  for (const Json& partition : json.at("partitions")) {
+    schema.partitions.push_back({partition.at("id"), partition.at("name")});
+  }
+  for (const Json& expert : json.at("experts")) {
+    ExpertRecord record{expert.at("id"),          expert.at("name"), expert.at("space"),  std::nullopt,
+                        expert.at("description"), expert.at("cost"), expert.at("adapter")};
+    if (!expert.at("partition").is_null()) record.partition = expert.at("partition").get<std::uint32_t>();
+    schema.experts.push_back(std::move(record));
+  }
+  for (const Json& segment : json.at("segments")) {
+    schema.segments.push_back({segment.at("file"), segment.at("space"), segment.at("partition")});
+  }
+  if (!json.at("dispatch").is_null()) schema.dispatch = DispatchFromJson(json.at("dispatch"));
+  return schema;
+}
+
+}  // namespace
+
+const SpaceRecord* Schema::FindSpace(std::string_view name) const {
+  return FindIn(spaces, [&](const SpaceRecord& space) { return space.name == name; });
+}
+const SpaceRecord* Schema::SpaceById(std::uint32_t id) const {
+  return FindIn(spaces, [&](const SpaceRecord& space) { return space.id == id; });
+}
+const PartitionRecord* Schema::FindPartition(std::string_view name) const {
+  return FindIn(partitions, [&](const PartitionRecord& partition) { return partition.name == name; });
+}
+const PartitionRecord* Schema::PartitionById(std::uint32_t id) const {
+  return FindIn(partitions, [&](const PartitionRecord& partition) { return partition.id == id; });
+}
+const ExpertRecord* Schema::FindExpert(std::string_view name) const {
+  return FindIn(experts, [&](const ExpertRecord& expert) { return expert.name == name; });
+}
+
+std::string Schema::ToJson() const {
+  Json json = {{"next_id", next_id},          {"next_file", next_file},   {"spaces", Json::array()},
+               {"partitions", Json::array()}, {"experts", Json::array()}, {"segments", Json::array()},
+               {"dispatch", nullptr}};
+  for (const SpaceRecord& space : spaces) {
+    json["spaces"].push_back({{"id", space.id},
+                              {"name", space.name},
+                              {"dimension", space.dimension},
+                              {"metric", std::string(MetricName(space.metric))},
+                              {"encoder", space.encoder},
+                              {"encoder_fingerprint", space.encoder_fingerprint}});
+  }
+  for (const PartitionRecord& partition : partitions) {
+    json["partitions"].push_back({{"id", partition.id}, {"name", partition.name}});
+  }
+  for (const ExpertRecord& expert : experts) {
+    json["experts"].push_back({{"id", expert.id},
+                               {"name", expert.name},
+                               {"space", expert.space},
+                               {"partition", expert.partition ? Json(*expert.partition) : Json(nullptr)},
+                               {"description", expert.description},
+                               {"cost", expert.cost},
+                               {"adapter", expert.adapter}});
+  }
+  for (const SegmentRecord& segment : segments) {
+    json["segments"].push_back(
+        {{"file", segment.file}, {"space", segment.space}, {"partition", segment.partition}});
+  }
+  if (dispatch) json["dispatch"] = DispatchToJson(*dispatch);
+  return json.dump();
+}
+
+absl::StatusOr<Schema> Schema::FromJson(std::string_view text) {
+  const Json json = Json::parse(text.begin(), text.end(), nullptr, false);
+  if (json.is_discarded()) return absl::DataLossError("manifest: not JSON, expected the store's schema (db)");
+  try {
+    return Parse(json);
+  } catch (const std::exception& error) {
+    return absl::DataLossError(
+        absl::StrFormat("manifest: %s, expected the store's schema (db)", error.what()));
+  }
+}
+
+}  // namespace trivium

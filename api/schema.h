@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a store is made of: spaces, partitions, experts, segments and the dispatch in use. A value, written
+// whole as JSON under one key of the manifest table with every change, so that it is always one consistent
+// state.
+//
+// Numbers (`id`) are lasting: never reused, also after a removal. Keys in other tables are built from them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "routing/expert/dispatch_trainer.h"
+#include "trivium/types.h"
+
+namespace trivium {
+
+struct SpaceRecord {
+  std::uint32_t id = 0;
+  std::string name;
+  std::size_t dimension = 0;
+  Metric metric = Metric::kCosine;
+  std::string encoder;
+  std::string encoder_fingerprint;
+};
+
+struct PartitionRecord {
+  std::uint32_t id = 0;
+  std::string name;
+};
+
+struct ExpertRecord {
+  std::uint32_t id = 0;
+  std::string name;
+  std::uint32_t space = 0;
+  std::optional<std::uint32_t> partition;  // none: all
+  std::string description;
+  double cost = 1;
+  bool adapter = false;  // its matrix lies under AdapterKey(id)
+};
+
+// A file under segments/: the vectors of one space over one partition, document numbers [first, last].
+struct SegmentRecord {
+  std::string file;
+  std::uint32_t space = 0;
+  std::uint32_t partition = 0;
+};
+
+// One trained router: its settings here, its bytes under RouterKey(name), its index, if any, under segments/.
+struct RouterRecord {
+  routing::DispatchSettings settings;
+  std::string index_file;  // empty: none
+};
+
+struct DispatchRecord {
+  bool enabled = false;                   // the gate let it become what "auto" means
+  std::string router;                     // the best on validation
+  std::string reason;                     // of the gate
+  std::uint32_t space = 0;                // the router space
+  std::vector<std::uint32_t> expert_ids;  // columns of every router
+  std::vector<RouterRecord> routers;
+  std::uint64_t pilots = 0;
+};
+
+struct Schema {
+  std::uint32_t next_id = 1;
+  std::uint64_t next_file = 1;
+  std::vector<SpaceRecord> spaces;
+  std::vector<PartitionRecord> partitions;
+  std::vector<ExpertRecord> experts;
+  std::vector<SegmentRecord> segments;
+  std::optional<DispatchRecord> dispatch;
+
+  const SpaceRecord* FindSpace(std::string_view name) const;
+  const SpaceRecord* SpaceById(std::uint32_t id) const;
+  const PartitionRecord* FindPartition(std::string_view name) const;
+  const PartitionRecord* PartitionById(std::uint32_t id) const;
+  const ExpertRecord* FindExpert(std::string_view name) const;
+
+  std::string ToJson() const;
+  static absl::StatusOr<Schema> FromJson(std::string_view json);  // kDataLoss
+};
+
+}  // namespace trivium

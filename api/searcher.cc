@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/searcher.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <tuple>
+
+#include "absl/strings/str_format.h"
+#include "base/status_macros.h"
+#include "kernels/distance_table.h"
+
+namespace trivium {
+namespace {
+
+// A prior is at least beta * log(this), so that an improbable expert's hits stay comparable.
+constexpr float kSmallestProbability = 1e-6f;
+
+double MicrosSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+}
+
+// The expert's own reading of a query.
+void ApplyAdapter(const std::vector<float>& adapter, const VectorSet& set, const float* query,
+                  std::vector<float>* adapted) {
+  const std::size_t dimension = set.dimension();
+  const kernels::DistanceTable& table = kernels::ActiveDistances();
+  adapted->resize(base::PaddedStride(dimension));
+  table.inner_product_f32_rows(query, adapter.data(), dimension, dimension, dimension, adapted->data());
+  if (set.metric() != base::Metric::kCosine) return;
+  const float norm = std::sqrt(table.inner_product_f32(adapted->data(), adapted->data(), dimension));
+  for (std::size_t i = 0; i < dimension && norm > 0; ++i) (*adapted)[i] /= norm;
+}
+
+void SortBestFirst(std::size_t depth, std::vector<routing::ScoredDocument>* hits) {
+  std::sort(hits->begin(), hits->end(), [](const auto& a, const auto& b) {
+    return a.score != b.score ? a.score > b.score : a.key < b.key;
+  });
+  if (hits->size() > depth) hits->resize(depth);
+}
+
+}  // namespace
+
+absl::StatusOr<Searcher> Searcher::Create(std::shared_ptr<const StoreState> state,
+                                          const SearchOptions& options,
+                                          std::shared_ptr<const base::Bitmap> filter_documents) {
+  Searcher searcher;
+  searcher.state_ = std::move(state);
+  searcher.options_ = options;
+  const std::vector<ExpertView>& experts = searcher.state_->experts;
+  for (const std::string& name : options.experts.names) {
+    const auto found = std::find_if(experts.begin(), experts.end(),
+                                    [&](const ExpertView& expert) { return expert.name == name; });
+    if (found == experts.end()) {
+      return absl::NotFoundError(absl::StrFormat("expert: '%s', expected one of the store's %d",
+                                                 name.substr(0, 80), experts.size()));
+    }
+    searcher.named_.push_back(static_cast<std::uint32_t>(found - experts.begin()));
+  }
+  if (!options.router.empty() && (searcher.state_->dispatcher == nullptr ||
+                                  searcher.state_->dispatcher->Find(options.router) == nullptr)) {
+    return absl::NotFoundError(
+        absl::StrFormat("router: '%s', expected one that was trained", options.router.substr(0, 80)));
+  }
+  if (filter_documents != nullptr) {
+    searcher.filter_ = std::make_unique<RowFilter>();
+    for (const auto& set : searcher.state_->sets) {
+      for (const VectorPart& part : set->parts()) searcher.filter_->Prepare(part, *filter_documents);
+    }
+  }
+  return searcher;
+}
+
+absl::Status Searcher::CheckStop() const {
+  if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed)) {
+    return absl::CancelledError("search: cancelled by the caller");
+  }
+  if (options_.deadline && std::chrono::steady_clock::now() > *options_.deadline) {
+    return absl::DeadlineExceededError("search: the deadline has passed");
+  }
+  return absl::OkStatus();
+}
+
+Plan Searcher::PlanAll() const {
+  Plan plan;
+  plan.mode = "all";
+  plan.plain = true;
+  std::vector<std::uint32_t> experts(state_->experts.size());
+  for (std::uint32_t i = 0; i < experts.size(); ++i) experts[i] = i;
+  // The narrowest expert first: it lends its name to the hits of a vector set that several share.
+  std::stable_sort(experts.begin(), experts.end(), [&](std::uint32_t a, std::uint32_t b) {
+    const ExpertView &x = state_->experts[a], &y = state_->experts[b];
+    return std::make_tuple(x.every_partition, x.adapter != nullptr) <
+           std::make_tuple(y.every_partition, y.adapter != nullptr);
+  });
+  routing::RequestExperts(state_->experts.size(), experts, &plan.dispatch);
+  return plan;
+}
+
+Plan Searcher::PlanNamed(absl::Span<const std::uint32_t> experts) const {
+  Plan plan;
+  plan.mode = "named";
+  routing::RequestExperts(state_->experts.size(), experts, &plan.dispatch);
+  return plan;
+}
+
+absl::Status Searcher::PlanRouted(const Dispatcher::Entry& entry, QueryVectors* query,
+                                  SearcherScratch* scratch, Plan* plan) const {
+  TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(state_->dispatcher->space()));
+  const std::size_t columns = entry.router->expert_count();
+  scratch->predicted.resize(columns);
+  scratch->errors.resize(columns);
+  const std::size_t dimension = entry.router->dimension();
+  entry.router->Predict(absl::MakeConstSpan(vector, dimension), &scratch->router,
+                        absl::MakeSpan(scratch->predicted), absl::MakeSpan(scratch->errors));
+  const std::size_t count = state_->experts.size();
+  scratch->utility.assign(count, std::numeric_limits<float>::quiet_NaN());
+  scratch->uncertainty.assign(count, std::numeric_limits<float>::quiet_NaN());
+  scratch->costs.resize(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const ExpertView& expert = state_->experts[i];
+    scratch->costs[i] = expert.cost;
+    if (expert.column < 0) continue;
+    scratch->utility[i] = scratch->predicted[expert.column];
+    scratch->uncertainty[i] = scratch->errors[expert.column];
+  }
+  routing::DispatchOptions policy = entry.settings.policy;
+  if (options_.top_p) policy.top_p = static_cast<float>(*options_.top_p);
+  if (options_.max_experts) policy.max_experts = static_cast<std::size_t>(*options_.max_experts);
+  plan->router = entry.settings.router;
+  plan->prior_weight = entry.settings.prior_weight;
+  routing::ChooseExperts(scratch->utility, scratch->uncertainty, scratch->costs, nullptr, policy,
+                         &plan->dispatch);
+  return absl::OkStatus();
+}
+
+absl::Status Searcher::Choose(QueryVectors* query, SearcherScratch* scratch, Plan* plan) const {
+  if (options_.experts.mode == ExpertSelection::Mode::kNamed) {
+    *plan = PlanNamed(named_);
+    return absl::OkStatus();
+  }
+  *plan = PlanAll();
+  if (options_.experts.mode == ExpertSelection::Mode::kAll) return absl::OkStatus();
+  plan->mode = "auto";
+  if (state_->dispatcher == nullptr) return absl::OkStatus();
+  const DispatchRecord& record = *state_->schema.dispatch;
+  if (options_.router.empty() && !record.enabled) return absl::OkStatus();
+  const std::uint32_t space = state_->dispatcher->space();
+  if (!query->Has(space) && !query->CanEncode(space)) return absl::OkStatus();
+  const std::string& name = options_.router.empty() ? record.router : options_.router;
+  const Dispatcher::Entry* entry = state_->dispatcher->Find(name);
+  if (entry == nullptr) return absl::OkStatus();
+  Plan routed;
+  routed.mode = "auto";
+  TRIVIUM_RETURN_IF_ERROR(PlanRouted(*entry, query, scratch, &routed));
+  if (!routed.dispatch.fell_back) *plan = std::move(routed);
+  return absl::OkStatus();
+}
+
+absl::Status Searcher::SearchExperts(const Plan& plan, std::size_t depth, QueryVectors* query,
+                                     SearcherScratch* scratch, std::vector<ExpertList>* lists) const {
+  index::SearchParameters parameters;
+  parameters.k = depth;
+  parameters.beam_width = options_.beam_width;
+  if (options_.index == IndexChoice::kGraph) parameters.method = index::SearchMethod::kGraph;
+  if (options_.index == IndexChoice::kExact) parameters.method = index::SearchMethod::kExact;
+
+  // What was searched already, by vector set and adapter: experts that share both share the search.
+  std::map<std::pair<std::uint32_t, const std::vector<float>*>, std::vector<routing::ScoredDocument>> done;
+  std::vector<bool> set_seen(state_->sets.size(), false);
+  lists->clear();
+  for (std::uint32_t chosen : plan.dispatch.chosen) {
+    TRIVIUM_RETURN_IF_ERROR(CheckStop());
+    const ExpertView& expert = state_->experts[chosen];
+    ExpertList list;
+    list.expert = chosen;
+    if (!expert.sets.empty()) {
+      TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
+      const std::vector<float>* adapter = plan.plain ? nullptr : expert.adapter.get();
+      if (adapter != nullptr) {
+        ApplyAdapter(*adapter, *state_->sets[expert.sets.front()], vector, &scratch->adapted);
+        vector = scratch->adapted.data();
+      }
+      for (std::uint32_t index : expert.sets) {
+        const auto [entry, fresh] = done.try_emplace({index, adapter});
+        if (fresh) {
+          state_->sets[index]->Search(vector, parameters, filter_.get(), &scratch->sets, &entry->second,
+                                      &list.counters);
+          ++list.searches;
+          if (!set_seen[index]) ++list.vector_sets;
+          set_seen[index] = true;
+        } else if (plan.plain) {
+          continue;  // another expert's hits already hold these
+        }
+        list.hits.insert(list.hits.end(), entry->second.begin(), entry->second.end());
+      }
+      if (expert.sets.size() > 1) SortBestFirst(depth, &list.hits);
+    }
+    lists->push_back(std::move(list));
+  }
+  return absl::OkStatus();
+}
+
+std::string Searcher::Fuse(const Plan& plan, const std::vector<const ExpertList*>& lists, std::size_t k,
+                           routing::FusionMethod method, SearcherScratch* scratch,
+                           std::vector<routing::FusedHit>* hits) const {
+  std::vector<routing::ExpertResult> results;
+  bool one_space = true;
+  for (const ExpertList* list : lists) {
+    const routing::ExpertChoice& choice = plan.dispatch.experts[list->expert];
+    routing::ExpertResult result;
+    result.expert = list->expert;
+    result.space = state_->experts[list->expert].space;
+    result.weight = std::max(choice.probability, kSmallestProbability);
+    if (plan.prior_weight > 0) result.prior = plan.prior_weight * std::log(result.weight);
+    result.hits = list->hits;
+    one_space = one_space && result.space == state_->experts[lists.front()->expert].space;
+    results.push_back(result);
+  }
+  routing::FuseResults(results, k, method, &scratch->fusion, hits);
+  if (method == routing::FusionMethod::kReciprocalRank || !one_space) return "rrf";
+  if (plan.prior_weight > 0) return "score+prior";
+  return lists.size() == 1 ? "single" : "score";
+}
+
+absl::Status Searcher::Run(QueryVectors* query, SearcherScratch* scratch, Answer* answer) const {
+  auto start = std::chrono::steady_clock::now();
+  TRIVIUM_RETURN_IF_ERROR(Choose(query, scratch, &answer->plan));
+  answer->dispatch_us = MicrosSince(start) - query->encode_us();
+  const double encoded_us = query->encode_us();
+  start = std::chrono::steady_clock::now();
+  TRIVIUM_RETURN_IF_ERROR(SearchExperts(answer->plan, options_.k, query, scratch, &answer->lists));
+  answer->search_us = MicrosSince(start) - (query->encode_us() - encoded_us);
+  start = std::chrono::steady_clock::now();
+  std::vector<const ExpertList*> lists;
+  for (const ExpertList& list : answer->lists) lists.push_back(&list);
+  answer->fusion =
+      Fuse(answer->plan, lists, options_.k, routing::FusionMethod::kAuto, scratch, &answer->hits);
+  answer->fuse_us = MicrosSince(start);
+  return absl::OkStatus();
+}
+
+}  // namespace trivium

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of a query inside the engine: dispatch, search of the chosen experts' vector sets, fusion.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "api/query_vectors.h"
+#include "api/store_state.h"
+#include "routing/expert/dispatch_policy.h"
+#include "routing/expert/expert_router.h"
+#include "routing/expert/result_fusion.h"
+#include "trivium/options.h"
+#include "trivium/search_result.h"
+
+namespace trivium {
+
+// What one expert found.
+struct ExpertList {
+  std::uint32_t expert = 0;  // index into StoreState::experts
+  std::vector<routing::ScoredDocument> hits;
+  index::SearchCounters counters;  // of its own searches; a search shared by two experts counts for the first
+  std::uint32_t vector_sets = 0;   // it was the first to search
+  std::uint32_t searches = 0;      // it made: one a vector set and adapter
+};
+
+// Buffers of one thread, reused from query to query.
+struct SearcherScratch {
+  VectorSetScratch sets;
+  routing::RouterScratch router;
+  routing::FusionScratch fusion;
+  std::vector<float> predicted, errors;            // by column of the router
+  std::vector<float> utility, uncertainty, costs;  // by expert
+  std::vector<float> adapted;
+  std::vector<routing::ScoredDocument> found;
+};
+
+// How a query is to be answered: which experts, with what weight.
+struct Plan {
+  std::string mode;    // "auto", "all" or "named"
+  std::string router;  // empty: none chose
+  routing::Dispatch dispatch;
+  float prior_weight = 0;
+  bool plain = false;  // "all": adapters are not applied, every vector set is searched once
+};
+
+struct Answer {
+  Plan plan;
+  std::string fusion;
+  std::vector<ExpertList> lists;
+  std::vector<routing::FusedHit> hits;  // `expert` indexes StoreState::experts
+  double dispatch_us = 0, search_us = 0, fuse_us = 0;
+};
+
+class Searcher {
+ public:
+  // `options` are valid. kNotFound: an expert or router that the store does not have. `filter_documents`:
+  // null, or a bit per document number that may be found.
+  static absl::StatusOr<Searcher> Create(std::shared_ptr<const StoreState> state,
+                                         const SearchOptions& options,
+                                         std::shared_ptr<const base::Bitmap> filter_documents);
+
+  // Chooses, searches and fuses. Safe to call concurrently, each thread with a scratch of its own.
+  absl::Status Run(QueryVectors* query, SearcherScratch* scratch, Answer* answer) const;
+
+  // The steps of Run, for training and comparison.
+  absl::Status Choose(QueryVectors* query, SearcherScratch* scratch, Plan* plan) const;
+  // One list per chosen expert, `depth` hits each.
+  absl::Status SearchExperts(const Plan& plan, std::size_t depth, QueryVectors* query,
+                             SearcherScratch* scratch, std::vector<ExpertList>* lists) const;
+  // Returns the method used: "single", "score", "score+prior" or "rrf".
+  std::string Fuse(const Plan& plan, const std::vector<const ExpertList*>& lists, std::size_t k,
+                   routing::FusionMethod method, SearcherScratch* scratch,
+                   std::vector<routing::FusedHit>* hits) const;
+
+  // The plan that asks every expert as an untrained store would.
+  Plan PlanAll() const;
+  // The plan that asks these experts as they are.
+  Plan PlanNamed(absl::Span<const std::uint32_t> experts) const;
+  // The choice of one router with its own settings. REQUIRES: the dispatcher has it and the query has a
+  // vector of its space.
+  absl::Status PlanRouted(const Dispatcher::Entry& entry, QueryVectors* query, SearcherScratch* scratch,
+                          Plan* plan) const;
+
+  const StoreState& state() const { return *state_; }
+  const SearchOptions& options() const { return options_; }
+
+ private:
+  absl::Status CheckStop() const;
+
+  std::shared_ptr<const StoreState> state_;
+  SearchOptions options_;
+  std::vector<std::uint32_t> named_;
+  std::unique_ptr<RowFilter> filter_;
+};
+
+}  // namespace trivium

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sealing unsealed rows into segments, and merging segments.
+#include <algorithm>
+#include <chrono>
+
+#include "absl/strings/str_format.h"
+#include "api/keys.h"
+#include "api/store_impl.h"
+#include "base/status_macros.h"
+#include "base/thread_pool.h"
+#include "storage/file_system.h"
+
+namespace trivium {
+namespace {
+
+// Rows of the parts from `first` on, without those whose document is gone.
+struct GatheredRows {
+  base::AlignedMatrix rows;
+  std::vector<std::uint64_t> documents;
+};
+
+GatheredRows Gather(const VectorSet& set, std::size_t first) {
+  GatheredRows gathered{base::AlignedMatrix(set.dimension()), {}};
+  std::size_t count = 0;
+  for (std::size_t p = first; p < set.parts().size(); ++p) count += set.parts()[p].live_count;
+  gathered.rows.Reserve(count);
+  gathered.documents.reserve(count);
+  for (std::size_t p = first; p < set.parts().size(); ++p) {
+    const VectorPart& part = set.parts()[p];
+    for (std::size_t i = 0; i < part.rows->size(); ++i) {
+      if (part.live != nullptr && !part.live->Test(i)) continue;
+      gathered.rows.Append(part.rows->row(i));
+      gathered.documents.push_back(part.rows->documents()[i]);
+    }
+  }
+  return gathered;
+}
+
+std::size_t FirstUnsealed(const VectorSet& set) {
+  std::size_t first = set.parts().size();
+  while (first > 0 && set.parts()[first - 1].file.empty()) --first;
+  return first;
+}
+
+// The first part that a build replaces: all unsealed ones, and segments before them that are not much larger
+// than what is merged into them, so that a set has O(log rows) segments and a row is rebuilt O(log rows)
+// times.
+std::size_t FirstToMerge(const VectorSet& set) {
+  std::size_t first = FirstUnsealed(set), rows = 0;
+  for (std::size_t p = first; p < set.parts().size(); ++p) rows += set.parts()[p].live_count;
+  while (first > 0 && set.parts()[first - 1].live_count <= 2 * rows) rows += set.parts()[--first].live_count;
+  return first;
+}
+
+double SecondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+absl::StatusOr<std::size_t> Store::Impl::SealParts(const VectorSet& old, std::size_t first,
+                                                   index::GraphBuildOptions graph) {
+  TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> state, BeginWrite());
+  const GatheredRows gathered = Gather(old, first);
+  std::vector<std::string> obsolete;
+  for (std::size_t p = first; p < old.parts().size(); ++p) {
+    if (!old.parts()[p].file.empty()) obsolete.push_back(old.parts()[p].file);
+  }
+  VectorSet set = old;
+  set.Truncate(first);
+  std::erase_if(state->schema.segments, [&](const SegmentRecord& record) {
+    return std::find(obsolete.begin(), obsolete.end(), record.file) != obsolete.end();
+  });
+  if (!gathered.documents.empty()) {
+    const std::string file = absl::StrFormat("%06d.seg", state->schema.next_file++);
+    const std::string file_path = SegmentsDirectory() + "/" + file;
+    TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(file_path));  // left by a build that failed
+    TRIVIUM_RETURN_IF_ERROR(index::VectorSegment::Build(gathered.rows.view(), gathered.documents,
+                                                        old.metric(), graph, file_path));
+    TRIVIUM_ASSIGN_OR_RETURN(auto segment, index::VectorSegment::Open(file_path, /*verify=*/false));
+    set.AddSegment(std::move(segment), file, [](std::uint64_t) { return true; });
+    state->schema.segments.push_back({file, old.space(), old.partition()});
+  }
+  storage::WriteBatch batch;
+  batch.DeletePrefix(storage::Table::kVectors, VectorPrefix(old.space(), old.partition()));
+  state->ReplaceSet(std::move(set));
+  TRIVIUM_RETURN_IF_ERROR(Commit(std::move(state), std::move(batch), true));
+  for (const std::string& file : obsolete) {
+    TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(SegmentsDirectory() + "/" + file));
+  }
+  return gathered.documents.size();
+}
+
+absl::StatusOr<std::uint64_t> Store::Impl::SealSets(const std::vector<SetToSeal>& sets,
+                                                    const BuildOptions& build) {
+  index::GraphBuildOptions graph;
+  graph.degree_bound = build.degree_bound;
+  if (build.build_beam_width > 0) graph.beam_width = build.build_beam_width;
+  graph.threads = base::ResolveThreadCount(build.threads);
+  graph.cancelled = build.cancelled;
+  TRIVIUM_RETURN_IF_ERROR(graph.Validate());
+  std::uint64_t total = 0, done = 0;
+  for (const SetToSeal& item : sets) {
+    for (std::size_t p = item.first; p < item.set->parts().size(); ++p)
+      total += item.set->parts()[p].live_count;
+  }
+  for (const SetToSeal& item : sets) {
+    if (build.progress) {
+      graph.progress = [&](std::uint64_t rows, std::uint64_t) {
+        build.progress("build", done + rows, total);
+      };
+    }
+    TRIVIUM_ASSIGN_OR_RETURN(const std::size_t rows, SealParts(*item.set, item.first, graph));
+    done += rows;
+  }
+  if (build.progress) build.progress("build", total, total);
+  return done;
+}
+
+absl::StatusOr<BuildReport> Store::Build(const BuildOptions& options) {
+  TRIVIUM_RETURN_IF_ERROR(options.Validate());
+  const auto start = std::chrono::steady_clock::now();
+  const std::lock_guard<std::mutex> writing(impl_->writer);
+  TRIVIUM_RETURN_IF_ERROR(impl_->BeginWrite().status());
+  BuildReport report;
+  std::vector<Impl::SetToSeal> sets;
+  for (const auto& set : impl_->published.load()->sets) {
+    if (FirstUnsealed(*set) == set->parts().size()) continue;
+    sets.push_back({set, FirstToMerge(*set)});
+    for (std::size_t p = FirstUnsealed(*set); p < set->parts().size(); ++p) {
+      report.rows_sealed += set->parts()[p].live_count;
+    }
+  }
+  TRIVIUM_RETURN_IF_ERROR(impl_->SealSets(sets, options).status());
+  report.segments_built = sets.size();
+  report.seconds = SecondsSince(start);
+  return report;
+}
+
+absl::StatusOr<CompactReport> Store::Compact(const BuildOptions& options) {
+  TRIVIUM_RETURN_IF_ERROR(options.Validate());
+  const auto start = std::chrono::steady_clock::now();
+  const std::lock_guard<std::mutex> writing(impl_->writer);
+  TRIVIUM_ASSIGN_OR_RETURN(const std::shared_ptr<StoreState> state, impl_->BeginWrite());
+  CompactReport report;
+  report.segments_before = state->schema.segments.size();
+  std::vector<Impl::SetToSeal> sets;
+  for (const auto& set : state->sets) {
+    std::size_t rows = 0;
+    for (const VectorPart& part : set->parts()) rows += part.rows->size();
+    const std::size_t dead = rows - set->live_count();
+    report.rows_dropped += dead;
+    if (set->parts().size() > 1 || dead > 0 || FirstUnsealed(*set) == 0) sets.push_back({set, 0});
+  }
+  TRIVIUM_RETURN_IF_ERROR(impl_->SealSets(sets, options).status());
+  TRIVIUM_RETURN_IF_ERROR(state->db->Compact());
+  report.segments_after = impl_->published.load()->schema.segments.size();
+  report.seconds = SecondsSince(start);
+  return report;
+}
+
+}  // namespace trivium

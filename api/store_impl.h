@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inside of trivium::Store. Its methods are spread over one file per concern: store_open.cc,
+// store_schema.cc, store_write.cc, store_read.cc, store_build.cc, store_search.cc, store_train.cc,
+// store_evaluate.cc, store_care.cc.
+//
+// Writers hold `writer` and change a copy of the published state; what they wrote is durable before the copy
+// is published. Readers load the published pointer once and never wait.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "api/query_vectors.h"
+#include "api/searcher.h"
+#include "api/store_state.h"
+#include "storage/key_value_store.h"
+#include "storage/store_identity.h"
+#include "storage/store_lock.h"
+#include "trivium/engine.h"
+
+namespace trivium {
+
+struct Store::Impl {
+  Impl(std::string store_path, OpenOptions open_options)
+      : path(std::move(store_path)), options(std::move(open_options)), encoders(options.encoders) {}
+
+  std::string path;
+  OpenOptions options;
+  storage::StoreIdentity identity;
+  std::optional<storage::StoreLock> lock;  // none when read-only
+  mutable EncoderSet encoders;             // calls are serialised inside
+  std::mutex writer;
+  std::atomic<std::shared_ptr<const StoreState>> published;  // null: closed
+
+  // --- store_open.cc ---
+  std::string SegmentsDirectory() const { return path + "/segments"; }
+  // Reads everything from `db` into a new state.
+  absl::StatusOr<std::shared_ptr<StoreState>> LoadState(std::shared_ptr<storage::KeyValueStore> db) const;
+  absl::Status RemoveStrayFiles(const StoreState& state) const;
+
+  // The published state; kFailedPrecondition when closed.
+  absl::StatusOr<std::shared_ptr<const StoreState>> Read() const;
+
+  // A copy to change; kFailedPrecondition when closed or read-only. REQUIRES: `writer` is held.
+  absl::StatusOr<std::shared_ptr<StoreState>> BeginWrite() const;
+  // Writes `batch` with the state's schema where `schema_changed`, then publishes the state.
+  absl::Status Commit(std::shared_ptr<StoreState> state, storage::WriteBatch batch, bool schema_changed);
+
+  // --- store_schema.cc ---
+  // The partition of that name, made if need be; sets *changed then.
+  absl::StatusOr<std::uint32_t> PartitionId(const std::string& name, Schema* schema, bool* changed) const;
+
+  // --- store_write.cc ---
+  // n vectors, from the cache of encodings where they are, otherwise encoded and remembered in `batch`.
+  absl::StatusOr<base::AlignedMatrix> EncodeDocuments(const StoreState& state, const SpaceRecord& space,
+                                                      absl::Span<const std::string> texts,
+                                                      const ProgressCallback& progress,
+                                                      storage::WriteBatch* batch, UpsertReport* report);
+  void DeleteDocument(std::uint64_t number, StoreState* state, storage::WriteBatch* batch) const;
+
+  // --- store_build.cc ---
+  struct SetToSeal {
+    std::shared_ptr<const VectorSet> set;
+    std::size_t first = 0;  // parts from here on become one segment
+  };
+  // Returns the rows sealed. Every set is committed by itself.
+  absl::StatusOr<std::uint64_t> SealSets(const std::vector<SetToSeal>& sets, const BuildOptions& build);
+  absl::StatusOr<std::size_t> SealParts(const VectorSet& old, std::size_t first,
+                                        index::GraphBuildOptions graph);
+
+  // --- store_read.cc ---
+  // A bit per document number that passes the filter and is in the partition; null: no condition.
+  absl::StatusOr<std::shared_ptr<const base::Bitmap>> MatchDocuments(
+      const StoreState& state, const std::string& filter, const std::optional<std::string>& partition) const;
+  // Numbers of `ids`, aligned, 0 for unknown ones; see Store::Get for ambiguous ids.
+  absl::StatusOr<std::vector<std::uint64_t>> ResolveIds(const StoreState& state,
+                                                        absl::Span<const std::string> ids,
+                                                        const std::optional<std::string>& partition) const;
+  // Text and metadata of documents; a document that was deleted meanwhile has neither.
+  absl::Status LoadDocument(const StoreState& state, std::uint64_t number, Document* document) const;
+
+  // --- store_search.cc ---
+  absl::StatusOr<Searcher> MakeSearcher(std::shared_ptr<const StoreState> state,
+                                        const SearchOptions& search) const;
+  // --- store_train.cc ---
+  // Makes what was trained durable, then what "auto" means.
+  absl::Status SaveDispatch(const routing::TrainedDispatch& trained,
+                            const std::vector<const routing::PilotSet*>& pilots, std::uint32_t space,
+                            std::shared_ptr<StoreState> state);
+
+  // --- store_care.cc ---
+  absl::Status CopyLiveStore(const StoreState& state, const std::string& copy) const;
+
+  // Filters are evaluated once per published version; a few are remembered.
+  struct CachedFilter {
+    std::uint64_t version = 0;
+    std::string key;
+    std::shared_ptr<const base::Bitmap> documents;
+  };
+  mutable std::mutex filter_cache_mutex;
+  mutable std::array<CachedFilter, 8> filter_cache;
+  mutable std::size_t filter_cache_next = 0;
+
+  // Scratch buffers between searches.
+  std::unique_ptr<SearcherScratch> TakeScratch();
+  void ReturnScratch(std::unique_ptr<SearcherScratch> scratch);
+  std::mutex scratch_mutex;
+  std::vector<std::unique_ptr<SearcherScratch>> idle_scratch;
+};
+
+}  // namespace trivium

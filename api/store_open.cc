@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening, publishing and closing a store.
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+#include <thread>
+
+#include "absl/strings/str_format.h"
+#include "api/keys.h"
+#include "api/store_impl.h"
+#include "base/status_macros.h"
+#include "storage/file_system.h"
+
+namespace trivium {
+namespace {
+
+// Read-only openers race with a writer that replaces segments; what they read then is simply the next
+// version.
+constexpr int kReadOnlyAttempts = 5;
+
+// A file that the manifest names and that is not there is damage, not absence.
+absl::Status MissingIsDataLoss(const absl::Status& status) {
+  return absl::IsNotFound(status) ? absl::DataLossError(status.message()) : status;
+}
+
+// A new store takes an empty directory, or one in which making a store was cut short.
+absl::Status CheckNothingForeign(const std::string& path) {
+  if (!storage::PathExists(path)) return absl::OkStatus();
+  TRIVIUM_ASSIGN_OR_RETURN(const std::vector<std::string> names, storage::ListDirectory(path));
+  for (const std::string& name : names) {
+    if (name == storage::kIdentityName || name == storage::kDatabaseFolder ||
+        name == storage::kSegmentsFolder || name == "LOCK" || storage::IsTemporaryName(name)) {
+      continue;
+    }
+    return absl::InvalidArgumentError(
+        absl::StrFormat("store: a directory that holds '%s', expected an empty or new one (%s)", name, path));
+  }
+  return absl::OkStatus();
+}
+
+// Makes an empty store; a crash on the way leaves a directory that counts as empty. REQUIRES: its lock is
+// held.
+absl::Status CreateStore(const std::string& path, const LogCallback& log) {
+  TRIVIUM_ASSIGN_OR_RETURN(const storage::StoreIdentity identity, storage::BeginStore(path));
+  TRIVIUM_RETURN_IF_ERROR(storage::CreateDirectory(path + "/segments"));
+  storage::KeyValueStore::Options options;
+  options.create_if_missing = true;
+  options.log = log;
+  TRIVIUM_ASSIGN_OR_RETURN(auto db, storage::KeyValueStore::Open(path + "/db", options));
+  TRIVIUM_RETURN_IF_ERROR(db->Close());
+  return storage::FinishStore(path, identity);
+}
+
+}  // namespace
+
+Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Store::~Store() { (void)Close(); }
+
+absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path, OpenOptions options) {
+  if (path.empty()) return absl::InvalidArgumentError("store: an empty path, expected a directory");
+  absl::StatusOr<storage::StoreIdentity> identity = storage::ReadStoreIdentity(path);
+  const bool create = absl::IsNotFound(identity.status()) && !options.read_only && options.create_if_missing;
+  if (!create) TRIVIUM_RETURN_IF_ERROR(identity.status());
+  auto impl = std::make_unique<Impl>(path, std::move(options));
+  if (create) {
+    TRIVIUM_RETURN_IF_ERROR(CheckNothingForeign(path));
+    std::error_code error;
+    std::filesystem::create_directories(path, error);
+    if (error) return storage::ErrnoStatus(error.value(), "create directory", path);
+  }
+  if (!impl->options.read_only) {
+    TRIVIUM_ASSIGN_OR_RETURN(impl->lock, storage::StoreLock::Acquire(path));
+  }
+  if (create) {
+    identity = storage::ReadStoreIdentity(path);  // somebody else may have been faster
+    if (absl::IsNotFound(identity.status())) {
+      TRIVIUM_RETURN_IF_ERROR(CreateStore(path, impl->options.log));
+      identity = storage::ReadStoreIdentity(path);
+    }
+    TRIVIUM_RETURN_IF_ERROR(identity.status());
+  }
+  impl->identity = *identity;
+  storage::KeyValueStore::Options db_options;
+  db_options.read_only = impl->options.read_only;
+  db_options.log = impl->options.log;
+  absl::StatusOr<std::shared_ptr<StoreState>> state;
+  for (int attempt = 0; attempt < (db_options.read_only ? kReadOnlyAttempts : 1); ++attempt) {
+    absl::StatusOr<std::unique_ptr<storage::KeyValueStore>> db =
+        storage::KeyValueStore::Open(path + "/db", db_options);
+    state = db.ok() ? impl->LoadState(std::move(*db)) : db.status();
+    if (state.ok()) break;
+  }
+  TRIVIUM_RETURN_IF_ERROR(state.status());
+  if (!db_options.read_only) TRIVIUM_RETURN_IF_ERROR(impl->RemoveStrayFiles(**state));
+  impl->published = std::move(*state);
+  return std::unique_ptr<Store>(new Store(std::move(impl)));
+}
+
+absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::LoadState(
+    std::shared_ptr<storage::KeyValueStore> db) const {
+  auto state = std::make_shared<StoreState>();
+  state->db = std::move(db);
+  state->version = 1;
+  TRIVIUM_ASSIGN_OR_RETURN(const std::optional<std::string> schema,
+                           state->db->Get(storage::Table::kManifest, kSchemaKey));
+  if (schema) {
+    TRIVIUM_ASSIGN_OR_RETURN(state->schema, Schema::FromJson(*schema));
+  }
+  TRIVIUM_ASSIGN_OR_RETURN(const std::optional<std::string> next,
+                           state->db->Get(storage::Table::kManifest, kNextDocumentKey));
+  if (next) state->next_document = ReadBigEndian(*next);
+
+  absl::Status bad;
+  TRIVIUM_RETURN_IF_ERROR(
+      state->db->ForEach(storage::Table::kIds, "", [&](std::string_view key, std::string_view value) {
+        const std::uint64_t number = ReadBigEndian(value);
+        if (key.size() < 5 || value.size() != 8 || number == 0 || number >= state->next_document) {
+          bad =
+              absl::DataLossError("document ids: a malformed entry, expected partition, id and number (db)");
+          return false;
+        }
+        state->documents.Add(number, static_cast<std::uint32_t>(ReadBigEndian(key.substr(0, 4))),
+                             key.substr(4));
+        return true;
+      }));
+  TRIVIUM_RETURN_IF_ERROR(bad);
+
+  const auto is_live = [&](std::uint64_t number) { return state->documents.Find(number) != nullptr; };
+  for (const SegmentRecord& record : state->schema.segments) {
+    const std::string file = SegmentsDirectory() + "/" + record.file;
+    const SpaceRecord* space = state->schema.SpaceById(record.space);
+    absl::StatusOr<std::shared_ptr<const index::VectorSegment>> segment =
+        index::VectorSegment::Open(file, /*verify=*/false);
+    TRIVIUM_RETURN_IF_ERROR(MissingIsDataLoss(segment.status()));
+    if (space == nullptr || (*segment)->dimension() != space->dimension ||
+        (*segment)->metric() != InternalMetric(space->metric)) {
+      return absl::DataLossError(
+          absl::StrFormat("segment: not of its space, expected the one it was built for (%s)", file));
+    }
+    VectorSet set = state->CopySet(*space, record.partition);
+    set.AddSegment(*std::move(segment), record.file, is_live);
+    state->ReplaceSet(std::move(set));
+  }
+  for (const SpaceRecord& space : state->schema.spaces) {
+    for (const PartitionRecord& partition : state->schema.partitions) {
+      base::AlignedMatrix rows(space.dimension);
+      std::vector<std::uint64_t> documents;
+      TRIVIUM_RETURN_IF_ERROR(state->db->ForEach(
+          storage::Table::kVectors, VectorPrefix(space.id, partition.id),
+          [&](std::string_view key, std::string_view value) {
+            if (key.size() != 16 || value.size() != space.dimension * sizeof(float)) {
+              bad = absl::DataLossError(
+                  "unsealed vector: a malformed entry, expected its dimension's bytes (db)");
+              return false;
+            }
+            documents.push_back(ReadBigEndian(key.substr(8)));
+            rows.Resize(documents.size());
+            std::memcpy(rows.row(documents.size() - 1), value.data(), value.size());
+            return true;
+          }));
+      TRIVIUM_RETURN_IF_ERROR(bad);
+      if (documents.empty()) continue;
+      VectorSet set = state->CopySet(space, partition.id);
+      set.AddUnsealed(std::move(rows), std::move(documents));
+      state->ReplaceSet(std::move(set));
+    }
+  }
+  for (const ExpertRecord& expert : state->schema.experts) {
+    if (!expert.adapter) continue;
+    TRIVIUM_ASSIGN_OR_RETURN(const std::optional<std::string> bytes,
+                             state->db->Get(storage::Table::kManifest, AdapterKey(expert.id)));
+    const SpaceRecord* space = state->schema.SpaceById(expert.space);
+    if (!bytes || space == nullptr || bytes->size() != space->dimension * space->dimension * sizeof(float)) {
+      return absl::DataLossError(
+          absl::StrFormat("adapter of expert '%s': missing or of a wrong size (db)", expert.name));
+    }
+    auto matrix = std::make_shared<std::vector<float>>(bytes->size() / sizeof(float));
+    std::memcpy(matrix->data(), bytes->data(), bytes->size());
+    state->adapters[expert.id] = std::move(matrix);
+  }
+  if (state->schema.dispatch) {
+    absl::StatusOr<std::shared_ptr<const Dispatcher>> dispatcher =
+        Dispatcher::Load(*state->schema.dispatch, *state->db, SegmentsDirectory());
+    TRIVIUM_RETURN_IF_ERROR(MissingIsDataLoss(dispatcher.status()));
+    state->dispatcher = *std::move(dispatcher);
+  }
+  state->ResolveExperts();
+  return state;
+}
+
+absl::Status Store::Impl::RemoveStrayFiles(const StoreState& state) const {
+  std::error_code error;
+  std::filesystem::create_directories(SegmentsDirectory(), error);
+  for (const auto& entry : std::filesystem::directory_iterator(SegmentsDirectory(), error)) {
+    if (!state.UsesFile(entry.path().filename().string())) std::filesystem::remove(entry.path(), error);
+  }
+  return error
+             ? absl::InternalError(absl::StrFormat("segments: %s (%s)", error.message(), SegmentsDirectory()))
+             : absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const StoreState>> Store::Impl::Read() const {
+  std::shared_ptr<const StoreState> state = published.load();
+  if (state == nullptr) return absl::FailedPreconditionError("store: closed, expected an open one");
+  return state;
+}
+
+absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::BeginWrite() const {
+  TRIVIUM_ASSIGN_OR_RETURN(const std::shared_ptr<const StoreState> current, Read());
+  if (options.read_only) {
+    return absl::FailedPreconditionError("store: opened read-only, expected a writable one");
+  }
+  auto state = std::make_shared<StoreState>(*current);
+  state->documents.BeginChange();
+  ++state->version;
+  return state;
+}
+
+absl::Status Store::Impl::Commit(std::shared_ptr<StoreState> state, storage::WriteBatch batch,
+                                 bool schema_changed) {
+  if (schema_changed) batch.Put(storage::Table::kManifest, kSchemaKey, state->schema.ToJson());
+  batch.Put(storage::Table::kManifest, kNextDocumentKey, U64Key(state->next_document));
+  TRIVIUM_RETURN_IF_ERROR(state->db->Write(std::move(batch), options.durability == Durability::kSync));
+  state->ResolveExperts();
+  published = std::move(state);
+  return absl::OkStatus();
+}
+
+absl::Status Store::Close() {
+  const std::lock_guard<std::mutex> writing(impl_->writer);
+  std::shared_ptr<const StoreState> state = impl_->published.exchange(nullptr);
+  if (state == nullptr) return absl::OkStatus();
+  while (state->db.use_count() > 1) {  // searches that began before; none can begin now
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  absl::Status status = state->db->Close();
+  impl_->lock.reset();
+  return status;
+}
+
+absl::Status Store::Refresh() {
+  const std::lock_guard<std::mutex> writing(impl_->writer);
+  TRIVIUM_ASSIGN_OR_RETURN(const std::shared_ptr<const StoreState> current, impl_->Read());
+  if (!impl_->options.read_only) return absl::OkStatus();
+  storage::KeyValueStore::Options db_options;
+  db_options.read_only = true;
+  db_options.log = impl_->options.log;
+  absl::StatusOr<std::shared_ptr<StoreState>> state;
+  for (int attempt = 0; attempt < kReadOnlyAttempts; ++attempt) {
+    absl::StatusOr<std::unique_ptr<storage::KeyValueStore>> db =
+        storage::KeyValueStore::Open(impl_->path + "/db", db_options);
+    state = db.ok() ? impl_->LoadState(std::move(*db)) : db.status();
+    if (state.ok()) break;
+  }
+  TRIVIUM_RETURN_IF_ERROR(state.status());
+  (*state)->version = current->version + 1;
+  impl_->published = std::move(*state);
+  return absl::OkStatus();
+}
+
+}  // namespace trivium

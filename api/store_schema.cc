@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Spaces, partitions and experts.
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_format.h"
+#include "api/keys.h"
+#include "api/store_impl.h"
+#include "base/status_macros.h"
+
+namespace trivium {
+
+absl::StatusOr<std::uint32_t> Store::Impl::PartitionId(const std::string& name, Schema* schema,
+                                                       bool* changed) const {
+  if (const PartitionRecord* found = schema->FindPartition(name)) return found->id;
+  TRIVIUM_RETURN_IF_ERROR(ValidateName("partition", name));
+  *changed = true;
+  schema->partitions.push_back({schema->next_id, name});
+  return schema->next_id++;
+}
+
+absl::Status Store::AddSpace(const SpaceOptions& options) {
+  TRIVIUM_RETURN_IF_ERROR(options.Validate());
+  const std::lock_guard<std::mutex> writing(impl_->writer);
+  TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> state, impl_->BeginWrite());
+  if (const SpaceRecord* existing = state->schema.FindSpace(options.name)) {
+    if (existing->dimension == options.dimension && existing->metric == options.metric &&
+        existing->encoder == options.encoder) {
+      return absl::OkStatus();  // the same space: nothing to do
+    }
+    return absl::AlreadyExistsError(
+        absl::StrFormat("space: '%s', expected a name that is not taken (it has dimension %d, metric %s)",
+                        options.name, existing->dimension, MetricName(existing->metric)));
+  }
+  state->schema.spaces.push_back(
+      {state->schema.next_id++, options.name, options.dimension, options.metric, options.encoder, ""});
+  return impl_->Commit(std::move(state), {}, true);
+}
+
+absl::Status Store::AddExpert(const ExpertOptions& options) {
+  TRIVIUM_RETURN_IF_ERROR(options.Validate());
+  const std::lock_guard<std::mutex> writing(impl_->writer);
+  TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> state, impl_->BeginWrite());
+  Schema& schema = state->schema;
+  if (schema.FindExpert(options.name) != nullptr) {
+    return absl::AlreadyExistsError(
+        absl::StrFormat("expert: '%s', expected a name that is not taken", options.name));
+  }
+  const SpaceRecord* space = schema.FindSpace(options.space);
+  if (space == nullptr) {
+    return absl::NotFoundError(absl::StrFormat("space: '%s', expected one of the store's", options.space));
+  }
+  const std::size_t expected = space->dimension * space->dimension;
+  if (!options.adapter.empty() && options.adapter.size() != expected) {
+    return absl::InvalidArgumentError(absl::StrFormat("adapter: %d values, expected %d (%d x %d)",
+                                                      options.adapter.size(), expected, space->dimension,
+                                                      space->dimension));
+  }
+  if (!std::all_of(options.adapter.begin(), options.adapter.end(),
+                   [](float x) { return std::isfinite(x); })) {
+    return absl::InvalidArgumentError("adapter: a value that is not finite, expected finite numbers");
+  }
+  ExpertRecord record;
+  record.id = schema.next_id++;
+  record.name = options.name;
+  record.space = space->id;
+  record.description = options.description;
+  record.cost = options.cost;
+  record.adapter = !options.adapter.empty();
+  bool changed = true;
+  if (options.partition) {
+    TRIVIUM_ASSIGN_OR_RETURN(record.partition, impl_->PartitionId(*options.partition, &schema, &changed));
+  }
+  storage::WriteBatch batch;
+  if (record.adapter) {
+    batch.Put(
+        storage::Table::kManifest, AdapterKey(record.id),
+        {reinterpret_cast<const char*>(options.adapter.data()), options.adapter.size() * sizeof(float)});
+    state->adapters[record.id] = std::make_shared<const std::vector<float>>(options.adapter);
+  }
+  schema.experts.push_back(std::move(record));
+  return impl_->Commit(std::move(state), std::move(batch), true);
+}
+
+absl::Status Store::RemoveExpert(const std::string& name) {
+  const std::lock_guard<std::mutex> writing(impl_->writer);
+  TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> state, impl_->BeginWrite());
+  const ExpertRecord* expert = state->schema.FindExpert(name);
+  if (expert == nullptr) {
+    return absl::NotFoundError(
+        absl::StrFormat("expert: '%s', expected one of the store's", name.substr(0, 80)));
+  }
+  const std::uint32_t id = expert->id;
+  storage::WriteBatch batch;
+  if (expert->adapter) batch.Delete(storage::Table::kManifest, AdapterKey(id));
+  state->adapters.erase(id);
+  std::erase_if(state->schema.experts, [&](const ExpertRecord& record) { return record.id == id; });
+  return impl_->Commit(std::move(state), std::move(batch), true);
+}
+
+bool Store::HasSpace(const std::string& name) const {
+  const auto state = impl_->published.load();
+  return state != nullptr && state->schema.FindSpace(name) != nullptr;
+}
+
+bool Store::HasExpert(const std::string& name) const {
+  const auto state = impl_->published.load();
+  return state != nullptr && state->schema.FindExpert(name) != nullptr;
+}
+
+}  // namespace trivium

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// One published version of a store: everything a search reads. Immutable once published; a reader that holds
+// it sees the store as it was, whatever writers do.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/dispatcher.h"
+#include "api/document_directory.h"
+#include "api/schema.h"
+#include "api/vector_set.h"
+#include "storage/key_value_store.h"
+#include "trivium/types.h"
+
+namespace trivium {
+
+inline base::Metric InternalMetric(Metric metric) {
+  switch (metric) {
+    case Metric::kCosine:
+      return base::Metric::kCosine;
+    case Metric::kInnerProduct:
+      return base::Metric::kInnerProduct;
+    case Metric::kSquaredL2:
+      break;
+  }
+  return base::Metric::kSquaredL2;
+}
+
+// An expert with its names resolved.
+struct ExpertView {
+  std::uint32_t id = 0;  // 0: implied, because the store declares none
+  std::string name;
+  std::uint32_t space = 0;
+  bool every_partition = false;
+  std::vector<std::uint32_t> sets;                    // indexes into StoreState::sets
+  std::shared_ptr<const std::vector<float>> adapter;  // dimension x dimension; null: none
+  float cost = 1;
+  int column = -1;  // in the dispatcher's routers; -1: unknown to them
+};
+
+struct StoreState {
+  std::uint64_t version = 0;  // counts published versions
+  std::shared_ptr<storage::KeyValueStore> db;
+  Schema schema;
+  std::uint64_t next_document = 1;
+  DocumentDirectory documents;
+  std::vector<std::shared_ptr<const VectorSet>> sets;                           // only those that hold rows
+  std::map<std::uint32_t, std::shared_ptr<const std::vector<float>>> adapters;  // by expert
+  std::shared_ptr<const Dispatcher> dispatcher;                                 // null: not trained
+  std::vector<ExpertView> experts;                                              // derived, see ResolveExperts
+
+  const VectorSet* FindSet(std::uint32_t space, std::uint32_t partition) const {
+    for (const auto& set : sets) {
+      if (set->space() == space && set->partition() == partition) return set.get();
+    }
+    return nullptr;
+  }
+
+  // A copy of the set to change, to be put back with ReplaceSet; made empty where there is none.
+  VectorSet CopySet(const SpaceRecord& space, std::uint32_t partition) const {
+    const VectorSet* set = FindSet(space.id, partition);
+    return set != nullptr ? *set
+                          : VectorSet(space.id, partition, space.dimension, InternalMetric(space.metric));
+  }
+  void ReplaceSet(VectorSet set) {
+    const std::uint32_t space = set.space(), partition = set.partition();
+    std::erase_if(sets,
+                  [&](const auto& old) { return old->space() == space && old->partition() == partition; });
+    if (!set.parts().empty()) sets.push_back(std::make_shared<const VectorSet>(std::move(set)));
+  }
+
+  // Whether the schema names this file under segments/.
+  bool UsesFile(std::string_view name) const;
+
+  // Fills `experts` from the schema. Where it declares none, every space is an expert over all partitions.
+  void ResolveExperts();
+};
+
+}  // namespace trivium

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// Training the dispatch: judged queries become pilots with every expert's utility; routing/expert/ does the
+// learning.
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "absl/strings/str_format.h"
+#include "api/keys.h"
+#include "api/store_impl.h"
+#include "api/training_side.h"
+#include "base/status_macros.h"
+#include "base/thread_pool.h"
+#include "routing/expert/dispatch_trainer.h"
+#include "storage/file_system.h"
+
+namespace trivium {
+namespace {
+
+// The space that routes: the first for which every query has a vector or can be encoded.
+absl::StatusOr<std::uint32_t> ChooseRouterSpace(const StoreState& state, const EncoderSet& encoders,
+                                                const std::vector<const std::vector<QuerySet>*>& sides) {
+  for (const SpaceRecord& space : state.schema.spaces) {
+    bool usable = true;
+    for (const std::vector<QuerySet>* side : sides) {
+      for (const QuerySet& set : *side) {
+        bool given = !set.texts.empty() && encoders.Find(space.encoder) != nullptr;
+        for (const SpaceVectors& vectors : set.vectors) {
+          TRIVIUM_ASSIGN_OR_RETURN(const SpaceRecord* named, ResolveSpace(state.schema, vectors.space));
+          given = given || named->id == space.id;
+        }
+        usable = usable && given;
+      }
+    }
+    if (usable) return space.id;
+  }
+  return absl::InvalidArgumentError(
+      "queries: vectors in no common space and no encoder for one, expected either of them");
+}
+
+DispatchReport Describe(const routing::DispatchReport& trained) {
+  DispatchReport report;
+  report.validation_queries = trained.evaluated_count;
+  const routing::DispatchSettings& best = trained.settings[trained.chosen];
+  report.router = best.router;
+  report.enabled = trained.accepted;
+  report.reason = trained.reason;
+  report.top_p = best.policy.top_p;
+  report.max_experts = static_cast<int>(best.policy.max_experts);
+  report.prior_weight = best.prior_weight;
+  for (const routing::AnswerQuality& answer : trained.answers) {
+    report.rows.push_back(
+        {answer.name, answer.quality, answer.experts_per_query, std::numeric_limits<double>::quiet_NaN()});
+    if (answer.name != best.router) continue;
+    report.gain = answer.gain;
+    report.gain_low = answer.gain_low;
+    report.gain_high = answer.gain_high;
+  }
+  return report;
+}
+
+}  // namespace
+
+absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::lock_guard<std::mutex> writing(impl_->writer);
+  TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> state, impl_->BeginWrite());
+  if (state->schema.experts.empty()) {
+    return absl::FailedPreconditionError("train dispatch: the store has no experts, expected at least one");
+  }
+  SearchOptions search;
+  search.cancelled = options.cancelled;
+  TRIVIUM_ASSIGN_OR_RETURN(const Searcher searcher, impl_->MakeSearcher(state, search));
+  TRIVIUM_ASSIGN_OR_RETURN(const std::uint32_t space,
+                           ChooseRouterSpace(*state, impl_->encoders, {&options.train, &options.validation}));
+  const int threads = base::ResolveThreadCount(options.threads);
+  TrainingSide training(&searcher, &impl_->encoders), validation(&searcher, &impl_->encoders);
+  TRIVIUM_RETURN_IF_ERROR(training.Load(options.train, space));
+  TRIVIUM_RETURN_IF_ERROR(validation.Load(options.validation, space));
+  if (training.size() == 0) {
+    return absl::InvalidArgumentError("train dispatch: no query with a positive judgement, expected some");
+  }
+  TRIVIUM_RETURN_IF_ERROR(training.MeasureUtilities(threads, options.progress, options.cancelled));
+  TRIVIUM_RETURN_IF_ERROR(validation.MeasureUtilities(threads, options.progress, options.cancelled));
+
+  routing::DispatchTrainingOptions learning;
+  learning.routers = options.routers;
+  learning.seed = options.seed;
+  learning.thread_count = threads;
+  learning.cancelled = options.cancelled;
+  std::set<std::uint32_t> spaces;
+  for (const ExpertView& expert : state->experts) {
+    learning.costs.push_back(expert.cost);
+    spaces.insert(expert.space);
+  }
+  learning.tune_prior = spaces.size() == 1;
+  if (options.progress) {
+    learning.progress = [&](double share) {
+      options.progress("train", static_cast<std::uint64_t>(share * 100), 100);
+    };
+  }
+  const routing::DispatchQueries training_view = training.View(threads);
+  const routing::DispatchQueries validation_view = validation.View(threads);
+  TRIVIUM_ASSIGN_OR_RETURN(const routing::TrainedDispatch trained,
+                           routing::TrainDispatch(
+                               training_view, validation.size() > 0 ? &validation_view : nullptr,
+                               [&](std::size_t query, const routing::Dispatch& choice, float prior_weight) {
+                                 return (validation.size() > 0 ? validation : training)
+                                     .EvaluateChoice(query, choice, prior_weight);
+                               },
+                               learning));
+  if (options.cancelled != nullptr && options.cancelled->load()) {
+    return absl::CancelledError("train dispatch: cancelled by the caller");
+  }
+
+  DispatchReport report = Describe(trained.report);
+  report.queries = training.size() + validation.size();
+  report.unknown_judgements = training.unknown_judgements() + validation.unknown_judgements();
+  TRIVIUM_RETURN_IF_ERROR(
+      impl_->SaveDispatch(trained, {&training.pilots(), &validation.pilots()}, space, state));
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained,
+                                       const std::vector<const routing::PilotSet*>& pilots,
+                                       std::uint32_t space, std::shared_ptr<StoreState> state) {
+  storage::WriteBatch batch;
+  DispatchRecord record;
+  record.enabled = trained.report.accepted;
+  record.router = trained.report.settings[trained.report.chosen].router;
+  record.reason = trained.report.reason;
+  record.space = space;
+  for (const ExpertView& expert : state->experts) record.expert_ids.push_back(expert.id);
+  std::vector<std::string> obsolete;
+  if (state->schema.dispatch) {
+    for (const RouterRecord& old : state->schema.dispatch->routers) {
+      batch.Delete(storage::Table::kManifest, RouterKey(old.settings.router));
+      if (!old.index_file.empty()) obsolete.push_back(old.index_file);
+    }
+  }
+  for (std::size_t i = 0; i < trained.routers.size(); ++i) {
+    const routing::ExpertRouter& router = *trained.routers[i];
+    RouterRecord saved{trained.report.settings[i], ""};
+    if (router.NeedsIndex()) {
+      saved.index_file = absl::StrFormat("%06d.pilots", state->schema.next_file++);
+      const std::string file = SegmentsDirectory() + "/" + saved.index_file;
+      TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(file));  // left by a training that failed
+      TRIVIUM_RETURN_IF_ERROR(router.SaveIndex(file));
+    }
+    batch.Put(storage::Table::kManifest, RouterKey(router.name()), router.Save());
+    record.routers.push_back(std::move(saved));
+  }
+  batch.DeletePrefix(storage::Table::kPilots, "");
+  for (const routing::PilotSet* set : pilots) {
+    for (std::size_t i = 0; i < set->size(); ++i) {
+      batch.Put(storage::Table::kPilots, U64Key(record.pilots++), set->EncodePilot(i, record.expert_ids));
+    }
+  }
+  state->schema.dispatch = std::move(record);
+  batch.Put(storage::Table::kManifest, kSchemaKey, state->schema.ToJson());
+  TRIVIUM_RETURN_IF_ERROR(state->db->Write(std::move(batch), /*sync=*/true));
+  TRIVIUM_ASSIGN_OR_RETURN(state->dispatcher,
+                           Dispatcher::Load(*state->schema.dispatch, *state->db, SegmentsDirectory()));
+  state->ResolveExperts();
+  published = std::move(state);
+  for (const std::string& file : obsolete) {
+    TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(SegmentsDirectory() + "/" + file));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace trivium

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/training_side.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "absl/strings/str_format.h"
+#include "base/status_macros.h"
+#include "base/thread_pool.h"
+
+namespace trivium {
+namespace {
+
+constexpr std::size_t kUtilityDepth = 10;  // utilities are nDCG@10
+
+// One scratch a thread, for calls that come from wherever the trainer runs.
+SearcherScratch& ThreadScratch() {
+  static thread_local SearcherScratch scratch;
+  return scratch;
+}
+
+}  // namespace
+
+absl::Status TrainingSide::Load(const std::vector<QuerySet>& sets, std::uint32_t space) {
+  const StoreState& state = searcher_->state();
+  const SpaceRecord& record = *state.schema.SpaceById(space);
+  dimension_ = record.dimension;
+  std::uint32_t set_number = 0;
+  for (const QuerySet& set : sets) {
+    TRIVIUM_ASSIGN_OR_RETURN(JudgedSet judged, ResolveJudgements(state, set));
+    unknown_judgements_ += judged.unknown_judgements;
+    TRIVIUM_ASSIGN_OR_RETURN(PreparedQueries prepared, PrepareJudged(state, encoders_, judged));
+    prepared_.push_back(std::make_unique<PreparedQueries>(std::move(prepared)));
+    const base::AlignedMatrix* rows = prepared_.back()->Find(space);
+    if (rows == nullptr) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "queries '%s': no vectors of space '%s' and no encoder for it, expected one of them", set.name,
+          record.name));
+    }
+    for (std::size_t i = 0; i < judged.queries.size(); ++i) {
+      auto item = std::make_unique<Item>();
+      item->set = &set;
+      item->prepared = prepared_.back().get();
+      item->local = i;
+      item->query = std::move(judged.queries[i]);
+      item->set_number = set_number;
+      item->row = rows->row(i);
+      queries_.push_back(std::move(item));
+    }
+    ++set_number;
+  }
+  return absl::OkStatus();
+}
+
+QueryVectors TrainingSide::Vectors(const Item& item) const {
+  static const std::string no_text;
+  QueryVectors vectors(&searcher_->state(), encoders_,
+                       item.set->texts.empty() ? &no_text : &item.set->texts[item.query.row]);
+  for (const auto& entry : item.prepared->entries) vectors.Set(entry.space, entry.rows.row(item.local));
+  return vectors;
+}
+
+bool TrainingSide::MayHoldRelevant(const Item& item, const ExpertView& expert) const {
+  for (const routing::JudgedDocument& document : item.query.judgements.documents()) {
+    const DocumentDirectory::Entry* entry = searcher_->state().documents.Find(document.key);
+    if (entry == nullptr) continue;
+    for (std::uint32_t set : expert.sets) {
+      if (searcher_->state().sets[set]->partition() == entry->partition) return true;
+    }
+  }
+  return false;
+}
+
+absl::Status TrainingSide::MeasureUtilities(int thread_count, const ProgressCallback& progress,
+                                            const std::atomic<bool>* cancelled) {
+  const std::vector<ExpertView>& experts = searcher_->state().experts;
+  std::vector<float> utilities(queries_.size() * experts.size(), 0.0f);
+  std::vector<absl::Status> failures(thread_count);
+  constexpr std::size_t kStep = 512;  // queries between two progress reports
+  for (std::size_t begin = 0; begin < queries_.size(); begin += kStep) {
+    if (cancelled != nullptr && cancelled->load()) return absl::CancelledError("train dispatch: cancelled");
+    const std::size_t end = std::min(queries_.size(), begin + kStep);
+    base::ParallelFor(end - begin, thread_count, 8, [&](std::size_t offset, int thread) {
+      const Item& item = *queries_[begin + offset];
+      SearcherScratch& scratch = ThreadScratch();
+      std::vector<ExpertList> lists;
+      std::vector<routing::FusedHit> hits;
+      std::vector<std::uint64_t> keys;
+      QueryVectors vectors = Vectors(item);
+      for (std::uint32_t e = 0; e < experts.size() && failures[thread].ok(); ++e) {
+        if (!MayHoldRelevant(item, experts[e])) continue;  // its nDCG is 0 whatever it finds
+        const Plan plan = searcher_->PlanNamed({&e, 1});
+        failures[thread] =
+            searcher_->SearchExperts(plan, kUtilityDepth + item.query.own.size(), &vectors, &scratch, &lists);
+        if (!failures[thread].ok()) return;
+        searcher_->Fuse(plan, {&lists.front()}, kUtilityDepth + item.query.own.size(),
+                        routing::FusionMethod::kAuto, &scratch, &hits);
+        RankedKeys(hits, item.query, kUtilityDepth, &keys);
+        utilities[(begin + offset) * experts.size() + e] =
+            static_cast<float>(routing::NdcgAt(kUtilityDepth, keys, item.query.judgements));
+      }
+    });
+    for (const absl::Status& failure : failures) TRIVIUM_RETURN_IF_ERROR(failure);
+    if (progress) progress("utilities", end, queries_.size());
+  }
+  pilots_ = routing::PilotSet(dimension_, experts.size());
+  const std::int64_t now =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
+  for (std::size_t i = 0; i < queries_.size(); ++i) {
+    routing::PilotView pilot;
+    pilot.vector = absl::MakeConstSpan(queries_[i]->row, dimension_);
+    pilot.utilities = absl::MakeConstSpan(utilities).subspan(i * experts.size(), experts.size());
+    pilot.time = now;
+    TRIVIUM_RETURN_IF_ERROR(pilots_.Add(pilot));
+  }
+  return absl::OkStatus();
+}
+
+routing::DispatchQueries TrainingSide::View(int thread_count) const {
+  routing::DispatchQueries view;
+  view.pilots = &pilots_;
+  std::vector<const JudgedQuery*> queries;
+  std::vector<const float*> rows;
+  for (const auto& item : queries_) {
+    queries.push_back(&item->query);
+    rows.push_back(item->row);
+    view.sets.push_back(item->set_number);
+  }
+  view.groups = GroupQueries(queries, rows, dimension_, thread_count);
+  return view;
+}
+
+const std::vector<ExpertList>& TrainingSide::Lists(const Item& item) const {
+  std::call_once(item.searched, [&] {
+    std::vector<std::uint32_t> everyone(searcher_->state().experts.size());
+    for (std::uint32_t e = 0; e < everyone.size(); ++e) everyone[e] = e;
+    QueryVectors vectors = Vectors(item);
+    // Vectors of every space were prepared by Load, so this cannot fail but for cancellation, which the
+    // caller sees.
+    if (!searcher_
+             ->SearchExperts(searcher_->PlanNamed(everyone), kUtilityDepth + item.query.own.size(), &vectors,
+                             &ThreadScratch(), &item.lists)
+             .ok()) {
+      item.lists.clear();
+    }
+  });
+  return item.lists;
+}
+
+double TrainingSide::EvaluateChoice(std::size_t query, const routing::Dispatch& choice,
+                                    float prior_weight) const {
+  const Item& item = *queries_[query];
+  Plan plan;
+  plan.dispatch = choice;
+  plan.prior_weight = prior_weight;
+  std::vector<const ExpertList*> chosen;
+  for (const ExpertList& list : Lists(item)) {
+    if (choice.experts[list.expert].chosen) chosen.push_back(&list);
+  }
+  std::vector<routing::FusedHit> hits;
+  std::vector<std::uint64_t> keys;
+  searcher_->Fuse(plan, chosen, kUtilityDepth + item.query.own.size(), routing::FusionMethod::kAuto,
+                  &ThreadScratch(), &hits);
+  RankedKeys(hits, item.query, kUtilityDepth, &keys);
+  return routing::NdcgAt(kUtilityDepth, keys, item.query.judgements);
+}
+
+}  // namespace trivium

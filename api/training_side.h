@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The judged queries of one side of training (training or validation), with what every expert finds for them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "api/judged_queries.h"
+#include "api/query_vectors.h"
+#include "api/searcher.h"
+#include "routing/expert/dispatch_trainer.h"
+
+namespace trivium {
+
+class TrainingSide {
+ public:
+  TrainingSide(const Searcher* searcher, EncoderSet* encoders) : searcher_(searcher), encoders_(encoders) {}
+
+  // Resolves judgements and vectors. `sets` must outlive this. kInvalidArgument, kNotFound.
+  absl::Status Load(const std::vector<QuerySet>& sets, std::uint32_t space);
+  absl::Status MeasureUtilities(int thread_count, const ProgressCallback& progress,
+                                const std::atomic<bool>* cancelled);
+
+  std::size_t size() const { return queries_.size(); }
+  std::uint64_t unknown_judgements() const { return unknown_judgements_; }
+  const routing::PilotSet& pilots() const { return pilots_; }
+  routing::DispatchQueries View(int thread_count) const;
+
+  // nDCG@10 of the fused answer of `choice`.
+  double EvaluateChoice(std::size_t query, const routing::Dispatch& choice, float prior_weight) const;
+
+ private:
+  struct Item {
+    const QuerySet* set = nullptr;
+    const PreparedQueries* prepared = nullptr;
+    std::size_t local = 0;  // row in `prepared`
+    JudgedQuery query;
+    std::uint32_t set_number = 0;
+    const float* row = nullptr;  // in the router space
+    mutable std::once_flag searched;
+    mutable std::vector<ExpertList> lists;  // of every expert; filled when first evaluated
+  };
+
+  QueryVectors Vectors(const Item& item) const;
+  const std::vector<ExpertList>& Lists(const Item& item) const;
+  bool MayHoldRelevant(const Item& item, const ExpertView& expert) const;
+
+  const Searcher* searcher_;
+  EncoderSet* encoders_;
+  std::vector<std::unique_ptr<PreparedQueries>> prepared_;
+  std::vector<std::unique_ptr<Item>> queries_;
+  routing::PilotSet pilots_;
+  std::uint64_t unknown_judgements_ = 0;
+  std::size_t dimension_ = 0;
+};
+
+}  // namespace trivium

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/vector_index_impl.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <new>
+#include <unordered_set>
+
+#include "absl/strings/str_format.h"
+#include "base/aligned_matrix.h"
+#include "base/status_macros.h"
+#include "base/thread_pool.h"
+#include "index/adapters/faiss_index.h"
+#include "index/adapters/hnswlib_index.h"
+
+namespace trivium {
+namespace {
+
+// Below this a row has no direction.
+constexpr double kMinSquaredNorm = 1e-30;
+
+// So that a filter knows whether it was made for this state of this index.
+std::uint64_t NextVersion() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
+}
+
+}  // namespace
+
+absl::StatusOr<float> RowScale(const float* row, std::size_t columns, Metric metric, std::string_view what,
+                               std::size_t number) {
+  double squared_norm = 0;
+  for (std::size_t j = 0; j < columns; ++j) {
+    if (!std::isfinite(row[j])) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("%s, row %d, component %d: %f, expected a finite number", what, number, j, row[j]));
+    }
+    squared_norm += static_cast<double>(row[j]) * row[j];
+  }
+  if (metric != Metric::kCosine) return 1.0f;
+  if (squared_norm < kMinSquaredNorm) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s, row %d: zero, expected a direction (metric cosine)", what, number));
+  }
+  return static_cast<float>(1.0 / std::sqrt(squared_norm));
+}
+
+absl::Status VectorIndexOutOfMemory(std::string_view doing) {
+  return absl::ResourceExhaustedError(
+      absl::StrFormat("vector index: out of memory while %s, expected it to fit", doing));
+}
+
+VectorIndex::Impl::Impl(const VectorIndexOptions& options)
+    : options(options), version(NextVersion()), copies(options.dimension) {}
+
+index::GraphBuildOptions VectorIndex::Impl::GraphOptions() const {
+  index::GraphBuildOptions build;
+  build.degree_bound = options.degree_bound;
+  build.beam_width = options.build_beam_width;
+  build.threads = options.threads;
+  build.seed = options.seed;
+  if (options.progress) {
+    build.progress = [report = options.progress](std::uint64_t done, std::uint64_t total) {
+      report("build", done, total);
+    };
+  }
+  return build;
+}
+
+absl::Status VectorIndex::Impl::Adopt(index::VectorRows rows) {
+  const base::Metric metric = BaseMetric(options.metric);
+  switch (options.algorithm) {
+    case VectorIndexAlgorithm::kGraph:
+      AdoptGraph(std::move(rows), index::ProximityGraph(options.degree_bound));
+      return graph->size() > index::GraphIndex::kMaxTailRows ? graph->Seal(options.threads)
+                                                             : absl::OkStatus();
+    case VectorIndexAlgorithm::kExact: {
+      auto made = std::make_unique<index::FlatIndex>(std::move(rows), metric);
+      flat = made.get();
+      index = std::move(made);
+      return absl::OkStatus();
+    }
+    case VectorIndexAlgorithm::kHnswlib: {
+      index::HnswlibOptions hnswlib;
+      hnswlib.degree_bound = options.degree_bound / 2;
+      hnswlib.build_beam_width = options.build_beam_width;
+      hnswlib.seed = options.seed;
+      index = std::make_unique<index::HnswlibIndex>(options.dimension, metric, hnswlib);
+      break;
+    }
+    case VectorIndexAlgorithm::kFaissFlat:
+    case VectorIndexAlgorithm::kFaissIvf: {
+      index::FaissOptions faiss;
+      if (options.algorithm == VectorIndexAlgorithm::kFaissIvf)
+        faiss.kind = index::FaissOptions::Kind::kCells;
+      faiss.cell_count = options.cell_count;
+      faiss.seed = static_cast<int>(options.seed & 0x7FFFFFFF);
+      index = std::make_unique<index::FaissIndex>(options.dimension, metric, faiss);
+      break;
+    }
+  }
+  copies = std::move(rows);
+  return index->Add(copies.view(), options.threads);
+}
+
+void VectorIndex::Impl::AdoptGraph(index::VectorRows rows, index::ProximityGraph built) {
+  auto made = std::make_unique<index::GraphIndex>(std::move(rows), std::move(built),
+                                                  BaseMetric(options.metric), GraphOptions());
+  graph = made.get();
+  index = std::move(made);
+}
+
+base::MatrixView VectorIndex::Impl::Rows() const {
+  if (graph != nullptr) return graph->rows();
+  if (flat != nullptr) return flat->rows();
+  return copies.view();
+}
+
+absl::Status VectorIndex::Impl::CheckBatch(absl::Span<const std::uint64_t> batch_labels,
+                                           const MatrixView& rows, std::vector<float>* scales) const {
+  if (rows.columns != options.dimension) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("vector dimension: %d, expected %d", rows.columns, options.dimension));
+  }
+  if (batch_labels.size() != rows.rows) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("labels: %d, expected %d, one a row", batch_labels.size(), rows.rows));
+  }
+  std::unordered_set<std::uint64_t> seen;
+  for (std::size_t i = 0; i < rows.rows; ++i) {
+    TRIVIUM_ASSIGN_OR_RETURN(
+        const float scale, RowScale(rows.data + i * rows.columns, rows.columns, options.metric, "vector", i));
+    scales->push_back(scale);
+    if (!seen.insert(batch_labels[i]).second) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "label, row %d: %d twice in the batch, expected distinct ones", i, batch_labels[i]));
+    }
+    if (labels.Find(batch_labels[i])) {
+      return absl::AlreadyExistsError(
+          absl::StrFormat("label, row %d: %d is in the index, expected a new one", i, batch_labels[i]));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status VectorIndex::Impl::Append(absl::Span<const std::uint64_t> batch_labels, base::MatrixView rows) {
+  absl::Status status;
+  try {
+    if (UsesAdapter()) copies.Append(rows);
+    status = index->Add(rows, options.threads);
+    if (status.ok()) labels.Append(batch_labels);
+  } catch (const std::bad_alloc&) {
+    status = VectorIndexOutOfMemory("adding rows");
+  }
+  if (!status.ok()) DropHalfAdded();
+  version = NextVersion();
+  return status;
+}
+
+// After a failed Append the rows are again those that have labels: what came in of the others counts as
+// removed. An adapter may be empty then and gets its rows anew; where even that fails nothing is left.
+void VectorIndex::Impl::DropHalfAdded() {
+  if (!UsesAdapter()) {
+    labels.AppendRemoved(index->size() - labels.row_count());
+  } else if (!Rebuild().ok()) {
+    labels = LabelTable();
+    // Of no rows it needs no memory to speak of and cannot fail.
+    Adopt(index::VectorRows(options.dimension)).IgnoreError();
+  }
+}
+
+absl::Status VectorIndex::Impl::Rebuild() {
+  try {
+    const base::MatrixView old = Rows();
+    auto rows = std::make_shared<base::AlignedMatrix>(options.dimension);
+    rows->Reserve(labels.live_count());
+    labels.live().ForEachSet([&](std::size_t row) { rows->Append(old.row(row)); });
+    Impl fresh(options);
+    fresh.labels.Append(labels.LiveLabels());
+    TRIVIUM_RETURN_IF_ERROR(fresh.Adopt(index::VectorRows(rows->view(), rows)));
+    index = std::move(fresh.index);
+    graph = fresh.graph;
+    flat = fresh.flat;
+    copies = std::move(fresh.copies);
+    labels = std::move(fresh.labels);
+    version = NextVersion();
+    return absl::OkStatus();
+  } catch (const std::bad_alloc&) {
+    return VectorIndexOutOfMemory("building it anew");
+  }
+}
+
+absl::Status VectorIndex::Impl::Remove(absl::Span<const std::uint64_t> removed) {
+  std::unordered_set<std::uint64_t> seen;
+  for (const std::uint64_t label : removed) {
+    if (!labels.Find(label) || !seen.insert(label).second) {
+      return absl::NotFoundError(absl::StrFormat("label: %d, expected one in the index", label));
+    }
+  }
+  for (const std::uint64_t label : removed) labels.Remove(label);
+  if (!removed.empty()) version = NextVersion();
+  return absl::OkStatus();
+}
+
+absl::Status VectorIndex::Impl::CheckSearch(const VectorSearchOptions& search) const {
+  TRIVIUM_RETURN_IF_ERROR(search.Validate());
+  if (search.filter.rows_ != nullptr && search.filter.rows_->version != version) {
+    return absl::FailedPreconditionError(
+        "filter: made for another index or before it changed, expected one made for this index as it is");
+  }
+  return absl::OkStatus();
+}
+
+std::size_t VectorIndex::Impl::SearchOne(const float* query, float scale, const VectorSearchOptions& search,
+                                         VectorSearchBuffers* work, std::uint64_t* found_labels,
+                                         float* scores, index::SearchCounters* counters) const {
+  if (options.metric == Metric::kCosine) {
+    work->query.resize(options.dimension);
+    for (std::size_t j = 0; j < options.dimension; ++j) work->query[j] = query[j] * scale;
+    query = work->query.data();
+  }
+  index::SearchParameters parameters;
+  parameters.k = std::min(search.k, std::max<std::size_t>(index->size(), 1));
+  parameters.beam_width = std::min(search.beam_width, index->size());
+  if (search.exact) parameters.method = index::SearchMethod::kExact;
+  if (search.force_graph) parameters.method = index::SearchMethod::kGraph;
+  if (search.filter.rows_ != nullptr) {
+    parameters.allowed = &search.filter.rows_->allowed;
+    parameters.allowed_count = search.filter.rows_->allowed_count;
+  } else if (labels.live_count() < labels.row_count()) {
+    parameters.allowed = &labels.live();
+    parameters.allowed_count = labels.live_count();
+  }
+  index->Search(query, parameters, &work->scratch, &work->found, counters);
+  for (std::size_t i = 0; i < work->found.size(); ++i) {
+    found_labels[i] = labels.label(work->found[i].row);
+    scores[i] = base::ScoreFromDistance(work->found[i].distance);
+  }
+  return work->found.size();
+}
+
+absl::Status VectorIndex::Impl::SearchMany(MatrixView queries, const std::vector<float>& scales,
+                                           const VectorSearchOptions& search, int threads,
+                                           std::uint64_t* found_labels, float* scores, std::size_t* counts,
+                                           VectorSearchStats* stats) const {
+  std::atomic<std::uint64_t> hops{0}, distances{0};
+  std::atomic<bool> out_of_memory{false};
+  base::ParallelFor(queries.rows, threads, 1, [&](std::size_t i, int) {
+    try {
+      std::unique_ptr<VectorSearchBuffers> work = buffers.Take();
+      index::SearchCounters counters;
+      counts[i] = SearchOne(queries.data + i * queries.columns, scales[i], search, work.get(),
+                            found_labels + i * search.k, scores + i * search.k, &counters);
+      buffers.Return(std::move(work));
+      hops.fetch_add(counters.hops, std::memory_order_relaxed);
+      distances.fetch_add(counters.distances(), std::memory_order_relaxed);
+    } catch (const std::bad_alloc&) {
+      out_of_memory = true;
+    }
+  });
+  if (out_of_memory) return VectorIndexOutOfMemory("searching");
+  if (stats != nullptr) {
+    stats->hops += hops;
+    stats->distance_computations += distances;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace trivium

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/vector_set.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "index/flat_index.h"
+
+namespace trivium {
+namespace {
+
+// The newest unsealed part is merged into the one before it while that is not this much larger.
+constexpr std::size_t kMergeRatio = 2;
+
+class SegmentRows final : public RowSource {
+ public:
+  explicit SegmentRows(std::shared_ptr<const index::VectorSegment> segment) : segment_(std::move(segment)) {}
+
+  absl::Span<const std::uint64_t> documents() const override { return segment_->labels(); }
+  const float* row(std::size_t i) const override { return segment_->row(i); }
+  void Search(const float* query, const index::SearchParameters& parameters, index::SearchScratch* scratch,
+              std::vector<base::Neighbor>* found, index::SearchCounters* counters) const override {
+    segment_->Search(query, parameters, scratch, found, counters);
+  }
+
+ private:
+  std::shared_ptr<const index::VectorSegment> segment_;
+};
+
+class UnsealedRows final : public RowSource {
+ public:
+  UnsealedRows(base::AlignedMatrix rows, std::vector<std::uint64_t> documents, base::Metric metric)
+      : documents_(std::move(documents)),
+        rows_(std::make_shared<base::AlignedMatrix>(std::move(rows))),
+        index_(index::VectorRows(rows_->view(), rows_), metric) {}
+
+  absl::Span<const std::uint64_t> documents() const override { return documents_; }
+  const float* row(std::size_t i) const override { return rows_->row(i); }
+  void Search(const float* query, const index::SearchParameters& parameters, index::SearchScratch* scratch,
+              std::vector<base::Neighbor>* found, index::SearchCounters* counters) const override {
+    index_.Search(query, parameters, scratch, found, counters);
+  }
+
+ private:
+  std::vector<std::uint64_t> documents_;
+  std::shared_ptr<base::AlignedMatrix> rows_;
+  index::FlatIndex index_;
+};
+
+// The row of `document` in `part`, or size() where it has none.
+std::size_t RowOf(const VectorPart& part, std::uint64_t document) {
+  const absl::Span<const std::uint64_t> documents = part.rows->documents();
+  const auto found = std::lower_bound(documents.begin(), documents.end(), document);
+  if (found == documents.end() || *found != document) return documents.size();
+  return static_cast<std::size_t>(found - documents.begin());
+}
+
+bool IsLive(const VectorPart& part, std::size_t row) { return part.live == nullptr || part.live->Test(row); }
+
+VectorPart UnsealedPart(base::AlignedMatrix rows, std::vector<std::uint64_t> documents, base::Metric metric) {
+  VectorPart part;
+  part.live_count = documents.size();
+  part.rows = std::make_shared<UnsealedRows>(std::move(rows), std::move(documents), metric);
+  return part;
+}
+
+// The live rows of both, in order.
+VectorPart Merge(const VectorPart& first, const VectorPart& second, std::size_t dimension,
+                 base::Metric metric) {
+  base::AlignedMatrix rows(dimension);
+  rows.Reserve(first.live_count + second.live_count);
+  std::vector<std::uint64_t> documents;
+  documents.reserve(first.live_count + second.live_count);
+  for (const VectorPart* part : {&first, &second}) {
+    for (std::size_t i = 0; i < part->rows->size(); ++i) {
+      if (!IsLive(*part, i)) continue;
+      rows.Append(part->rows->row(i));
+      documents.push_back(part->rows->documents()[i]);
+    }
+  }
+  return UnsealedPart(std::move(rows), std::move(documents), metric);
+}
+
+}  // namespace
+
+void RowFilter::Prepare(const VectorPart& part, const base::Bitmap& documents) {
+  const absl::Span<const std::uint64_t> numbers = part.rows->documents();
+  Rows rows{base::Bitmap(numbers.size()), 0};
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    if (numbers[i] >= documents.size() || !documents.Test(numbers[i]) || !IsLive(part, i)) continue;
+    rows.allowed.Set(i);
+    ++rows.allowed_count;
+  }
+  rows_[part.rows.get()] = std::move(rows);
+}
+
+const RowFilter::Rows* RowFilter::Find(const VectorPart& part) const {
+  const auto found = rows_.find(part.rows.get());
+  return found == rows_.end() ? nullptr : &found->second;
+}
+
+VectorPart VectorSet::SegmentPart(std::shared_ptr<const index::VectorSegment> segment, std::string file) {
+  VectorPart part;
+  part.rows = std::make_shared<SegmentRows>(std::move(segment));
+  part.file = std::move(file);
+  return part;
+}
+
+std::size_t VectorSet::live_count() const {
+  std::size_t count = 0;
+  for (const VectorPart& part : parts_) count += part.live_count;
+  return count;
+}
+
+void VectorSet::AddUnsealed(base::AlignedMatrix rows, std::vector<std::uint64_t> documents) {
+  assert(rows.rows() == documents.size());
+  parts_.push_back(UnsealedPart(std::move(rows), std::move(documents), metric_));
+  while (parts_.size() >= 2) {
+    const VectorPart& last = parts_.back();
+    const VectorPart& previous = parts_[parts_.size() - 2];
+    if (!previous.file.empty() || previous.live_count > kMergeRatio * last.live_count) break;
+    VectorPart merged = Merge(previous, last, dimension_, metric_);
+    parts_.pop_back();
+    parts_.back() = std::move(merged);
+  }
+}
+
+void VectorSet::RemoveDocument(std::uint64_t document) {
+  for (VectorPart& part : parts_) {
+    const std::size_t row = RowOf(part, document);
+    if (row == part.rows->size() || !IsLive(part, row)) continue;
+    auto live = part.live == nullptr ? std::make_shared<base::Bitmap>(part.rows->size(), true)
+                                     : std::make_shared<base::Bitmap>(*part.live);
+    live->Clear(row);
+    part.live = std::move(live);
+    --part.live_count;
+    return;
+  }
+}
+
+const float* VectorSet::Find(std::uint64_t document) const {
+  for (const VectorPart& part : parts_) {
+    const std::size_t row = RowOf(part, document);
+    if (row < part.rows->size() && IsLive(part, row)) return part.rows->row(row);
+  }
+  return nullptr;
+}
+
+void VectorSet::Search(const float* query, index::SearchParameters parameters, const RowFilter* filter,
+                       VectorSetScratch* scratch, std::vector<routing::ScoredDocument>* found,
+                       index::SearchCounters* counters) const {
+  found->clear();
+  for (const VectorPart& part : parts_) {
+    const RowFilter::Rows* allowed = filter == nullptr ? nullptr : filter->Find(part);
+    parameters.allowed = allowed != nullptr ? &allowed->allowed : part.live.get();
+    parameters.allowed_count = allowed != nullptr ? allowed->allowed_count : part.live_count;
+    if (parameters.allowed_count == 0) continue;
+    part.rows->Search(query, parameters, &scratch->index, &scratch->neighbors, counters);
+    for (const base::Neighbor& neighbor : scratch->neighbors) {
+      found->push_back({part.rows->documents()[neighbor.row], base::ScoreFromDistance(neighbor.distance)});
+    }
+  }
+  if (parts_.size() > 1) {
+    std::sort(found->begin(), found->end(), [](const auto& a, const auto& b) {
+      return a.score != b.score ? a.score > b.score : a.key < b.key;
+    });
+    if (found->size() > parameters.k) found->resize(parameters.k);
+  }
+}
+
+}  // namespace trivium

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// The vectors of one space over one partition: sealed segments and the rows written since, searched as one.
+//
+// A persistent value: parts are shared and never change; adding rows or deleting documents makes a new
+// version, so readers keep the one they began with.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "base/aligned_matrix.h"
+#include "base/bitmap.h"
+#include "base/metric.h"
+#include "index/search_index.h"
+#include "index/search_scratch.h"
+#include "index/vector_segment.h"
+#include "routing/expert/result_fusion.h"
+
+namespace trivium {
+
+// Rows with the document numbers they belong to, in increasing order. Immutable; safe to read concurrently.
+class RowSource {
+ public:
+  virtual ~RowSource() = default;
+  virtual absl::Span<const std::uint64_t> documents() const = 0;
+  virtual const float* row(std::size_t i) const = 0;
+  // As index::SearchIndex::Search.
+  virtual void Search(const float* query, const index::SearchParameters& parameters,
+                      index::SearchScratch* scratch, std::vector<base::Neighbor>* found,
+                      index::SearchCounters* counters) const = 0;
+  std::size_t size() const { return documents().size(); }
+};
+
+// A RowSource with the rows whose document still exists.
+struct VectorPart {
+  std::shared_ptr<const RowSource> rows;
+  std::shared_ptr<const base::Bitmap> live;  // null: all of them
+  std::size_t live_count = 0;
+  std::string file;  // of a segment; empty: not sealed yet
+};
+
+// Rows a filter lets pass, for every part it was prepared for.
+class RowFilter {
+ public:
+  struct Rows {
+    base::Bitmap allowed;
+    std::size_t allowed_count = 0;
+  };
+  // `documents`: bit per document number. O(rows of the part).
+  void Prepare(const VectorPart& part, const base::Bitmap& documents);
+  const Rows* Find(const VectorPart& part) const;
+
+ private:
+  std::map<const RowSource*, Rows> rows_;
+};
+
+// Buffers of one thread, reused from query to query.
+struct VectorSetScratch {
+  index::SearchScratch index;
+  std::vector<base::Neighbor> neighbors;
+};
+
+class VectorSet {
+ public:
+  VectorSet(std::uint32_t space, std::uint32_t partition, std::size_t dimension, base::Metric metric)
+      : space_(space), partition_(partition), dimension_(dimension), metric_(metric) {}
+
+  std::uint32_t space() const { return space_; }
+  std::uint32_t partition() const { return partition_; }
+  std::size_t dimension() const { return dimension_; }
+  base::Metric metric() const { return metric_; }
+  const std::vector<VectorPart>& parts() const { return parts_; }
+  std::size_t live_count() const;
+
+  // Rows of a segment; `is_live(number)` tells which documents exist.
+  template <class IsLive>
+  void AddSegment(std::shared_ptr<const index::VectorSegment> segment, std::string file, IsLive is_live) {
+    VectorPart part = SegmentPart(std::move(segment), std::move(file));
+    base::Bitmap live(part.rows->size());
+    for (std::size_t i = 0; i < part.rows->size(); ++i) {
+      if (is_live(part.rows->documents()[i])) live.Set(i);
+    }
+    part.live_count = live.CountSet();
+    if (part.live_count < live.size()) part.live = std::make_shared<base::Bitmap>(std::move(live));
+    parts_.push_back(std::move(part));
+  }
+
+  // Rows not sealed yet, of new documents with numbers above all others here. Small parts are merged, so that
+  // there are O(log rows) of them.
+  void AddUnsealed(base::AlignedMatrix rows, std::vector<std::uint64_t> documents);
+
+  void RemoveDocument(std::uint64_t document);
+  void Truncate(std::size_t part_count) { parts_.resize(part_count); }  // keeps the first ones
+
+  // The row of a document; null where it has none.
+  const float* Find(std::uint64_t document) const;
+
+  // Overwrites `found` with the nearest documents, best first: exactly min(k, live rows that pass `filter`).
+  //   parameters  `allowed` is ignored: liveness and `filter` decide
+  //   filter      null, or prepared for all parts
+  void Search(const float* query, index::SearchParameters parameters, const RowFilter* filter,
+              VectorSetScratch* scratch, std::vector<routing::ScoredDocument>* found,
+              index::SearchCounters* counters) const;
+
+ private:
+  static VectorPart SegmentPart(std::shared_ptr<const index::VectorSegment> segment, std::string file);
+
+  std::uint32_t space_;
+  std::uint32_t partition_;
+  std::size_t dimension_;
+  base::Metric metric_;
+  std::vector<VectorPart> parts_;  // by document number
+};
+
+}  // namespace trivium
