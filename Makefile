@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin front of scripts/ and CMakePresets.json; each target does its own set-up first.
+.DEFAULT_GOAL := help
+.PHONY: help setup build test test-slow quickstart bench bench-dispatch format lint clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
+
+setup:
+	@scripts/setup_system.sh
+	@scripts/setup_python.sh
+
+build: setup  ## install what is missing, build build/release/bin/trivium and the Python package in .venv
+	@scripts/build.sh release
+
+test: build  ## build and run the fast tests
+	@scripts/test.sh fast
+
+test-slow: build  ## build and run the slow tests
+	@scripts/test.sh slow
+
+quickstart: setup  ## build without tests, and do the main job on real texts from Debian packages
+	@scripts/build.sh --without-tests release
+	@scripts/quickstart.sh
+
+bench: build  ## micro-benchmarks, and recall against speed beside other libraries
+	@scripts/bench.sh
+
+bench-dispatch: build  ## build, train and evaluate on the collections of the development data, as JSON
+	@.venv/bin/python bench/dispatch/dispatch_benchmark.py
+
+format:  ## format the sources in place
+	@scripts/format.sh
+
+lint: build  ## formatting, shellcheck, ruff, mypy, clang-tidy
+	@scripts/lint.sh
+
+clean:  ## remove build results; keeps .venv
+	rm -rf build dist

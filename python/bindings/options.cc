@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// The option structs: Python reads its keyword defaults from them, so that they are said once, in C++.
+#include "trivium/options.h"
+
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "arguments.h"
+#include "bindings.h"
+#include "errors.h"
+
+namespace trivium::python {
+namespace {
+
+using namespace pybind11::literals;
+
+ExpertSelection AsExperts(const py::object& experts) {
+  if (PyUnicode_Check(experts.ptr())) return ExpertSelection::Parse(AsString(experts, "experts"));
+  ExpertSelection selection;
+  selection.mode = ExpertSelection::Mode::kNamed;
+  selection.names = AsStrings(experts, "experts");
+  return selection;
+}
+
+IndexChoice AsIndexChoice(const std::optional<std::string>& name) {
+  if (!name) return IndexChoice::kStore;
+  if (*name == "graph") return IndexChoice::kGraph;
+  if (*name == "exact") return IndexChoice::kExact;
+  RaiseInvalid("index: '" + *name + "', expected 'graph', 'exact' or None");
+}
+
+std::chrono::steady_clock::time_point DeadlineIn(double seconds) {
+  if (!(seconds > 0) || !std::isfinite(seconds)) {
+    RaiseInvalid("timeout: " + std::to_string(seconds) + ", expected seconds, more than 0");
+  }
+  // A century is as good as never, and fits the clock.
+  const std::chrono::duration<double> capped(std::min(seconds, 3e9));
+  return std::chrono::steady_clock::now() +
+         std::chrono::duration_cast<std::chrono::steady_clock::duration>(capped);
+}
+
+SearchOptions MakeSearchOptions(std::int64_t k, const py::object& experts, std::string filter,
+                                const std::optional<std::string>& index, std::int64_t beam_width,
+                                bool load_documents, bool load_vectors, std::optional<double> top_p,
+                                std::optional<int> max_experts, std::optional<double> timeout) {
+  SearchOptions options;
+  options.k = AsCount(k, "k");
+  options.experts = AsExperts(experts);
+  options.filter = std::move(filter);
+  options.index = AsIndexChoice(index);
+  options.beam_width = AsCount(beam_width, "beam_width");
+  options.load_documents = load_documents;
+  options.load_vectors = load_vectors;
+  options.top_p = top_p;
+  options.max_experts = max_experts;
+  if (timeout) options.deadline = DeadlineIn(*timeout);
+  Check(options.Validate());
+  return options;
+}
+
+BuildOptions MakeBuildOptions(int threads, std::int64_t degree_bound, std::int64_t build_beam_width) {
+  BuildOptions options;
+  options.threads = threads;
+  options.degree_bound = AsCount(degree_bound, "degree_bound");
+  options.build_beam_width = AsCount(build_beam_width, "build_beam_width");
+  Check(options.Validate());
+  return options;
+}
+
+}  // namespace
+
+void BindOptions(py::module_& module) {
+  static const SearchOptions search;
+  py::class_<SearchOptions>(module, "SearchOptions")
+      .def(py::init(&MakeSearchOptions), "k"_a = search.k, "experts"_a = "auto", "filter"_a = search.filter,
+           "index"_a = py::none(), "beam_width"_a = search.beam_width,
+           "load_documents"_a = search.load_documents, "load_vectors"_a = search.load_vectors,
+           "top_p"_a = search.top_p, "max_experts"_a = search.max_experts, "timeout"_a = py::none())
+      .def_readonly("k", &SearchOptions::k)
+      .def_readonly("beam_width", &SearchOptions::beam_width)
+      .def_readonly("load_documents", &SearchOptions::load_documents)
+      .def_readonly("load_vectors", &SearchOptions::load_vectors);
+
+  static const BuildOptions build;
+  py::class_<BuildOptions>(module, "BuildOptions")
+      .def(py::init(&MakeBuildOptions), "threads"_a = build.threads, "degree_bound"_a = build.degree_bound,
+           "build_beam_width"_a = build.build_beam_width)
+      .def_readonly("threads", &BuildOptions::threads)
+      .def_readonly("degree_bound", &BuildOptions::degree_bound)
+      .def_readonly("build_beam_width", &BuildOptions::build_beam_width);
+
+  static const TrainDispatchOptions train;
+  py::class_<TrainDispatchOptions>(module, "TrainDispatchOptions")
+      .def(py::init([](const py::object& routers, std::uint64_t seed, int threads) {
+             TrainDispatchOptions options;
+             if (!routers.is_none()) options.routers = AsStrings(routers, "routers");
+             options.seed = seed;
+             options.threads = threads;
+             return options;
+           }),
+           "routers"_a = py::none(), "seed"_a = train.seed, "threads"_a = train.threads)
+      .def_readonly("seed", &TrainDispatchOptions::seed)
+      .def_readonly("threads", &TrainDispatchOptions::threads);
+
+  static const EvaluateOptions evaluate;
+  py::class_<EvaluateOptions>(module, "EvaluateOptions")
+      .def(py::init([](const SearchOptions& options, std::int64_t depth, bool compare, bool keep_runs) {
+             EvaluateOptions evaluate_options;
+             evaluate_options.search = options;
+             evaluate_options.depth = AsCount(depth, "depth");
+             evaluate_options.compare = compare;
+             evaluate_options.keep_runs = keep_runs;
+             return evaluate_options;
+           }),
+           "search"_a = search, "depth"_a = evaluate.depth, "compare"_a = evaluate.compare,
+           "keep_runs"_a = evaluate.keep_runs)
+      .def_readonly("depth", &EvaluateOptions::depth)
+      .def_readonly("compare", &EvaluateOptions::compare)
+      .def_readonly("keep_runs", &EvaluateOptions::keep_runs);
+}
+
+}  // namespace trivium::python

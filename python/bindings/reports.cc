@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <pybind11/stl.h>
+
+#include "results.h"
+#include "trivium/types.h"
+
+namespace trivium::python {
+namespace {
+
+using namespace pybind11::literals;
+
+py::object Class(const char* name) { return py::module_::import("trivium.reports").attr(name); }
+
+template <class Items>
+py::list AsList(const Items& items, py::object (*convert)(const typename Items::value_type&)) {
+  py::list list;
+  for (const auto& item : items) list.append(convert(item));
+  return list;
+}
+
+py::object Row(const ComparisonRow& row) {
+  return Class("ComparisonRow")("name"_a = row.name, "ndcg_at_10"_a = row.ndcg_at_10,
+                                "experts_per_query"_a = row.experts_per_query,
+                                "distance_computations_per_query"_a = row.distance_computations_per_query);
+}
+
+py::object Outcome(const QueryOutcome& outcome) {
+  return Class("QueryOutcome")(
+      "id"_a = outcome.id, "ndcg_at_10"_a = outcome.ndcg_at_10, "recall_at_10"_a = outcome.recall_at_10,
+      "recall_at_100"_a = outcome.recall_at_100, "mrr_at_10"_a = outcome.mrr_at_10,
+      "latency_us"_a = outcome.latency_us, "distance_computations"_a = outcome.distance_computations,
+      "experts"_a = outcome.experts, "ids"_a = outcome.ids, "partitions"_a = outcome.partitions,
+      "scores"_a = outcome.scores);
+}
+
+py::object Metrics(const SetMetrics& set) {
+  return Class("SetMetrics")(
+      "name"_a = set.name, "queries"_a = set.queries, "skipped_queries"_a = set.skipped_queries,
+      "unknown_judgements"_a = set.unknown_judgements, "ndcg_at_10"_a = set.ndcg_at_10,
+      "recall_at_10"_a = set.recall_at_10, "recall_at_100"_a = set.recall_at_100,
+      "mrr_at_10"_a = set.mrr_at_10, "experts_per_query"_a = set.experts_per_query,
+      "distance_computations_per_query"_a = set.distance_computations_per_query,
+      "distances"_a = set.distances, "searches_per_query"_a = set.searches_per_query,
+      "encoder_calls_per_query"_a = set.encoder_calls_per_query,
+      "latency_us"_a =
+          py::dict("p50"_a = set.latency_p50_us, "p95"_a = set.latency_p95_us, "p99"_a = set.latency_p99_us),
+      "compare"_a = AsList(set.compare, &Row), "outcomes"_a = AsList(set.outcomes, &Outcome));
+}
+
+py::object Space(const SpaceInfo& space) {
+  return Class("SpaceInfo")("name"_a = space.name, "dimension"_a = space.dimension,
+                            "metric"_a = std::string(MetricName(space.metric)), "encoder"_a = space.encoder,
+                            "encoder_fingerprint"_a = space.encoder_fingerprint);
+}
+
+py::object Expert(const ExpertInfo& expert) {
+  return Class("ExpertInfo")("name"_a = expert.name, "space"_a = expert.space,
+                             "partition"_a = expert.partition, "description"_a = expert.description,
+                             "cost"_a = expert.cost, "adapter"_a = expert.adapter);
+}
+
+py::object VectorSet(const VectorSetInfo& set) {
+  return Class("VectorSetInfo")("space"_a = set.space, "partition"_a = set.partition, "rows"_a = set.rows,
+                                "unsealed"_a = set.unsealed, "deleted"_a = set.deleted,
+                                "segments"_a = set.segments, "bytes"_a = set.bytes);
+}
+
+py::object Dispatch(const DispatchInfo& dispatch) {
+  return Class("DispatchInfo")(
+      "trained"_a = dispatch.trained, "enabled"_a = dispatch.enabled, "router"_a = dispatch.router,
+      "reason"_a = dispatch.reason, "pilots"_a = dispatch.pilots, "top_p"_a = dispatch.top_p,
+      "prior_weight"_a = dispatch.prior_weight, "max_experts"_a = dispatch.max_experts);
+}
+
+}  // namespace
+
+py::object AsPython(const UpsertReport& report) {
+  return Class("UpsertReport")("written"_a = report.written, "replaced"_a = report.replaced,
+                               "encoded"_a = report.encoded,
+                               "encoded_from_cache"_a = report.encoded_from_cache);
+}
+
+py::object AsPython(const BuildReport& report) {
+  return Class("BuildReport")("segments_built"_a = report.segments_built,
+                              "rows_sealed"_a = report.rows_sealed, "seconds"_a = report.seconds);
+}
+
+py::object AsPython(const DispatchReport& report) {
+  return Class("DispatchReport")(
+      "queries"_a = report.queries, "validation_queries"_a = report.validation_queries,
+      "unknown_judgements"_a = report.unknown_judgements, "router"_a = report.router,
+      "enabled"_a = report.enabled, "reason"_a = report.reason, "top_p"_a = report.top_p,
+      "max_experts"_a = report.max_experts, "prior_weight"_a = report.prior_weight, "gain"_a = report.gain,
+      "gain_low"_a = report.gain_low, "gain_high"_a = report.gain_high, "rows"_a = AsList(report.rows, &Row),
+      "seconds"_a = report.seconds);
+}
+
+py::object AsPython(const EvaluationReport& report) {
+  return Class("EvaluationReport")("sets"_a = AsList(report.sets, &Metrics),
+                                   "macro"_a = Metrics(report.macro));
+}
+
+py::object AsPython(const StoreInfo& info) {
+  py::dict partitions;
+  for (const auto& [name, documents] : info.partitions) partitions[py::str(name)] = documents;
+  return Class("StoreInfo")(
+      "path"_a = info.path, "uuid"_a = info.uuid, "format_version"_a = info.format_version,
+      "version"_a = info.version, "kernels"_a = info.kernels, "documents"_a = info.documents,
+      "partitions"_a = partitions, "spaces"_a = AsList(info.spaces, &Space),
+      "experts"_a = AsList(info.experts, &Expert), "vector_sets"_a = AsList(info.vector_sets, &VectorSet),
+      "dispatch"_a = Dispatch(info.dispatch));
+}
+
+py::object AsPython(const VerifyReport& report) {
+  return Class("VerifyReport")("files"_a = report.files, "bytes"_a = report.bytes,
+                               "documents"_a = report.documents, "vectors"_a = report.vectors);
+}
+
+py::object AsPython(const CompactReport& report) {
+  return Class("CompactReport")("segments_before"_a = report.segments_before,
+                                "segments_after"_a = report.segments_after,
+                                "rows_dropped"_a = report.rows_dropped, "seconds"_a = report.seconds);
+}
+
+}  // namespace trivium::python

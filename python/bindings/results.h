@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// What searches return, converted to Python only where it is looked at; and reports as Python dataclasses.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "trivium/report.h"
+#include "trivium/search_result.h"
+
+namespace trivium::python {
+
+namespace py = pybind11;
+
+// Instances of the dataclasses of trivium/reports.py.
+py::object AsPython(const UpsertReport& report);
+py::object AsPython(const BuildReport& report);
+py::object AsPython(const DispatchReport& report);
+py::object AsPython(const EvaluationReport& report);
+py::object AsPython(const StoreInfo& info);
+py::object AsPython(const VerifyReport& report);
+py::object AsPython(const CompactReport& report);
+
+}  // namespace trivium::python

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What long work reports: dataclasses that are also read-only mappings.
+
+As mappings they have the names of the command line's JSON: `report["macro"]["ndcg@10"]` is
+`report.macro.ndcg_at_10`, and `report.to_dict()` is what `json.dumps` takes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+class Report(Mapping[str, Any]):
+    """Base of the reports: the mapping over a dataclass's fields."""
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in list(self):
+            raise KeyError(key)
+        return getattr(self, key.replace("@", "_at_"))
+
+    def __iter__(self) -> Iterator[str]:
+        return (field.name.replace("_at_", "@") for field in fields(self))  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(fields(self))  # type: ignore[arg-type]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists, strings and numbers, all the way down; None for NaN, which JSON has not."""
+        return {key: _plain(self[key]) for key in self}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Report):
+        return value.to_dict()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+@dataclass(frozen=True, eq=False)
+class UpsertReport(Report):
+    """What `Store.upsert` wrote."""
+
+    written: int
+    replaced: int
+    """Of these, documents that existed."""
+    encoded: int
+    """Texts sent to an encoder."""
+    encoded_from_cache: int
+    """Texts whose vectors the store remembered."""
+
+
+@dataclass(frozen=True, eq=False)
+class BuildReport(Report):
+    """What `Store.build` sealed."""
+
+    segments_built: int
+    rows_sealed: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class CompactReport(Report):
+    """What `Store.compact` merged."""
+
+    segments_before: int
+    segments_after: int
+    rows_dropped: int
+    """Deleted rows that took space until now."""
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class VerifyReport(Report):
+    """What `Store.verify` read and found whole."""
+
+    files: int
+    bytes: int
+    documents: int
+    vectors: int
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonRow(Report):
+    """One way of answering, measured: "static_best", a router, "all", "all_rrf" or an oracle."""
+
+    name: str
+    ndcg_at_10: float
+    experts_per_query: float
+    distance_computations_per_query: float
+
+
+@dataclass(frozen=True, eq=False)
+class DispatchReport(Report):
+    """What training the dispatch found on queries that no router was trained on."""
+
+    queries: int
+    """Judged queries used, training and validation together."""
+    validation_queries: int
+    """Those it was judged on: all of them, by cross-validation, where none were given for it."""
+    unknown_judgements: int
+    """Judgements that name a document the store does not hold."""
+    router: str
+    """The best on validation."""
+    enabled: bool
+    """Whether the gate let it become what `experts="auto"` means."""
+    reason: str
+    """Of the gate, in words."""
+    top_p: float
+    max_experts: int
+    prior_weight: float
+    gain: float
+    """nDCG@10 of `router` minus that of all experts, macro over sets."""
+    gain_low: float
+    gain_high: float
+    """Paired bootstrap 95 % interval of the gain."""
+    rows: list[ComparisonRow]
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class QueryOutcome(Report):
+    """One evaluated query."""
+
+    id: str
+    ndcg_at_10: float
+    recall_at_10: float
+    recall_at_100: float
+    mrr_at_10: float
+    latency_us: float
+    distance_computations: int
+    experts: list[str]
+    """Chosen."""
+    ids: list[str]
+    """Hits, best first; with `keep_runs`."""
+    partitions: list[str]
+    scores: list[float]
+
+
+@dataclass(frozen=True, eq=False)
+class SetMetrics(Report):
+    """Metrics as trec_eval computes them: linear gains, over queries with a positive judgement."""
+
+    name: str
+    queries: int
+    skipped_queries: int
+    """Queries without a positive judgement."""
+    unknown_judgements: int
+    ndcg_at_10: float
+    recall_at_10: float
+    recall_at_100: float
+    mrr_at_10: float
+    experts_per_query: float
+    """Distinct vector sets searched."""
+    distance_computations_per_query: float
+    distances: dict[str, float]
+    """Distance computations per query, by kind."""
+    searches_per_query: float
+    encoder_calls_per_query: float
+    latency_us: dict[str, float]
+    """p50, p95 and p99 in microseconds."""
+    compare: list[ComparisonRow]
+    """With `compare`."""
+    outcomes: list[QueryOutcome]
+    """One a counted query."""
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationReport(Report):
+    """Metrics of every query set, and their mean over the sets."""
+
+    sets: list[SetMetrics]
+    macro: SetMetrics
+
+    def __repr__(self) -> str:
+        metrics = f"nDCG@10 {self.macro.ndcg_at_10:.4f}, recall@100 {self.macro.recall_at_100:.4f}"
+        return f"<EvaluationReport of {len(self.sets)} sets, {self.macro.queries} queries: {metrics}>"
+
+
+@dataclass(frozen=True, eq=False)
+class SpaceInfo(Report):
+    """A space of the store."""
+
+    name: str
+    dimension: int
+    metric: str
+    encoder: str
+    """Name of its encoder; "" where vectors are given by the caller."""
+    encoder_fingerprint: str
+    """Of the encoder that wrote its vectors; "" if none did."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExpertInfo(Report):
+    """An expert of the store."""
+
+    name: str
+    space: str
+    partition: str | None
+    """None: all partitions."""
+    description: str
+    cost: float
+    adapter: bool
+    """Whether it has a query adapter."""
+
+
+@dataclass(frozen=True, eq=False)
+class VectorSetInfo(Report):
+    """The vectors of one space over one partition."""
+
+    space: str
+    partition: str
+    rows: int
+    """Live vectors."""
+    unsealed: int
+    """Of these, not yet in a segment: `Store.build` seals them."""
+    deleted: int
+    """Rows in segments that wait for `Store.compact`."""
+    segments: int
+    bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class DispatchInfo(Report):
+    """The dispatch in use."""
+
+    trained: bool
+    enabled: bool
+    router: str
+    reason: str
+    pilots: int
+    top_p: float
+    prior_weight: float
+    max_experts: int
+
+
+@dataclass(frozen=True, eq=False)
+class StoreInfo(Report):
+    """What is in a store."""
+
+    path: str
+    uuid: str
+    format_version: int
+    version: str
+    kernels: str
+    """Instruction set of the distance kernels in use."""
+    documents: int
+    partitions: dict[str, int]
+    """Documents by partition."""
+    spaces: list[SpaceInfo]
+    experts: list[ExpertInfo]
+    vector_sets: list[VectorSetInfo]
+    dispatch: DispatchInfo

@@ -1,0 +1,472 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store: documents with the indexes, experts and routers that find them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from types import TracebackType
+from typing import Any, Literal, overload
+
+from . import _trivium
+from ._arguments import (
+    as_dict,
+    async_twin,
+    filter_json,
+    metadata_json,
+    progress_callback,
+    resolve_encoders,
+)
+from ._queries import is_texts, query_sets
+from ._trivium import Batch, Document, Hits
+from ._types import (
+    Array,
+    Encoder,
+    Experts,
+    Filter,
+    IndexName,
+    Metric,
+    Progress,
+    Qrels,
+    Queries,
+    Query,
+    Vectors,
+)
+from .errors import InvalidArgument
+from .reports import (
+    BuildReport,
+    CompactReport,
+    DispatchReport,
+    EvaluationReport,
+    StoreInfo,
+    UpsertReport,
+    VerifyReport,
+)
+
+_SEARCH = _trivium.SearchOptions()  # the engine's defaults
+_BUILD = _trivium.BuildOptions()
+_TRAIN = _trivium.TrainDispatchOptions()
+_EVALUATE = _trivium.EvaluateOptions()
+
+_SCAN_PAGE = 256  # documents fetched at a time
+
+
+class Store:
+    """An open store; made by `trivium.open`. A context manager. Safe to use from several threads.
+
+    Searches never wait for writers; writers wait for each other. Every call may raise the exceptions of
+    `trivium.errors`; on InvalidArgument, and unless said otherwise on the others, nothing was changed.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        read_only: bool = False,
+        create: bool = True,
+        durability: Literal["sync", "async"] = "sync",
+        encoders: Mapping[str, Encoder | str] | None = None,
+    ) -> None:
+        self.path = os.fspath(path)
+        """The directory."""
+        self.read_only = read_only
+        self._core = _trivium.Store(self.path, read_only, create, durability, resolve_encoders(encoders))
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<trivium.Store '{self.path}'{' read-only' if self.read_only else ''}>"
+
+    def close(self) -> None:
+        """Closes the store and gives up its lock. Later calls raise FailedPrecondition; closing again does not."""
+        self._core.close()
+
+    def refresh(self) -> None:
+        """Shows a read-only store what a writer has written since."""
+        self._core.refresh()
+
+    # What the store is made of
+
+    def add_space(
+        self, name: str, dimension: int, metric: Metric = "cosine", encoder: str | None = None
+    ) -> None:
+        """Adds the vectors of one encoder: 1 to 65,536 floats each.
+
+        With `encoder`, texts are encoded by the callable of that name in `trivium.open(encoders=...)`;
+        "minilm" is built in where its packages are installed. Adding the same space again does nothing; another
+        one of that name raises AlreadyExists.
+        """
+        self._core.add_space(name, dimension, metric, encoder)
+
+    def add_expert(
+        self,
+        name: str,
+        space: str,
+        partition: str | None = None,
+        description: str = "",
+        adapter: Array | None = None,
+        cost: float = 1.0,
+    ) -> None:
+        """Adds what a query can be sent to: a space over one partition, or over all of them.
+
+        `adapter` (dimension x dimension) makes the expert read a query q as adapter @ q, renormalised for the
+        cosine metric. `cost` >= 0 is the relative price of asking it. A partition that does not exist comes to
+        be. The other experts are not retrained. Raises AlreadyExists, NotFound (the space).
+        """
+        self._core.add_expert(name, space, partition, description, adapter, cost)
+
+    def remove_expert(self, name: str) -> None:
+        """Removes an expert, not its documents. Raises NotFound."""
+        self._core.remove_expert(name)
+
+    def has_space(self, name: str) -> bool:
+        """Whether there is such a space."""
+        return self._core.has_space(name)
+
+    def has_expert(self, name: str) -> bool:
+        """Whether there is such an expert."""
+        return self._core.has_expert(name)
+
+    # Documents
+
+    def upsert(
+        self,
+        ids: Sequence[str],
+        vectors: Vectors | None = None,
+        texts: Sequence[str | None] | None = None,
+        metadata: Sequence[Mapping[str, Any] | None] | None = None,
+        partition: str = "main",
+        on_conflict: Literal["replace", "error"] = "replace",
+        progress: Progress = False,
+        encode: bool = True,
+    ) -> UpsertReport:
+        """Writes n documents, all or none; those that exist are replaced whole. Durable on return.
+
+        ids: n distinct texts of 1 to 512 bytes. vectors: n x dimension floats for the store's only space, or
+        such an array by space; finite, and for the cosine metric not zero. texts, metadata: n each. Texts are
+        encoded for every space that names an encoder and is not in `vectors`, unless `encode` is False.
+        Documents without vectors are fine. An exception that `progress` raises is raised after the write.
+        Raises AlreadyExists with on_conflict="error", NotFound (a space).
+        """
+        metadata_items = None if metadata is None else metadata_json(metadata)
+        with progress_callback(progress) as callback:
+            return self._core.upsert(
+                ids, as_dict(vectors), texts, metadata_items, partition, on_conflict, encode, callback
+            )
+
+    @overload
+    def get(self, ids: str, partition: str | None = None) -> Document | None: ...  # type: ignore[overload-overlap]
+    @overload
+    def get(self, ids: Sequence[str], partition: str | None = None) -> list[Document | None]: ...
+    def get(
+        self, ids: str | Sequence[str], partition: str | None = None
+    ) -> Document | None | list[Document | None]:
+        """The documents, aligned with `ids`; None where there is no such one. A single id gives a single one.
+
+        Without `partition`, an id that several partitions hold raises InvalidArgument, which lists them.
+        """
+        if isinstance(ids, str):
+            return self._core.get([ids], partition)[0]
+        return self._core.get(ids, partition)
+
+    def delete(
+        self,
+        ids: Sequence[str] | None = None,
+        partition: str | None = None,
+        filter: Filter | None = None,
+    ) -> int:
+        """Deletes the documents that meet every condition given, at least one; returns how many there were."""
+        return self._core.delete(ids, partition, filter_json(filter))
+
+    def update_metadata(
+        self,
+        ids: Sequence[str],
+        metadata: Sequence[Mapping[str, Any] | None],
+        partition: str | None = None,
+    ) -> None:
+        """Replaces the metadata of existing documents. Raises NotFound, which names the id."""
+        self._core.update_metadata(ids, metadata_json(metadata), partition)
+
+    def scan(self, filter: Filter | None = None, partition: str | None = None) -> Iterator[Document]:
+        """Iterates over the matching documents of now, in the order they were written.
+
+        Writing meanwhile is allowed: a document deleted before its turn is left out, one replaced is new.
+        """
+        keys = self._core.keys(filter_json(filter), partition)
+        return self._documents(keys)
+
+    def _documents(self, keys: list[tuple[str, str]]) -> Iterator[Document]:
+        for partition, group in groupby(keys, key=itemgetter(0)):
+            ids = [id for _, id in group]
+            for start in range(0, len(ids), _SCAN_PAGE):
+                for document in self._core.get(ids[start : start + _SCAN_PAGE], partition):
+                    if document is not None:
+                        yield document
+
+    def count(self, filter: Filter | None = None, partition: str | None = None) -> int:
+        """How many documents match."""
+        return self._core.count(filter_json(filter), partition)
+
+    # Building and training
+
+    def build(
+        self,
+        progress: Progress = False,
+        threads: int = _BUILD.threads,
+        degree_bound: int = _BUILD.degree_bound,
+        build_beam_width: int = _BUILD.build_beam_width,
+    ) -> BuildReport:
+        """Seals the vectors written since the last build into segments with a graph each.
+
+        Searches are right without it, only slower. threads: 0 means all processors. degree_bound, 4 to 256:
+        neighbours a vertex; more costs memory and time, saves hops. build_beam_width: 0 is the default.
+        Ctrl-C stops it, with the store unchanged.
+        """
+        options = _trivium.BuildOptions(threads, degree_bound, build_beam_width)
+        with progress_callback(progress) as callback:
+            return self._core.build(options, callback)
+
+    def train_dispatch(
+        self,
+        queries: Queries,
+        qrels: Qrels,
+        validation: tuple[Queries, Qrels] | tuple[Queries, Qrels, Sequence[str]] | None = None,
+        groups: Sequence[str] | None = None,
+        seed: int = _TRAIN.seed,
+        *,
+        routers: Sequence[str] | None = None,
+        query_ids: Sequence[str] | None = None,
+        drop_self: bool | Collection[str] = False,
+        threads: int = _TRAIN.threads,
+        progress: Progress = False,
+    ) -> DispatchReport:
+        """Learns from n judged queries which expert answers what.
+
+        queries: n texts, n x dimension floats, or such an array by space. qrels: for each query the grades of
+        its documents, by id or (partition, id); those of unknown documents are counted and left out.
+        validation: queries and qrels (and groups) to judge by; without it every query is judged by routers
+        trained on the others, queries that share a relevant document together. groups: the name of each query's
+        set; averages are
+        over sets. routers: names to try, all by default. query_ids with drop_self: a hit whose id is the
+        query's own is ignored, in all sets or in those named.
+
+        The trained dispatch becomes the default only if it gains on validation: see `enabled` and `reason`.
+        """
+        options = _trivium.TrainDispatchOptions(routers, seed, threads)
+        train = query_sets(queries, qrels, groups, query_ids, drop_self)
+        held_out: list[_trivium.QuerySet] = []
+        if validation is not None:
+            if len(validation) not in (2, 3):
+                raise InvalidArgument(
+                    f"validation: {len(validation)} items, expected (queries, qrels) or (queries, qrels, groups)"
+                )
+            held_out = query_sets(
+                validation[0], validation[1], validation[2] if len(validation) == 3 else None
+            )
+        with progress_callback(progress) as callback:
+            return self._core.train_dispatch(options, train, held_out, callback)
+
+    # Searching
+
+    def search(
+        self,
+        query: Query,
+        k: int = _SEARCH.k,
+        experts: Experts = "auto",
+        filter: Filter | None = None,
+        include: Collection[str] = (),
+        explain: bool = False,
+        index: IndexName | None = None,
+        beam_width: int | None = None,
+        *,
+        documents: bool = _SEARCH.load_documents,
+        top_p: float | None = None,
+        max_experts: int | None = None,
+        timeout: float | None = None,
+    ) -> Hits:
+        """The k nearest documents, best first, with the route and the cost (`.route`, `.trace`).
+
+        query: a text, which the encoder of a chosen expert's space encodes; a vector (dimension,); or vectors
+        by space. k: 1 to 10,000. experts: "auto" (dispatch chooses), "all", or names.
+
+        filter: {"field": F, "op": O, "value": V} with O one of == != < <= > >= in not_in exists, combined by
+        {"and": [...]}, {"or": [...]}, {"not": {...}}, as a dict or JSON. A missing field matches only !=,
+        not_in and exists: false. There are k hits whenever k documents pass.
+
+        include: "vectors" gives each hit its vectors. explain: the route also lists experts not chosen.
+        index: "graph" or "exact" overrides the store's choice. beam_width: candidates kept while walking a
+        graph. documents=False leaves text and metadata out. top_p (0, 1] and max_experts override what
+        training found. timeout: seconds, then DeadlineExceeded.
+        """
+        options = self._search_options(
+            k, experts, filter, include, index, beam_width, documents, top_p, max_experts, timeout
+        )
+        return self._core.search(as_dict(query), options, explain)
+
+    def search_batch(
+        self,
+        queries: Queries,
+        k: int = _SEARCH.k,
+        threads: int = 1,
+        experts: Experts = "auto",
+        filter: Filter | None = None,
+        index: IndexName | None = None,
+        beam_width: int | None = None,
+        *,
+        top_p: float | None = None,
+        max_experts: int | None = None,
+        timeout: float | None = None,
+    ) -> Batch:
+        """`search` for n texts or n x dimension floats, on `threads` threads (0: all processors).
+
+        The result has `.ids` and `.partitions` (a list for each query) and `.scores` (n x k float32, -inf where
+        there is no hit); no texts and no routes.
+        """
+        if isinstance(queries, str):
+            raise TypeError("queries: a str, expected a list of texts, an array or a dict of arrays")
+        options = self._search_options(
+            k, experts, filter, (), index, beam_width, False, top_p, max_experts, timeout
+        )
+        texts = queries if is_texts(queries) else None
+        vectors = None if texts is not None else as_dict(queries)
+        return self._core.search_batch(vectors, texts, options, threads)
+
+    def _search_options(
+        self,
+        k: int,
+        experts: Experts,
+        filter: Filter | None,
+        include: Collection[str],
+        index: str | None,
+        beam_width: int | None,
+        documents: bool,
+        top_p: float | None,
+        max_experts: int | None,
+        timeout: float | None,
+    ) -> _trivium.SearchOptions:
+        unknown = [include] if isinstance(include, str) else [name for name in include if name != "vectors"]
+        if unknown:
+            raise InvalidArgument(f"include: {unknown[0]!r}, expected a list out of 'vectors'")
+        return _trivium.SearchOptions(
+            k=k,
+            experts=experts,
+            filter=filter_json(filter),
+            index=index,
+            beam_width=_SEARCH.beam_width if beam_width is None else beam_width,
+            load_documents=documents,
+            load_vectors=bool(include),
+            top_p=top_p,
+            max_experts=max_experts,
+            timeout=timeout,
+        )
+
+    def evaluate(
+        self,
+        queries: Queries,
+        qrels: Qrels,
+        groups: Sequence[str] | None = None,
+        experts: Experts = "auto",
+        filter: Filter | None = None,
+        index: IndexName | None = None,
+        beam_width: int | None = None,
+        *,
+        depth: int = _EVALUATE.depth,
+        compare: bool = _EVALUATE.compare,
+        keep_runs: bool = _EVALUATE.keep_runs,
+        query_ids: Sequence[str] | None = None,
+        drop_self: bool | Collection[str] = False,
+        top_p: float | None = None,
+        max_experts: int | None = None,
+        progress: Progress = False,
+    ) -> EvaluationReport:
+        """Metrics as trec_eval computes them; arguments as of `train_dispatch` and `search`.
+
+        depth: hits retrieved a query, at least 10. compare: also a row for each router, combination and oracle.
+        keep_runs: every query's hits in the report.
+        """
+        search = self._search_options(
+            _SEARCH.k, experts, filter, (), index, beam_width, False, top_p, max_experts, None
+        )
+        options = _trivium.EvaluateOptions(search, depth, compare, keep_runs)
+        sets = query_sets(queries, qrels, groups, query_ids, drop_self)
+        with progress_callback(progress) as callback:
+            return self._core.evaluate(options, sets, callback)
+
+    # Care
+
+    def inspect(self) -> StoreInfo:
+        """What is in the store."""
+        return self._core.inspect()
+
+    def verify(self) -> VerifyReport:
+        """Reads every byte. Raises DataLoss, which names the first damaged file."""
+        return self._core.verify()
+
+    def compact(
+        self,
+        progress: Progress = False,
+        threads: int = _BUILD.threads,
+        degree_bound: int = _BUILD.degree_bound,
+        build_beam_width: int = _BUILD.build_beam_width,
+    ) -> CompactReport:
+        """Merges each vector set into one segment without its deleted rows; arguments as of `build`."""
+        options = _trivium.BuildOptions(threads, degree_bound, build_beam_width)
+        with progress_callback(progress) as callback:
+            return self._core.compact(options, callback)
+
+    def snapshot(self, destination: str | os.PathLike[str]) -> None:
+        """Copies the store, as it is at one moment, to a new directory. Raises AlreadyExists."""
+        self._core.snapshot(os.fspath(destination))
+
+    aupsert = async_twin(upsert)
+    adelete = async_twin(delete)
+    aupdate_metadata = async_twin(update_metadata)
+    acount = async_twin(count)
+    abuild = async_twin(build)
+    atrain_dispatch = async_twin(train_dispatch)
+    asearch = async_twin(search)
+    asearch_batch = async_twin(search_batch)
+    aevaluate = async_twin(evaluate)
+    averify = async_twin(verify)
+    acompact = async_twin(compact)
+    asnapshot = async_twin(snapshot)
+    arefresh = async_twin(refresh)
+    aclose = async_twin(close)
+
+    async def aget(self, ids: Sequence[str], partition: str | None = None) -> list[Document | None]:
+        """`get` of several ids, on a worker thread."""
+        return await async_twin(type(self._core).get)(self._core, ids, partition)
+
+
+def open(
+    path: str | os.PathLike[str],
+    read_only: bool = False,
+    create: bool = True,
+    durability: Literal["sync", "async"] = "sync",
+    encoders: Mapping[str, Encoder | str] | None = None,
+) -> Store:
+    """Opens the store in directory `path`, making it if it is absent and `create` is true.
+
+    One process may write; any number may open with read_only=True beside it and `refresh`. durability: a write
+    returns when it is on disk ("sync"), or when the operating system has it ("async": a crash of the machine may
+    lose the last writes, never an earlier one). encoders: callables for the texts of spaces, by the names that
+    spaces carry: callable(texts, kind) -> n x dimension floats, with kind "query" or "document".
+
+    Raises NotFound, StoreLocked, DataLoss, PermissionDenied.
+    """
+    return Store(path, read_only, create, durability, encoders)
+
+
+def restore(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:
+    """Copies a snapshot, verified first, to a new directory. Raises AlreadyExists where that holds anything."""
+    _trivium.restore(os.fspath(source), os.fspath(destination))

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""train dispatch and evaluate."""
+
+import json
+import math
+import shutil
+
+import pytest
+from conftest import DOMAINS, corpus_arguments, fake_encoder, query_arguments
+from retrieval_files import Collection, write_json_lines, write_judgements
+
+METRICS = ("ndcg@10", "recall@10", "recall@100", "mrr@10")
+
+
+@pytest.fixture(scope="module")
+def evaluated(trivium, data, trained_store, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluated")
+    report = trivium(
+        "evaluate",
+        trained_store,
+        *query_arguments(data, "test"),
+        "--compare",
+        "--run",
+        folder / "run.txt",
+        "--per-query",
+        folder / "queries.jsonl",
+        "--json",
+    ).json
+    return report, folder
+
+
+def test_report_has_the_agreed_fields(evaluated):
+    report, _ = evaluated
+    assert [s["name"] for s in report["sets"]] == list(DOMAINS)
+    for row in [*report["sets"], report["macro"]]:
+        for metric in METRICS:
+            assert 0 <= row[metric] <= 1
+        assert row["experts_per_query"] >= 1
+        assert row["distance_computations_per_query"] > 0
+        assert isinstance(row["distances"], dict) and row["distances"]
+        assert row["searches_per_query"] >= 1
+        assert row["encoder_calls_per_query"] == 0
+        assert 0 < row["latency_us"]["p50"] <= row["latency_us"]["p95"] <= row["latency_us"]["p99"]
+
+
+def test_queries_without_judgements_are_skipped(evaluated):
+    report, _ = evaluated
+    for row in report["sets"]:
+        assert (row["queries"], row["skipped_queries"]) == (20, 20)
+
+
+def test_macro_is_the_mean_of_the_sets(evaluated):
+    report, _ = evaluated
+    for metric in METRICS:
+        mean = sum(row[metric] for row in report["sets"]) / len(DOMAINS)
+        assert report["macro"][metric] == pytest.approx(mean, abs=1e-9)
+
+
+def test_compare_has_a_row_per_router_combination_and_oracle(evaluated):
+    report, _ = evaluated
+    expected = {"static_best", "mean_pilot", "max_pilot", "knn_utility", "linear"}
+    expected |= {"all", "all_rrf", "domain_oracle", "instance_oracle"}
+    for row in [*report["sets"], report["macro"]]:
+        assert {entry["name"] for entry in row["compare"]} >= expected
+        for entry in row["compare"]:
+            assert set(entry) == {"name", "ndcg@10", "experts_per_query", "distance_computations_per_query"}
+        by_name = {entry["name"]: entry["ndcg@10"] for entry in row["compare"]}
+        assert by_name["instance_oracle"] >= by_name["static_best"] - 1e-9
+
+
+def test_ndcg_of_the_run_file_is_that_of_the_report(evaluated):
+    report, folder = evaluated
+    ranked = {}
+    for line in (folder / "run.txt").read_text().splitlines():
+        query, q0, document, rank, score, tag = line.split()
+        assert (q0, tag) == ("Q0", "trivium") and float(score) == float(score)
+        ranked.setdefault(query, []).append(document)
+        assert int(rank) == len(ranked[query])
+    for row in report["sets"]:
+        relevant = dict((q, d) for q, d, _ in Collection(row["name"]).judgements[20:])
+        gains = []
+        for query, document in relevant.items():
+            hits = ranked[f"{row['name']}/{query}"][:10]
+            gains.append(1 / math.log2(hits.index(document) + 2) if document in hits else 0)
+        assert row["ndcg@10"] == pytest.approx(sum(gains) / len(gains), abs=1e-6)
+
+
+def test_per_query_lines_average_to_the_report(evaluated):
+    report, folder = evaluated
+    lines = [json.loads(line) for line in (folder / "queries.jsonl").read_text().splitlines()]
+    assert len(lines) == 60
+    for row in report["sets"]:
+        own = [line for line in lines if line["set"] == row["name"]]
+        assert [line["query"] for line in own] == [f"q{i}" for i in range(20, 40)]
+        for metric in METRICS:
+            assert row[metric] == pytest.approx(sum(line[metric] for line in own) / 20, abs=1e-9)
+        assert all(line["hits"] and line["experts"] and line["latency_us"] > 0 for line in own)
+
+
+def test_a_single_set_without_name_counts_any_partition(trivium, data, built_store, tmp_path):
+    arguments = ["--queries", data / "law.queries.jsonl", "--qrels", data / "law.test.tsv"]
+    arguments += ["--query-vectors", data / "law.queries.npy", "--run", tmp_path / "run", "--json"]
+    report = trivium("evaluate", built_store, *arguments).json
+    assert [s["name"] for s in report["sets"]] == ["law"]
+    assert report["macro"]["ndcg@10"] == report["sets"][0]["ndcg@10"]
+    lines = [line.split() for line in (tmp_path / "run").read_text().splitlines()]
+    assert {line[0] for line in lines} == {f"q{i}" for i in range(20, 40)}
+    assert len({(line[0], line[2]) for line in lines}) == len(lines)
+
+
+def test_without_vectors_the_texts_are_encoded(trivium, data, tmp_path):
+    command = ["--encoder-command", fake_encoder()]
+    trivium("build", tmp_path / "s", "--corpus", f"law={data}/law.jsonl", "--encoder", "fake", *command, "--json").json
+    arguments = ["--queries", f"law={data}/law.queries.jsonl", "--qrels", f"law={data}/law.test.tsv", *command]
+    report = trivium("evaluate", tmp_path / "s", *arguments, "--json").json
+    assert report["macro"]["queries"] == 20 and report["macro"]["ndcg@10"] > 0.3
+
+
+def test_drop_self_ignores_the_document_of_the_query(trivium, tmp_path):
+    """Queries that are documents: without --drop-self each finds itself first."""
+    collection = Collection("law")
+    collection.queries = [{"_id": d["_id"], "text": t} for d, t in zip(collection.documents, collection.document_texts())]
+    collection.judgements = [(d["_id"], f"d{(i + 1) % 60}", 1) for i, d in enumerate(collection.documents)]
+    collection.write(tmp_path, train_share=0)
+    trivium("build", tmp_path / "s", *corpus_arguments(tmp_path, ["law"]), "--json").json
+
+    def first_hits(*arguments):
+        run = tmp_path / "run"
+        trivium("evaluate", tmp_path / "s", *query_arguments(tmp_path, "test", ["law"]), "--run", run, *arguments)
+        return [line.split() for line in run.read_text().splitlines() if line.split()[3] == "1"]
+
+    assert all(line[0] == line[2] for line in first_hits())
+    assert all(line[0] != line[2] for line in first_hits("--drop-self", "law"))
+
+
+def test_unknown_judged_documents_are_counted_and_not_fatal(trivium, data, built_store, tmp_path):
+    judgements = [*Collection("law").judgements[:5], ("q0", "nobody", 1), ("q1", "no-one", 1)]
+    write_judgements(tmp_path / "qrels.tsv", judgements)
+    arguments = ["--queries", f"law={data}/law.queries.jsonl", "--qrels", f"law={tmp_path}/qrels.tsv"]
+    arguments += ["--query-vectors", f"law={data}/law.queries.npy"]
+    report = trivium("evaluate", built_store, *arguments, "--json").json
+    assert report["sets"][0]["unknown_judgements"] == 2 and report["macro"]["unknown_judgements"] == 2
+    assert "does not hold: 2" in trivium("evaluate", built_store, *arguments).out
+
+
+def test_text_output_has_a_row_a_set_and_the_average(trivium, data, built_store):
+    outcome = trivium("evaluate", built_store, *query_arguments(data, "test"))
+    assert outcome.code == 0 and outcome.err == ""
+    assert [line.split()[0] for line in outcome.out.splitlines()] == ["set", *DOMAINS, "(macro"]
+
+
+def test_training_reports_the_comparison_and_the_gate(trivium, data, store):
+    report = trivium("train", "dispatch", store, *query_arguments(data, "train"), "--seed", 1, "--json").json
+    assert report["queries"] == 60 and 0 < report["validation_queries"] <= 60
+    assert report["unknown_judgements"] == 0
+    assert {row["name"] for row in report["compare"]} >= {"all", "static_best", "knn_utility"}
+    assert isinstance(report["enabled"], bool) and report["reason"]
+    assert report["gain_interval"][0] <= report["gain"] <= report["gain_interval"][1]
+    dispatch = trivium("inspect", store, "--json").json["dispatch"]
+    assert dispatch["trained"] is True
+    assert (dispatch["enabled"], dispatch["router"]) == (report["enabled"], report["router"])
+    assert dispatch["pilots"] > 0
+
+
+def test_training_is_repeatable(trivium, data, built_store, tmp_path):
+    reports = []
+    for name in ("a", "b"):
+        shutil.copytree(built_store, tmp_path / name)
+        reports.append(trivium("train", "dispatch", tmp_path / name, *query_arguments(data, "train"), "--json").json)
+        reports[-1].pop("seconds")
+    assert reports[0] == reports[1]
+
+
+def test_training_takes_validation_files(trivium, data, store):
+    arguments = query_arguments(data, "train")
+    for flag, value in zip(("queries", "qrels", "query-vectors"), ("queries.jsonl", "test.tsv", "queries.npy")):
+        arguments += [f"--validation-{flag}", *(f"{n}={data / n}.{value}" for n in DOMAINS)]
+    report = trivium("train", "dispatch", store, *arguments, "--json").json
+    assert (report["queries"], report["validation_queries"]) == (120, 60)
+
+
+def test_training_text_output_ends_with_what_was_decided(trivium, data, store):
+    outcome = trivium("train", "dispatch", store, *query_arguments(data, "train"))
+    assert outcome.code == 0 and outcome.err == ""
+    assert "dispatch: " in outcome.out and "95 % interval" in outcome.out
+
+
+def test_run_file_is_not_left_half_written(trivium, data, built_store, tmp_path):
+    write_json_lines(tmp_path / "q.jsonl", [{"_id": "x", "text": "x"}])
+    arguments = ["--queries", f"law={tmp_path}/q.jsonl", "--qrels", f"law={data}/law.test.tsv"]
+    trivium("evaluate", built_store, *arguments, "--run", tmp_path / "run").must_fail(2, "none with a judgement")
+    trivium("evaluate", built_store, *query_arguments(data, "test"), "--run", tmp_path / "no" / "run").must_fail(2, "no/run")
+    assert [path.name for path in tmp_path.iterdir()] == ["q.jsonl"]
