@@ -50,6 +50,18 @@ run "$trivium" train dispatch "$store" "${train[@]}"
 step "Evaluate on queries that the training has not seen"
 run "$trivium" evaluate "$store" "${test[@]}" --compare
 
+# Where the gate found that the router does not beat asking everybody, it stays off, and is asked by name here.
+read -r enabled router < <("$trivium" inspect "$store" --json | "$python" -c '
+import json, sys
+dispatch = json.load(sys.stdin)["dispatch"]
+print(dispatch["enabled"], dispatch["router"])')
+ask=(--explain)
+if [ "$enabled" != True ]; then
+  ask+=(--router "$router")
+  printf '\nOn these texts asking all six experts answers a little better, so dispatch stays off by default (the gate above).\n'
+  printf 'The questions below ask the router by name, to show what it would do.\n'
+fi
+
 step "Ask"
 questions=(
   "how does a process wait for its child to end"
@@ -57,7 +69,7 @@ questions=(
   "why do workers occupy their factories"
 )
 for question in "${questions[@]}"; do
-  run "$trivium" search "$store" "$question" -k 3 --explain
+  run "$trivium" search "$store" "$question" -k 3 "${ask[@]}"
   echo
 done
 

@@ -18,7 +18,6 @@ cd "$root"
 
 # Both run to their end, so that one look shows all that fails.
 failed=0
-# The command-line tests are run by pytest below, once.
-ctest --test-dir build/release "${ctest_labels[@]}" -E '^cli\.pytest$' -j "$TRIVIUM_JOBS" --output-on-failure || failed=1
+ctest --test-dir build/release "${ctest_labels[@]}" -j "$TRIVIUM_JOBS" --output-on-failure || failed=1
 "$python" -m pytest tests/python tests/cli -m "$pytest_markers" -p no:cacheprovider || failed=1
 exit "$failed"

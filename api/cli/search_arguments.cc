@@ -22,6 +22,10 @@ void AddSearchOptions(CLI::App& command, SearchArguments* arguments) {
                   "Condition on metadata, as {\"field\":\"year\",\"op\":\">=\",\"value\":2020}")
       ->type_name("JSON");
   command
+      .add_option("--router", arguments->router,
+                  "Dispatch: by this trained router, even where the gate left dispatch off")
+      ->type_name("NAME");
+  command
       .add_option("--top-p", arguments->top_p,
                   "Dispatch: share of the probability that the experts must cover")
       ->type_name("P");
@@ -34,6 +38,7 @@ absl::StatusOr<SearchOptions> ToSearchOptions(const SearchArguments& arguments, 
   options.k = k;
   options.experts = ExpertSelection::Parse(arguments.experts);
   options.filter = arguments.filter;
+  options.router = arguments.router;
   TRIVIUM_CLI_ASSIGN_OR_RETURN(options.index, ParseIndexChoice(arguments.index));
   options.beam_width = arguments.beam_width;
   options.top_p = arguments.top_p;

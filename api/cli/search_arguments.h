@@ -19,6 +19,7 @@ struct SearchArguments {
   std::string experts = "auto";
   std::string index;
   std::string filter;
+  std::string router;
   std::size_t beam_width = 0;
   std::optional<double> top_p;
   std::optional<int> max_experts;

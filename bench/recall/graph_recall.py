@@ -51,8 +51,8 @@ def main():
     labels = np.arange(len(base), dtype=np.uint64)
 
     start = time.perf_counter()
-    ours = trivium.VectorIndex(dimension=base.shape[1], metric="cosine")
-    ours.add(base, labels=labels, threads=2)
+    ours = trivium.VectorIndex(dimension=base.shape[1], metric="cosine", threads=2)
+    ours.add(labels, base)
     build_ours = time.perf_counter() - start
     start = time.perf_counter()
     peer = hnswlib.Index(space="cosine", dim=base.shape[1])
@@ -66,7 +66,7 @@ def main():
         peer.set_ef(width)
         times = {"trivium": [], "hnswlib": []}
         for turn in range(options.rounds):
-            contenders = [("trivium", lambda: ours.search(queries, k=10, beam_width=width, method="graph", threads=1)[0]),
+            contenders = [("trivium", lambda: ours.search_batch(queries, k=10, threads=1, index="graph", beam_width=width).labels),
                           ("hnswlib", lambda: peer.knn_query(queries, k=10, num_threads=1)[0])]
             for name, search in contenders if turn % 2 == 0 else contenders[::-1]:
                 begin = time.perf_counter()

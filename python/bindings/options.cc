@@ -43,8 +43,9 @@ std::chrono::steady_clock::time_point DeadlineIn(double seconds) {
 
 SearchOptions MakeSearchOptions(std::int64_t k, const py::object& experts, std::string filter,
                                 const std::optional<std::string>& index, std::int64_t beam_width,
-                                bool load_documents, bool load_vectors, std::optional<double> top_p,
-                                std::optional<int> max_experts, std::optional<double> timeout) {
+                                bool load_documents, bool load_vectors, std::string router,
+                                std::optional<double> top_p, std::optional<int> max_experts,
+                                std::optional<double> timeout) {
   SearchOptions options;
   options.k = AsCount(k, "k");
   options.experts = AsExperts(experts);
@@ -53,6 +54,7 @@ SearchOptions MakeSearchOptions(std::int64_t k, const py::object& experts, std::
   options.beam_width = AsCount(beam_width, "beam_width");
   options.load_documents = load_documents;
   options.load_vectors = load_vectors;
+  options.router = std::move(router);
   options.top_p = top_p;
   options.max_experts = max_experts;
   if (timeout) options.deadline = DeadlineIn(*timeout);
@@ -77,7 +79,8 @@ void BindOptions(py::module_& module) {
       .def(py::init(&MakeSearchOptions), "k"_a = search.k, "experts"_a = "auto", "filter"_a = search.filter,
            "index"_a = py::none(), "beam_width"_a = search.beam_width,
            "load_documents"_a = search.load_documents, "load_vectors"_a = search.load_vectors,
-           "top_p"_a = search.top_p, "max_experts"_a = search.max_experts, "timeout"_a = py::none())
+           "router"_a = search.router, "top_p"_a = search.top_p, "max_experts"_a = search.max_experts,
+           "timeout"_a = py::none())
       .def_readonly("k", &SearchOptions::k)
       .def_readonly("beam_width", &SearchOptions::beam_width)
       .def_readonly("load_documents", &SearchOptions::load_documents)

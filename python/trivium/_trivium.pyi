@@ -131,6 +131,7 @@ class SearchOptions:
         beam_width: int = ...,
         load_documents: bool = ...,
         load_vectors: bool = ...,
+        router: str = ...,
         top_p: float | None = ...,
         max_experts: int | None = ...,
         timeout: float | None = ...,

@@ -290,6 +290,7 @@ class Store:
         beam_width: int | None = None,
         *,
         documents: bool = _SEARCH.load_documents,
+        router: str | None = None,
         top_p: float | None = None,
         max_experts: int | None = None,
         timeout: float | None = None,
@@ -305,11 +306,11 @@ class Store:
 
         include: "vectors" gives each hit its vectors. explain: the route also lists experts not chosen.
         index: "graph" or "exact" overrides the store's choice. beam_width: candidates kept while walking a
-        graph. documents=False leaves text and metadata out. top_p (0, 1] and max_experts override what
-        training found. timeout: seconds, then DeadlineExceeded.
+        graph. documents=False leaves text and metadata out. router: dispatch by this trained router, even one
+        that the gate left off. top_p (0, 1] and max_experts override what training found. timeout: seconds, then DeadlineExceeded.
         """
         options = self._search_options(
-            k, experts, filter, include, index, beam_width, documents, top_p, max_experts, timeout
+            k, experts, filter, include, index, beam_width, documents, router, top_p, max_experts, timeout
         )
         return self._core.search(as_dict(query), options, explain)
 
@@ -323,6 +324,7 @@ class Store:
         index: IndexName | None = None,
         beam_width: int | None = None,
         *,
+        router: str | None = None,
         top_p: float | None = None,
         max_experts: int | None = None,
         timeout: float | None = None,
@@ -335,7 +337,7 @@ class Store:
         if isinstance(queries, str):
             raise TypeError("queries: a str, expected a list of texts, an array or a dict of arrays")
         options = self._search_options(
-            k, experts, filter, (), index, beam_width, False, top_p, max_experts, timeout
+            k, experts, filter, (), index, beam_width, False, router, top_p, max_experts, timeout
         )
         texts = queries if is_texts(queries) else None
         vectors = None if texts is not None else as_dict(queries)
@@ -350,6 +352,7 @@ class Store:
         index: str | None,
         beam_width: int | None,
         documents: bool,
+        router: str | None,
         top_p: float | None,
         max_experts: int | None,
         timeout: float | None,
@@ -365,6 +368,7 @@ class Store:
             beam_width=_SEARCH.beam_width if beam_width is None else beam_width,
             load_documents=documents,
             load_vectors=bool(include),
+            router=router or "",
             top_p=top_p,
             max_experts=max_experts,
             timeout=timeout,
@@ -385,6 +389,7 @@ class Store:
         keep_runs: bool = _EVALUATE.keep_runs,
         query_ids: Sequence[str] | None = None,
         drop_self: bool | Collection[str] = False,
+        router: str | None = None,
         top_p: float | None = None,
         max_experts: int | None = None,
         progress: Progress = False,
@@ -395,7 +400,7 @@ class Store:
         keep_runs: every query's hits in the report.
         """
         search = self._search_options(
-            _SEARCH.k, experts, filter, (), index, beam_width, False, top_p, max_experts, None
+            _SEARCH.k, experts, filter, (), index, beam_width, False, router, top_p, max_experts, None
         )
         options = _trivium.EvaluateOptions(search, depth, compare, keep_runs)
         sets = query_sets(queries, qrels, groups, query_ids, drop_self)

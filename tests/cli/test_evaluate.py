@@ -149,6 +149,16 @@ def test_text_output_has_a_row_a_set_and_the_average(trivium, data, built_store)
     assert [line.split()[0] for line in outcome.out.splitlines()] == ["set", *DOMAINS, "(macro"]
 
 
+def test_a_router_that_is_off_can_be_asked_by_name(trivium, data, trained_store):
+    named = trivium("evaluate", trained_store, *query_arguments(data, "test"), "--router", "linear", "--json").json
+    compared = trivium("evaluate", trained_store, *query_arguments(data, "test"), "--compare", "--json").json
+    row = next(row for row in compared["macro"]["compare"] if row["name"] == "linear")
+    assert named["macro"]["experts_per_query"] == pytest.approx(row["experts_per_query"])
+    assert named["macro"]["ndcg@10"] == pytest.approx(row["ndcg@10"])
+    outcome = trivium("evaluate", trained_store, *query_arguments(data, "test"), "--router", "oracle")
+    assert outcome.code == 3 and "router: 'oracle'" in outcome.err and outcome.err.count("\n") == 1
+
+
 def test_training_reports_the_comparison_and_the_gate(trivium, data, store):
     report = trivium("train", "dispatch", store, *query_arguments(data, "train"), "--seed", 1, "--json").json
     assert report["queries"] == 60 and 0 < report["validation_queries"] <= 60

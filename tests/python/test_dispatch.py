@@ -54,8 +54,7 @@ def test_s3_dispatch_sends_queries_to_their_domain(federated) -> None:
     }
     assert report.gain_low <= report.gain <= report.gain_high and report.reason
     assert store.inspect().dispatch.trained and store.inspect().dispatch.enabled == report.enabled
-    mode = "auto"
-    result = store.evaluate(queries, qrels, groups=groups, experts=mode)
+    result = store.evaluate(queries, qrels, groups=groups)
     everything = store.evaluate(queries, qrels, groups=groups, experts="all")
     assert [one.name for one in result.sets] == DOMAINS
     assert everything.macro.experts_per_query == 3
@@ -76,6 +75,18 @@ def test_s3_route_explains_the_choice(federated) -> None:
     assert [expert.expert for expert in chosen_only.experts] == hits.route.chosen
     only = store.search(queries[0], experts=["law", "physics"])
     assert set(only.partitions) <= {"law", "physics"} and only.trace.vector_sets == 2
+
+
+def test_a_trained_router_answers_when_asked_by_name(federated) -> None:
+    store, queries, qrels, groups = federated
+    with pytest.raises(trivium.NotFound, match="router: 'linear'"):
+        store.search(queries[0], router="linear")
+    store.train_dispatch(queries, qrels, groups=groups)
+    for router in ("static_best", "mean_pilot", "max_pilot", "knn_utility", "linear"):
+        assert store.search(queries[0], router=router).route.router in (router, "")  # "": it knew nothing
+    assert store.search(queries[0], router="linear").route.router == "linear"
+    with pytest.raises(trivium.NotFound, match="router: 'oracle'"):
+        store.search(queries[0], router="oracle")
 
 
 def test_s3_adding_an_expert_keeps_the_training(federated, rng: np.random.Generator) -> None:
