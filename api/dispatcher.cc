@@ -12,6 +12,16 @@
 
 namespace trivium {
 
+absl::StatusOr<Dispatcher::Entry> Dispatcher::LoadEntry(const routing::DispatchSettings& settings,
+                                                        const std::string& bytes,
+                                                        const std::string& index_path) {
+  TRIVIUM_ASSIGN_OR_RETURN(std::unique_ptr<routing::ExpertRouter> router,
+                           routing::MakeRouter(settings.router));
+  TRIVIUM_RETURN_IF_ERROR(router->Load(bytes));
+  if (router->NeedsIndex()) TRIVIUM_RETURN_IF_ERROR(router->OpenIndex(index_path));
+  return Entry{settings, std::move(router)};
+}
+
 absl::StatusOr<std::shared_ptr<const Dispatcher>> Dispatcher::Load(const DispatchRecord& record,
                                                                    const storage::KeyValueStore& db,
                                                                    const std::string& segments_directory) {
@@ -24,16 +34,13 @@ absl::StatusOr<std::shared_ptr<const Dispatcher>> Dispatcher::Load(const Dispatc
     if (!bytes) {
       return absl::DataLossError(absl::StrFormat("router '%s': missing, expected its weights (db)", name));
     }
-    TRIVIUM_ASSIGN_OR_RETURN(std::unique_ptr<routing::ExpertRouter> router, routing::MakeRouter(name));
-    TRIVIUM_RETURN_IF_ERROR(router->Load(*bytes));
-    if (router->NeedsIndex()) {
-      TRIVIUM_RETURN_IF_ERROR(router->OpenIndex(segments_directory + "/" + saved.index_file));
-    }
-    if (router->expert_count() != record.expert_ids.size()) {
+    TRIVIUM_ASSIGN_OR_RETURN(Entry entry,
+                             LoadEntry(saved.settings, *bytes, segments_directory + "/" + saved.index_file));
+    if (entry.router->expert_count() != record.expert_ids.size()) {
       return absl::DataLossError(absl::StrFormat("router '%s': %d experts, expected %d (db)", name,
-                                                 router->expert_count(), record.expert_ids.size()));
+                                                 entry.router->expert_count(), record.expert_ids.size()));
     }
-    dispatcher->entries_.push_back({saved.settings, std::move(router)});
+    dispatcher->entries_.push_back(std::move(entry));
   }
   return dispatcher;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -27,6 +28,13 @@ class Dispatcher {
   static absl::StatusOr<std::shared_ptr<const Dispatcher>> Load(const DispatchRecord& record,
                                                                 const storage::KeyValueStore& db,
                                                                 const std::string& segments_directory);
+
+  Dispatcher() = default;
+  Dispatcher(std::uint32_t space, std::vector<Entry> entries) : space_(space), entries_(std::move(entries)) {}
+
+  // A router as `bytes` and, where it needs one, the index file at `index_path` describe it. kDataLoss.
+  static absl::StatusOr<Entry> LoadEntry(const routing::DispatchSettings& settings, const std::string& bytes,
+                                         const std::string& index_path);
 
   // Null where there is no such router.
   const Entry* Find(std::string_view router) const;

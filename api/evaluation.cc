@@ -39,6 +39,17 @@ QueryVectors VectorsOf(const Searcher& searcher, EncoderSet* encoders, const Jud
   return vectors;
 }
 
+// Encoder calls that a single query would have made: one a space whose vector was needed and came from the
+// text.
+std::uint64_t EncodedAhead(const StoreState& state, const Answer& answer, const PreparedQueries& prepared) {
+  std::set<std::uint32_t> needed;
+  if (!answer.plan.router.empty()) needed.insert(state.dispatcher->space());
+  for (const ExpertList& list : answer.lists) needed.insert(state.experts[list.expert].space);
+  return static_cast<std::uint64_t>(std::count_if(
+      prepared.entries.begin(), prepared.entries.end(),
+      [&](const PreparedQueries::Entry& entry) { return entry.encoded && needed.count(entry.space) > 0; }));
+}
+
 // What one way of answering did for one query.
 struct Outcome {
   double ndcg = 0;
@@ -61,21 +72,25 @@ class QueryComparison {
           searcher_.SearchExperts(searcher_.PlanNamed({&e, 1}), depth_, vectors, scratch, &single));
       lists_.push_back(std::move(single.front()));
     }
-    outcomes->clear();
-    if (state.dispatcher != nullptr) {
-      for (const Dispatcher::Entry& entry : state.dispatcher->entries()) {
-        Plan plan;
-        TRIVIUM_RETURN_IF_ERROR(searcher_.PlanRouted(entry, vectors, scratch, &plan));
-        std::vector<const ExpertList*> chosen;
-        for (std::uint32_t e : plan.dispatch.chosen) chosen.push_back(&lists_[e]);
-        outcomes->push_back(Judge(plan, chosen, routing::FusionMethod::kAuto, scratch));
-      }
-    }
     const Plan all = searcher_.PlanAll();
     std::vector<ExpertList> lists;
     TRIVIUM_RETURN_IF_ERROR(searcher_.SearchExperts(all, depth_, vectors, scratch, &lists));
     std::vector<const ExpertList*> everyone;
     for (const ExpertList& list : lists) everyone.push_back(&list);
+    outcomes->clear();
+    if (state.dispatcher != nullptr) {
+      for (const Dispatcher::Entry& entry : state.dispatcher->entries()) {
+        Plan plan;
+        TRIVIUM_RETURN_IF_ERROR(searcher_.PlanRouted(entry, vectors, scratch, &plan));
+        if (plan.dispatch.fell_back) {
+          outcomes->push_back(Judge(all, everyone, routing::FusionMethod::kAuto, scratch));
+          continue;
+        }
+        std::vector<const ExpertList*> chosen;
+        for (std::uint32_t e : plan.dispatch.chosen) chosen.push_back(&lists_[e]);
+        outcomes->push_back(Judge(plan, chosen, routing::FusionMethod::kAuto, scratch));
+      }
+    }
     outcomes->push_back(Judge(all, everyone, routing::FusionMethod::kAuto, scratch));
     outcomes->push_back(Judge(all, everyone, routing::FusionMethod::kReciprocalRank, scratch));
     for (std::uint32_t e = 0; e < state.experts.size(); ++e) {
@@ -93,10 +108,14 @@ class QueryComparison {
     Outcome outcome;
     outcome.ndcg = routing::NdcgAt(kComparedDepth, keys_, query_.judgements);
     std::set<std::uint32_t> sets;
+    std::set<std::pair<std::uint32_t, const void*>> searched;  // experts that share a search pay for it once
     for (const ExpertList* list : lists) {
       const ExpertView& expert = searcher_.state().experts[list->expert];
-      sets.insert(expert.sets.begin(), expert.sets.end());
-      outcome.distances += static_cast<double>(list->counters.distances());
+      for (const auto& [set, distances] : list->by_set) {
+        sets.insert(set);
+        const void* adapter = plan.plain ? nullptr : expert.adapter.get();
+        if (searched.emplace(set, adapter).second) outcome.distances += static_cast<double>(distances);
+      }
     }
     outcome.experts = static_cast<double>(sets.size());
     return outcome;
@@ -136,8 +155,6 @@ absl::StatusOr<SetMetrics> MeasureSet(const Searcher& searcher, EncoderSet* enco
   metrics.queries = judged.queries.size();
   metrics.skipped_queries = judged.skipped_queries;
   metrics.unknown_judgements = judged.unknown_judgements;
-  const bool encoded = std::any_of(prepared.entries.begin(), prepared.entries.end(),
-                                   [](const PreparedQueries::Entry& entry) { return entry.encoded; });
   SearcherScratch scratch;
   std::vector<std::uint64_t> keys;
   std::vector<double> latencies;
@@ -161,7 +178,8 @@ absl::StatusOr<SetMetrics> MeasureSet(const Searcher& searcher, EncoderSet* enco
     metrics.recall_at_10 += outcome.recall_at_10;
     metrics.recall_at_100 += outcome.recall_at_100;
     metrics.mrr_at_10 += outcome.mrr_at_10;
-    metrics.encoder_calls_per_query += static_cast<double>(vectors.encoder_calls()) + (encoded ? 1 : 0);
+    metrics.encoder_calls_per_query +=
+        static_cast<double>(vectors.encoder_calls() + EncodedAhead(state, answer, prepared));
     for (const ExpertList& list : answer.lists) {
       outcome.experts.push_back(state.experts[list.expert].name);
       outcome.distance_computations += list.counters.distances();
@@ -243,11 +261,14 @@ SetMetrics MacroAverage(const std::vector<SetMetrics>& sets) {
   SetMetrics macro;
   macro.name = "macro";
   std::vector<double> latencies;
-  const double count = std::max<double>(1, static_cast<double>(sets.size()));
+  const auto judged =
+      std::count_if(sets.begin(), sets.end(), [](const SetMetrics& set) { return set.queries > 0; });
+  const double count = std::max<double>(1, static_cast<double>(judged));
   for (const SetMetrics& set : sets) {
     macro.queries += set.queries;
     macro.skipped_queries += set.skipped_queries;
     macro.unknown_judgements += set.unknown_judgements;
+    if (set.queries == 0) continue;  // nothing to average
     macro.ndcg_at_10 += set.ndcg_at_10 / count;
     macro.recall_at_10 += set.recall_at_10 / count;
     macro.recall_at_100 += set.recall_at_100 / count;

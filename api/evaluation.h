@@ -24,7 +24,7 @@ absl::StatusOr<std::vector<ComparisonRow>> CompareAnswers(const Searcher& search
                                                           const JudgedSet& judged,
                                                           const PreparedQueries& prepared, int thread_count);
 
-// Unweighted mean over sets; counts are sums, latencies over all queries.
+// Unweighted mean over the sets with judged queries; counts are sums, latencies over all queries.
 SetMetrics MacroAverage(const std::vector<SetMetrics>& sets);
 
 }  // namespace trivium

@@ -13,11 +13,31 @@ namespace trivium {
 namespace {
 
 constexpr int kMaxDepth = 32;
+constexpr int kMaxBrackets = 128;
 
 absl::Status Wrong(std::string_view what, const nlohmann::json& seen, std::string_view expected) {
   std::string shown = seen.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (shown.size() > 80) shown = shown.substr(0, 77) + "...";
   return absl::InvalidArgumentError(absl::StrFormat("filter %s: %s, expected %s", what, shown, expected));
+}
+
+// Refuses what would overflow the stack of a recursive reader, before any reads it.
+absl::Status CheckNesting(std::string_view text) {
+  int depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted && c == '\\') ++i;
+    if (c == '"') quoted = !quoted;
+    if (quoted) continue;
+    if (c == '[' || c == '{') ++depth;
+    if (c == ']' || c == '}') --depth;
+    if (depth > kMaxBrackets) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("filter depth: over %d brackets, expected at most that", kMaxBrackets));
+    }
+  }
+  return absl::OkStatus();
 }
 
 const nlohmann::json* Find(const nlohmann::json& object, std::string_view field) {
@@ -40,6 +60,7 @@ bool Contains(const nlohmann::json& list, const nlohmann::json& value) {
 }  // namespace
 
 absl::StatusOr<Filter> Filter::Parse(std::string_view text) {
+  TRIVIUM_RETURN_IF_ERROR(CheckNesting(text));
   const nlohmann::json json = nlohmann::json::parse(text.begin(), text.end(), nullptr, false);
   if (json.is_discarded()) {
     return absl::InvalidArgumentError(

@@ -10,7 +10,7 @@
 //   kMetadata    document number                       JSON object; absent where there is none
 //   kVectors     space (u32) partition (u32) number    float32 values of a vector not yet in a segment
 //   kPilots      sequence (u64)                        a remembered query
-//   kEncodings   encoder key (u64) kind (u8) text hash (16 bytes)   float32 values
+//   kEncodings   encoder key (u64) kind (u8) unit (u8) text hash (16 bytes)   float32 values
 #pragma once
 
 #include <cstdint>

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
+#include "storage/utf8.h"
 
 namespace trivium {
 namespace {
@@ -49,6 +50,9 @@ absl::Status ExpertOptions::Validate() const {
   }
   TRIVIUM_RETURN_IF_ERROR(ValidateName("space", space));
   if (partition) TRIVIUM_RETURN_IF_ERROR(ValidateName("partition", *partition));
+  if (!storage::IsValidUtf8(description)) {
+    return OutOfRange("description", "invalid UTF-8", "UTF-8");
+  }
   if (!(cost >= 0) || !std::isfinite(cost)) {
     return OutOfRange("cost", absl::StrFormat("%g", cost), "a finite number >= 0");
   }

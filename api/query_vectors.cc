@@ -2,11 +2,10 @@
 #include "api/query_vectors.h"
 
 #include <chrono>
-#include <cmath>
-#include <cstring>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
+#include "api/vector_rules.h"
 #include "base/status_macros.h"
 #include "storage/utf8.h"
 
@@ -15,6 +14,20 @@ namespace trivium {
 TextEncoder* EncoderSet::Find(const std::string& name) const {
   const auto found = encoders_.find(name);
   return found == encoders_.end() ? nullptr : found->second.get();
+}
+
+absl::Status CheckFingerprint(const SpaceRecord& space, const TextEncoder& encoder) {
+  const std::string fingerprint = encoder.fingerprint();
+  if (!storage::IsValidUtf8(fingerprint)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("encoder '%s' fingerprint: invalid UTF-8, expected UTF-8", space.encoder));
+  }
+  if (fingerprint.empty() || space.encoder_fingerprint.empty() || fingerprint == space.encoder_fingerprint) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrFormat("encoder '%s': fingerprint %s, expected %s, which wrote the vectors of space '%s'",
+                      space.encoder, fingerprint, space.encoder_fingerprint, space.name));
 }
 
 absl::StatusOr<base::AlignedMatrix> EncoderSet::Encode(const SpaceRecord& space,
@@ -29,6 +42,7 @@ absl::StatusOr<base::AlignedMatrix> EncoderSet::Encode(const SpaceRecord& space,
         absl::StrFormat("encoder '%s': not given to this process, expected for the texts of space '%s'",
                         space.encoder, space.name));
   }
+  TRIVIUM_RETURN_IF_ERROR(CheckFingerprint(space, *encoder));
   std::vector<float> values;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -53,26 +67,11 @@ absl::StatusOr<base::AlignedMatrix> PrepareVectors(const SpaceRecord& space, con
                                                       vectors.columns, space.dimension, space.name));
   }
   base::AlignedMatrix rows(vectors.rows, vectors.columns);
+  const std::string what = "vector of space '" + space.name + "'";
   for (std::size_t i = 0; i < vectors.rows; ++i) {
     const float* row = vectors.data + i * vectors.columns;
-    float* out = rows.row(i);
-    double squared_norm = 0;
-    for (std::size_t j = 0; j < vectors.columns; ++j) {
-      if (!std::isfinite(row[j])) {
-        return absl::InvalidArgumentError(
-            absl::StrFormat("vector of space '%s', row %d, component %d: %f, expected a finite number",
-                            space.name, i, j, row[j]));
-      }
-      squared_norm += static_cast<double>(row[j]) * row[j];
-      out[j] = row[j];
-    }
-    if (space.metric != Metric::kCosine) continue;
-    if (squared_norm < 1e-30) {
-      return absl::InvalidArgumentError(absl::StrFormat(
-          "vector of space '%s', row %d: zero, expected a direction (metric cosine)", space.name, i));
-    }
-    const auto scale = static_cast<float>(1.0 / std::sqrt(squared_norm));
-    for (std::size_t j = 0; j < vectors.columns; ++j) out[j] *= scale;
+    TRIVIUM_ASSIGN_OR_RETURN(const float scale, RowScale(row, vectors.columns, space.metric, what, i));
+    for (std::size_t j = 0; j < vectors.columns; ++j) rows.row(i)[j] = row[j] * scale;
   }
   return rows;
 }

@@ -35,6 +35,10 @@ class EncoderSet {
   std::mutex mutex_;
 };
 
+// kFailedPrecondition where the space's vectors come from an encoder with another fingerprint,
+// kInvalidArgument where the fingerprint is not UTF-8.
+absl::Status CheckFingerprint(const SpaceRecord& space, const TextEncoder& encoder);
+
 // Checks rows and copies them aligned, unit for the cosine metric. kInvalidArgument names space, row, value.
 absl::StatusOr<base::AlignedMatrix> PrepareVectors(const SpaceRecord& space, const MatrixView& vectors);
 

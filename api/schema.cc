@@ -153,7 +153,7 @@ std::string Schema::ToJson() const {
         {{"file", segment.file}, {"space", segment.space}, {"partition", segment.partition}});
   }
   if (dispatch) json["dispatch"] = DispatchToJson(*dispatch);
-  return json.dump();
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 absl::StatusOr<Schema> Schema::FromJson(std::string_view text) {

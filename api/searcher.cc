@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "absl/strings/str_format.h"
+#include "api/vector_rules.h"
 #include "base/status_macros.h"
 #include "kernels/distance_table.h"
 
@@ -17,21 +18,31 @@ namespace {
 
 // A prior is at least beta * log(this), so that an improbable expert's hits stay comparable.
 constexpr float kSmallestProbability = 1e-6f;
+// Hits of each expert that take part in a fusion by rank: with fewer, a document low in two lists is missed.
+constexpr std::size_t kRankFusionDepth = 100;
 
 double MicrosSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
 }
 
-// The expert's own reading of a query.
-void ApplyAdapter(const std::vector<float>& adapter, const VectorSet& set, const float* query,
-                  std::vector<float>* adapted) {
+// The expert's own reading of a query. kInvalidArgument where the adapter makes it infinite, or zero for
+// cosine.
+absl::Status ApplyAdapter(const ExpertView& expert, const VectorSet& set, const float* query,
+                          std::vector<float>* adapted) {
   const std::size_t dimension = set.dimension();
   const kernels::DistanceTable& table = kernels::ActiveDistances();
-  adapted->resize(base::PaddedStride(dimension));
-  table.inner_product_f32_rows(query, adapter.data(), dimension, dimension, dimension, adapted->data());
-  if (set.metric() != base::Metric::kCosine) return;
+  adapted->assign(base::PaddedStride(dimension), 0.0f);
+  table.inner_product_f32_rows(query, expert.adapter->data(), dimension, dimension, dimension,
+                               adapted->data());
   const float norm = std::sqrt(table.inner_product_f32(adapted->data(), adapted->data(), dimension));
-  for (std::size_t i = 0; i < dimension && norm > 0; ++i) (*adapted)[i] /= norm;
+  const bool cosine = set.metric() == base::Metric::kCosine;
+  if (!std::isfinite(norm) || (cosine && norm == 0)) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "adapter of expert '%s': makes a query of norm %f, expected a finite one that is not zero",
+        expert.name, norm));
+  }
+  for (std::size_t i = 0; cosine && i < dimension; ++i) (*adapted)[i] /= norm;
+  return absl::OkStatus();
 }
 
 void SortBestFirst(std::size_t depth, std::vector<routing::ScoredDocument>* hits) {
@@ -109,6 +120,11 @@ Plan Searcher::PlanNamed(absl::Span<const std::uint32_t> experts) const {
 absl::Status Searcher::PlanRouted(const Dispatcher::Entry& entry, QueryVectors* query,
                                   SearcherScratch* scratch, Plan* plan) const {
   TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(state_->dispatcher->space()));
+  const SpaceRecord& space = *state_->schema.SpaceById(state_->dispatcher->space());
+  if (space.metric != Metric::kCosine) {  // routers read directions
+    UnitCopy(vector, space.dimension, &scratch->direction);
+    vector = scratch->direction.data();
+  }
   const std::size_t columns = entry.router->expert_count();
   scratch->predicted.resize(columns);
   scratch->errors.resize(columns);
@@ -180,14 +196,18 @@ absl::Status Searcher::SearchExperts(const Plan& plan, std::size_t depth, QueryV
       TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
       const std::vector<float>* adapter = plan.plain ? nullptr : expert.adapter.get();
       if (adapter != nullptr) {
-        ApplyAdapter(*adapter, *state_->sets[expert.sets.front()], vector, &scratch->adapted);
+        TRIVIUM_RETURN_IF_ERROR(
+            ApplyAdapter(expert, *state_->sets[expert.sets.front()], vector, &scratch->adapted));
         vector = scratch->adapted.data();
       }
       for (std::uint32_t index : expert.sets) {
         const auto [entry, fresh] = done.try_emplace({index, adapter});
         if (fresh) {
+          index::SearchCounters counters;
           state_->sets[index]->Search(vector, parameters, filter_.get(), &scratch->sets, &entry->second,
-                                      &list.counters);
+                                      &counters);
+          list.counters.Add(counters);
+          list.by_set.emplace_back(index, counters.distances());
           ++list.searches;
           if (!set_seen[index]) ++list.vector_sets;
           set_seen[index] = true;
@@ -225,19 +245,55 @@ std::string Searcher::Fuse(const Plan& plan, const std::vector<const ExpertList*
   return lists.size() == 1 ? "single" : "score";
 }
 
+std::size_t Searcher::SearchDepth(const Plan& plan) const {
+  for (std::uint32_t expert : plan.dispatch.chosen) {
+    if (state_->experts[expert].space != state_->experts[plan.dispatch.chosen.front()].space) {
+      return std::max(options_.k, kRankFusionDepth);
+    }
+  }
+  return options_.k;
+}
+
+void Searcher::FuseAnswer(SearcherScratch* scratch, Answer* answer) const {
+  std::vector<const ExpertList*> lists;
+  for (const ExpertList& list : answer->lists) lists.push_back(&list);
+  answer->fusion =
+      Fuse(answer->plan, lists, options_.k, routing::FusionMethod::kAuto, scratch, &answer->hits);
+}
+
+// For chosen experts that hold too little of what the filter lets pass: it never leaves fewer than k where k
+// exist.
+absl::Status Searcher::AskEverybodyToo(QueryVectors* query, SearcherScratch* scratch, Answer* answer) const {
+  const std::vector<ExpertList> first = std::move(answer->lists);
+  const std::string router = answer->plan.router;
+  answer->plan = PlanAll();
+  answer->plan.mode = "auto";
+  answer->plan.router = router;
+  TRIVIUM_RETURN_IF_ERROR(
+      SearchExperts(answer->plan, SearchDepth(answer->plan), query, scratch, &answer->lists));
+  for (const ExpertList& list : first) {  // what the first try cost stays counted
+    answer->lists.front().counters.Add(list.counters);
+    answer->lists.front().searches += list.searches;
+  }
+  FuseAnswer(scratch, answer);
+  return absl::OkStatus();
+}
+
 absl::Status Searcher::Run(QueryVectors* query, SearcherScratch* scratch, Answer* answer) const {
   auto start = std::chrono::steady_clock::now();
   TRIVIUM_RETURN_IF_ERROR(Choose(query, scratch, &answer->plan));
   answer->dispatch_us = MicrosSince(start) - query->encode_us();
   const double encoded_us = query->encode_us();
   start = std::chrono::steady_clock::now();
-  TRIVIUM_RETURN_IF_ERROR(SearchExperts(answer->plan, options_.k, query, scratch, &answer->lists));
+  const std::size_t depth = SearchDepth(answer->plan);
+  TRIVIUM_RETURN_IF_ERROR(SearchExperts(answer->plan, depth, query, scratch, &answer->lists));
   answer->search_us = MicrosSince(start) - (query->encode_us() - encoded_us);
   start = std::chrono::steady_clock::now();
-  std::vector<const ExpertList*> lists;
-  for (const ExpertList& list : answer->lists) lists.push_back(&list);
-  answer->fusion =
-      Fuse(answer->plan, lists, options_.k, routing::FusionMethod::kAuto, scratch, &answer->hits);
+  FuseAnswer(scratch, answer);
+  if (filter_ != nullptr && answer->plan.mode == "auto" && !answer->plan.plain &&
+      answer->hits.size() < options_.k) {
+    TRIVIUM_RETURN_IF_ERROR(AskEverybodyToo(query, scratch, answer));
+  }
   answer->fuse_us = MicrosSince(start);
   return absl::OkStatus();
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -24,8 +25,9 @@ struct ExpertList {
   std::uint32_t expert = 0;  // index into StoreState::experts
   std::vector<routing::ScoredDocument> hits;
   index::SearchCounters counters;  // of its own searches; a search shared by two experts counts for the first
-  std::uint32_t vector_sets = 0;   // it was the first to search
-  std::uint32_t searches = 0;      // it made: one a vector set and adapter
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> by_set;  // set searched, distances
+  std::uint32_t vector_sets = 0;                                // it was the first to search
+  std::uint32_t searches = 0;                                   // it made: one a vector set and adapter
 };
 
 // Buffers of one thread, reused from query to query.
@@ -35,7 +37,7 @@ struct SearcherScratch {
   routing::FusionScratch fusion;
   std::vector<float> predicted, errors;            // by column of the router
   std::vector<float> utility, uncertainty, costs;  // by expert
-  std::vector<float> adapted;
+  std::vector<float> adapted, direction;
   std::vector<routing::ScoredDocument> found;
 };
 
@@ -91,6 +93,9 @@ class Searcher {
 
  private:
   absl::Status CheckStop() const;
+  std::size_t SearchDepth(const Plan& plan) const;
+  void FuseAnswer(SearcherScratch* scratch, Answer* answer) const;
+  absl::Status AskEverybodyToo(QueryVectors* query, SearcherScratch* scratch, Answer* answer) const;
 
   std::shared_ptr<const StoreState> state_;
   SearchOptions options_;

@@ -85,10 +85,18 @@ absl::StatusOr<std::size_t> Store::Impl::SealParts(const VectorSet& old, std::si
   batch.DeletePrefix(storage::Table::kVectors, VectorPrefix(old.space(), old.partition()));
   state->ReplaceSet(std::move(set));
   TRIVIUM_RETURN_IF_ERROR(Commit(std::move(state), std::move(batch), true));
-  for (const std::string& file : obsolete) {
+  TRIVIUM_RETURN_IF_ERROR(RemoveObsolete(obsolete));
+  return gathered.documents.size();
+}
+
+absl::Status Store::Impl::RemoveObsolete(const std::vector<std::string>& files) const {
+  if (files.empty()) return absl::OkStatus();
+  // Also with asynchronous durability: a schema that comes back after a power loss must find its files.
+  TRIVIUM_RETURN_IF_ERROR(published.load()->db->Sync());
+  for (const std::string& file : files) {
     TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(SegmentsDirectory() + "/" + file));
   }
-  return gathered.documents.size();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::uint64_t> Store::Impl::SealSets(const std::vector<SetToSeal>& sets,

@@ -48,7 +48,7 @@ VectorSetInfo DescribeSet(const StoreState& state, const VectorSet& set, const s
 }
 
 // A copy of a store that appears under its name at once and whole.
-absl::Status MakeCopy(const std::string& destination,
+absl::Status MakeCopy(const std::string& source, const std::string& destination,
                       const std::function<absl::Status(const std::string& copy)>& fill) {
   if (destination.empty()) {
     return absl::InvalidArgumentError("copy of a store: an empty path, expected a new directory");
@@ -56,6 +56,14 @@ absl::Status MakeCopy(const std::string& destination,
   if (storage::PathExists(destination)) {
     return absl::AlreadyExistsError(
         absl::StrFormat("copy of a store: '%s' exists, expected a new directory", destination));
+  }
+  std::error_code error;
+  const std::filesystem::path inside =
+      std::filesystem::weakly_canonical(destination, error)
+          .lexically_relative(std::filesystem::weakly_canonical(source, error));
+  if (!inside.empty() && *inside.begin() != "..") {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("copy of a store: '%s', expected a directory outside the store", destination));
   }
   const std::string temporary = storage::TemporaryName(destination);
   absl::Status status = fill(temporary);
@@ -104,6 +112,7 @@ absl::StatusOr<StoreInfo> Store::Inspect() const {
 }
 
 absl::StatusOr<VerifyReport> Store::Verify() const {
+  const std::lock_guard<std::mutex> writing(impl_->writer);  // files stay while they are read
   TRIVIUM_ASSIGN_OR_RETURN(const std::shared_ptr<const StoreState> state, impl_->Read());
   VerifyReport report;
   TRIVIUM_RETURN_IF_ERROR(state->db->VerifyChecksums());
@@ -123,11 +132,11 @@ absl::StatusOr<VerifyReport> Store::Verify() const {
     }
   }
   for (const std::string& file : files) {
-    TRIVIUM_ASSIGN_OR_RETURN(
-        const auto mapped,
-        storage::SegmentFile::Open(impl_->SegmentsDirectory() + "/" + file, /*verify_blocks=*/true));
+    const auto mapped =
+        storage::SegmentFile::Open(impl_->SegmentsDirectory() + "/" + file, /*verify_blocks=*/true);
+    TRIVIUM_RETURN_IF_ERROR(MissingIsDataLoss(mapped.status()));
     ++report.files;
-    report.bytes += mapped->size_bytes();
+    report.bytes += (*mapped)->size_bytes();
   }
   // Every document has its record, and every record its document.
   std::uint64_t records = 0;
@@ -160,12 +169,14 @@ absl::Status Store::Snapshot(const std::string& destination) {
   const std::lock_guard<std::mutex> writing(impl_->writer);
   TRIVIUM_ASSIGN_OR_RETURN(const std::shared_ptr<const StoreState> state, impl_->Read());
   if (!impl_->options.read_only) {
-    return MakeCopy(destination, [&](const std::string& copy) { return impl_->CopyLiveStore(*state, copy); });
+    return MakeCopy(impl_->path, destination,
+                    [&](const std::string& copy) { return impl_->CopyLiveStore(*state, copy); });
   }
   // Nobody may write while files are copied one by one; where the lock cannot be written, nobody can.
   const absl::StatusOr<storage::StoreLock> lock = storage::StoreLock::Acquire(impl_->path);
   if (!lock.ok() && !absl::IsPermissionDenied(lock.status())) return lock.status();
-  return MakeCopy(destination, [&](const std::string& copy) { return storage::CopyTree(impl_->path, copy); });
+  return MakeCopy(impl_->path, destination,
+                  [&](const std::string& copy) { return storage::CopyTree(impl_->path, copy); });
 }
 
 absl::Status Store::Impl::CopyLiveStore(const StoreState& state, const std::string& copy) const {

@@ -30,6 +30,11 @@
 
 namespace trivium {
 
+// A file that the manifest names and that is not there is damage, not absence.
+inline absl::Status MissingIsDataLoss(const absl::Status& status) {
+  return absl::IsNotFound(status) ? absl::DataLossError(status.message()) : status;
+}
+
 struct Store::Impl {
   Impl(std::string store_path, OpenOptions open_options)
       : path(std::move(store_path)), options(std::move(open_options)), encoders(options.encoders) {}
@@ -41,6 +46,9 @@ struct Store::Impl {
   mutable EncoderSet encoders;             // calls are serialised inside
   std::mutex writer;
   std::atomic<std::shared_ptr<const StoreState>> published;  // null: closed
+  // A write failed in a way that leaves open whether it was applied: the next one reads the store anew. Under
+  // `writer`.
+  bool reload_needed = false;
 
   // --- store_open.cc ---
   std::string SegmentsDirectory() const { return path + "/segments"; }
@@ -52,7 +60,7 @@ struct Store::Impl {
   absl::StatusOr<std::shared_ptr<const StoreState>> Read() const;
 
   // A copy to change; kFailedPrecondition when closed or read-only. REQUIRES: `writer` is held.
-  absl::StatusOr<std::shared_ptr<StoreState>> BeginWrite() const;
+  absl::StatusOr<std::shared_ptr<StoreState>> BeginWrite();
   // Writes `batch` with the state's schema where `schema_changed`, then publishes the state.
   absl::Status Commit(std::shared_ptr<StoreState> state, storage::WriteBatch batch, bool schema_changed);
 
@@ -77,6 +85,9 @@ struct Store::Impl {
   absl::StatusOr<std::uint64_t> SealSets(const std::vector<SetToSeal>& sets, const BuildOptions& build);
   absl::StatusOr<std::size_t> SealParts(const VectorSet& old, std::size_t first,
                                         index::GraphBuildOptions graph);
+
+  // Removes files that no published schema names any more, once that is durable.
+  absl::Status RemoveObsolete(const std::vector<std::string>& files) const;
 
   // --- store_read.cc ---
   // A bit per document number that passes the filter and is in the partition; null: no condition.

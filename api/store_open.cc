@@ -19,9 +19,46 @@ namespace {
 // version.
 constexpr int kReadOnlyAttempts = 5;
 
-// A file that the manifest names and that is not there is damage, not absence.
-absl::Status MissingIsDataLoss(const absl::Status& status) {
-  return absl::IsNotFound(status) ? absl::DataLossError(status.message()) : status;
+// Every write takes a number; a store that claims more is damaged.
+constexpr std::uint64_t kMaxDocumentNumber = std::uint64_t{1} << 36;
+
+// Names that this program gives to files under segments/: digits and an ending.
+bool IsOwnFileName(std::string_view name) {
+  const std::size_t digits = name.find_first_not_of("0123456789");
+  if (digits == 0 || digits == std::string_view::npos) return false;
+  return name.substr(digits) == ".seg" || name.substr(digits) == ".pilots";
+}
+
+// A store may come from a stranger: every number refers to something, every file name is one of ours.
+absl::Status CheckReferences(const Schema& schema) {
+  const auto wrong = [](std::string_view what, const std::string& seen) {
+    return absl::DataLossError(
+        absl::StrFormat("manifest: %s '%s', expected one that makes sense (db)", what, seen.substr(0, 80)));
+  };
+  for (const SpaceRecord& space : schema.spaces) {
+    if (space.dimension < 1 || space.dimension > 65536) return wrong("space", space.name);
+  }
+  for (const ExpertRecord& expert : schema.experts) {
+    if (schema.SpaceById(expert.space) == nullptr ||
+        (expert.partition && schema.PartitionById(*expert.partition) == nullptr)) {
+      return wrong("expert", expert.name);
+    }
+  }
+  for (const SegmentRecord& segment : schema.segments) {
+    if (!IsOwnFileName(segment.file) || schema.SpaceById(segment.space) == nullptr ||
+        schema.PartitionById(segment.partition) == nullptr) {
+      return wrong("segment", segment.file);
+    }
+  }
+  if (!schema.dispatch) return absl::OkStatus();
+  if (schema.SpaceById(schema.dispatch->space) == nullptr)
+    return wrong("router space", schema.dispatch->router);
+  for (const RouterRecord& router : schema.dispatch->routers) {
+    if (!router.index_file.empty() && !IsOwnFileName(router.index_file)) {
+      return wrong("router index", router.index_file);
+    }
+  }
+  return absl::OkStatus();
 }
 
 // A new store takes an empty directory, or one in which making a store was cut short.
@@ -107,6 +144,7 @@ absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::LoadState(
                            state->db->Get(storage::Table::kManifest, kSchemaKey));
   if (schema) {
     TRIVIUM_ASSIGN_OR_RETURN(state->schema, Schema::FromJson(*schema));
+    TRIVIUM_RETURN_IF_ERROR(CheckReferences(state->schema));
   }
   TRIVIUM_ASSIGN_OR_RETURN(const std::optional<std::string> next,
                            state->db->Get(storage::Table::kManifest, kNextDocumentKey));
@@ -116,7 +154,10 @@ absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::LoadState(
   TRIVIUM_RETURN_IF_ERROR(
       state->db->ForEach(storage::Table::kIds, "", [&](std::string_view key, std::string_view value) {
         const std::uint64_t number = ReadBigEndian(value);
-        if (key.size() < 5 || value.size() != 8 || number == 0 || number >= state->next_document) {
+        if (key.size() < 5 || value.size() != 8 || number == 0 || number >= state->next_document ||
+            number >= kMaxDocumentNumber ||
+            state->schema.PartitionById(static_cast<std::uint32_t>(ReadBigEndian(key.substr(0, 4)))) ==
+                nullptr) {
           bad =
               absl::DataLossError("document ids: a malformed entry, expected partition, id and number (db)");
           return false;
@@ -135,7 +176,7 @@ absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::LoadState(
         index::VectorSegment::Open(file, /*verify=*/false);
     TRIVIUM_RETURN_IF_ERROR(MissingIsDataLoss(segment.status()));
     if (space == nullptr || (*segment)->dimension() != space->dimension ||
-        (*segment)->metric() != InternalMetric(space->metric)) {
+        (*segment)->metric() != BaseMetric(space->metric)) {
       return absl::DataLossError(
           absl::StrFormat("segment: not of its space, expected the one it was built for (%s)", file));
     }
@@ -185,20 +226,32 @@ absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::LoadState(
         Dispatcher::Load(*state->schema.dispatch, *state->db, SegmentsDirectory());
     TRIVIUM_RETURN_IF_ERROR(MissingIsDataLoss(dispatcher.status()));
     state->dispatcher = *std::move(dispatcher);
+    for (const Dispatcher::Entry& entry : state->dispatcher->entries()) {
+      if (entry.router->dimension() == state->schema.SpaceById(state->schema.dispatch->space)->dimension)
+        continue;
+      return absl::DataLossError(absl::StrFormat("router '%s': dimension %d, expected that of its space (db)",
+                                                 entry.settings.router, entry.router->dimension()));
+    }
   }
   state->ResolveExperts();
   return state;
 }
 
 absl::Status Store::Impl::RemoveStrayFiles(const StoreState& state) const {
+  if (!storage::PathExists(SegmentsDirectory())) return storage::CreateDirectory(SegmentsDirectory());
   std::error_code error;
-  std::filesystem::create_directories(SegmentsDirectory(), error);
-  for (const auto& entry : std::filesystem::directory_iterator(SegmentsDirectory(), error)) {
-    if (!state.UsesFile(entry.path().filename().string())) std::filesystem::remove(entry.path(), error);
+  if (std::filesystem::is_symlink(SegmentsDirectory(), error)) {
+    return absl::DataLossError(
+        absl::StrFormat("segments: a symbolic link, expected a directory (%s)", SegmentsDirectory()));
   }
-  return error
-             ? absl::InternalError(absl::StrFormat("segments: %s (%s)", error.message(), SegmentsDirectory()))
-             : absl::OkStatus();
+  TRIVIUM_ASSIGN_OR_RETURN(const std::vector<std::string> names, storage::ListDirectory(SegmentsDirectory()));
+  for (const std::string& name : names) {
+    const bool ours = IsOwnFileName(name) || storage::IsTemporaryName(name);
+    if (ours && !state.UsesFile(name)) {
+      TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(SegmentsDirectory() + "/" + name));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::shared_ptr<const StoreState>> Store::Impl::Read() const {
@@ -207,10 +260,18 @@ absl::StatusOr<std::shared_ptr<const StoreState>> Store::Impl::Read() const {
   return state;
 }
 
-absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::BeginWrite() const {
-  TRIVIUM_ASSIGN_OR_RETURN(const std::shared_ptr<const StoreState> current, Read());
+absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::BeginWrite() {
+  TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<const StoreState> current, Read());
   if (options.read_only) {
     return absl::FailedPreconditionError("store: opened read-only, expected a writable one");
+  }
+  if (reload_needed) {
+    TRIVIUM_RETURN_IF_ERROR(current->db->Sync());  // reopens the database where that is needed
+    TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> fresh, LoadState(current->db));
+    fresh->version = current->version + 1;
+    current = fresh;
+    published = current;
+    reload_needed = false;
   }
   auto state = std::make_shared<StoreState>(*current);
   state->documents.BeginChange();
@@ -222,7 +283,11 @@ absl::Status Store::Impl::Commit(std::shared_ptr<StoreState> state, storage::Wri
                                  bool schema_changed) {
   if (schema_changed) batch.Put(storage::Table::kManifest, kSchemaKey, state->schema.ToJson());
   batch.Put(storage::Table::kManifest, kNextDocumentKey, U64Key(state->next_document));
-  TRIVIUM_RETURN_IF_ERROR(state->db->Write(std::move(batch), options.durability == Durability::kSync));
+  const absl::Status written = state->db->Write(std::move(batch), options.durability == Durability::kSync);
+  if (!written.ok()) {
+    reload_needed = !absl::IsResourceExhausted(written) && !absl::IsInvalidArgument(written);
+    return written;
+  }
   state->ResolveExperts();
   published = std::move(state);
   return absl::OkStatus();
@@ -232,7 +297,8 @@ absl::Status Store::Close() {
   const std::lock_guard<std::mutex> writing(impl_->writer);
   std::shared_ptr<const StoreState> state = impl_->published.exchange(nullptr);
   if (state == nullptr) return absl::OkStatus();
-  while (state->db.use_count() > 1) {  // searches that began before; none can begin now
+  while (state.use_count() > 1 ||
+         state->db.use_count() > 1) {  // searches that began before; none can begin now
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   absl::Status status = state->db->Close();

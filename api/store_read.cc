@@ -8,6 +8,7 @@
 #include "api/keys.h"
 #include "api/store_impl.h"
 #include "base/status_macros.h"
+#include "storage/utf8.h"
 
 namespace trivium {
 
@@ -16,6 +17,10 @@ using storage::Table;
 absl::StatusOr<std::vector<std::uint64_t>> Store::Impl::ResolveIds(
     const StoreState& state, absl::Span<const std::string> ids,
     const std::optional<std::string>& partition) const {
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (storage::IsValidUtf8(ids[i])) continue;
+    return absl::InvalidArgumentError(absl::StrFormat("id, row %d: invalid UTF-8, expected UTF-8", i));
+  }
   std::vector<std::uint64_t> numbers(ids.size(), 0);
   std::vector<const PartitionRecord*> candidates;
   if (partition) {
@@ -119,20 +124,32 @@ absl::StatusOr<std::shared_ptr<const base::Bitmap>> Store::Impl::MatchDocuments(
 
 absl::StatusOr<std::vector<std::optional<Document>>> Store::Get(
     absl::Span<const std::string> ids, const std::optional<std::string>& partition) const {
-  TRIVIUM_ASSIGN_OR_RETURN(const auto state, impl_->Read());
-  TRIVIUM_ASSIGN_OR_RETURN(const std::vector<std::uint64_t> numbers,
-                           impl_->ResolveIds(*state, ids, partition));
-  std::vector<std::optional<Document>> documents(ids.size());
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    const DocumentDirectory::Entry* entry = numbers[i] == 0 ? nullptr : state->documents.Find(numbers[i]);
-    if (entry == nullptr) continue;
-    Document document;
-    document.id = entry->id;
-    document.partition = state->schema.PartitionById(entry->partition)->name;
-    TRIVIUM_RETURN_IF_ERROR(impl_->LoadDocument(*state, numbers[i], &document));
-    documents[i] = std::move(document);
+  // Ids are looked up in the database, which may be one write ahead of the published version: then once more,
+  // with writers held back.
+  std::unique_lock<std::mutex> writing(impl_->writer, std::defer_lock);
+  for (;;) {
+    TRIVIUM_ASSIGN_OR_RETURN(const auto state, impl_->Read());
+    TRIVIUM_ASSIGN_OR_RETURN(const std::vector<std::uint64_t> numbers,
+                             impl_->ResolveIds(*state, ids, partition));
+    const bool ahead = std::any_of(numbers.begin(), numbers.end(), [&](std::uint64_t number) {
+      return number != 0 && state->documents.Find(number) == nullptr;
+    });
+    if (ahead && !writing.owns_lock()) {
+      writing.lock();
+      continue;
+    }
+    std::vector<std::optional<Document>> documents(ids.size());
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      const DocumentDirectory::Entry* entry = numbers[i] == 0 ? nullptr : state->documents.Find(numbers[i]);
+      if (entry == nullptr) continue;
+      Document document;
+      document.id = entry->id;
+      document.partition = state->schema.PartitionById(entry->partition)->name;
+      TRIVIUM_RETURN_IF_ERROR(impl_->LoadDocument(*state, numbers[i], &document));
+      documents[i] = std::move(document);
+    }
+    return documents;
   }
-  return documents;
 }
 
 absl::StatusOr<std::uint64_t> Store::Count(const std::string& filter,

@@ -102,7 +102,7 @@ absl::StatusOr<SearchResult> Store::Search(const Query& query, const SearchOptio
     hit.id = entry.id;
     hit.partition = state->schema.PartitionById(entry.partition)->name;
     hit.score = fused.score;
-    hit.similarity = base::SimilarityFromScore(InternalMetric(metric), fused.expert_score);
+    hit.similarity = base::SimilarityFromScore(BaseMetric(metric), fused.expert_score);
     hit.expert = expert.name;
     if (options.load_documents) {
       Document document;

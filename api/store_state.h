@@ -14,23 +14,12 @@
 #include "api/dispatcher.h"
 #include "api/document_directory.h"
 #include "api/schema.h"
+#include "api/vector_rules.h"
 #include "api/vector_set.h"
 #include "storage/key_value_store.h"
 #include "trivium/types.h"
 
 namespace trivium {
-
-inline base::Metric InternalMetric(Metric metric) {
-  switch (metric) {
-    case Metric::kCosine:
-      return base::Metric::kCosine;
-    case Metric::kInnerProduct:
-      return base::Metric::kInnerProduct;
-    case Metric::kSquaredL2:
-      break;
-  }
-  return base::Metric::kSquaredL2;
-}
 
 // An expert with its names resolved.
 struct ExpertView {
@@ -65,8 +54,7 @@ struct StoreState {
   // A copy of the set to change, to be put back with ReplaceSet; made empty where there is none.
   VectorSet CopySet(const SpaceRecord& space, std::uint32_t partition) const {
     const VectorSet* set = FindSet(space.id, partition);
-    return set != nullptr ? *set
-                          : VectorSet(space.id, partition, space.dimension, InternalMetric(space.metric));
+    return set != nullptr ? *set : VectorSet(space.id, partition, space.dimension, BaseMetric(space.metric));
   }
   void ReplaceSet(VectorSet set) {
     const std::uint32_t space = set.space(), partition = set.partition();

@@ -102,14 +102,20 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   }
   const routing::DispatchQueries training_view = training.View(threads);
   const routing::DispatchQueries validation_view = validation.View(threads);
-  TRIVIUM_ASSIGN_OR_RETURN(const routing::TrainedDispatch trained,
-                           routing::TrainDispatch(
-                               training_view, validation.size() > 0 ? &validation_view : nullptr,
-                               [&](std::size_t query, const routing::Dispatch& choice, float prior_weight) {
-                                 return (validation.size() > 0 ? validation : training)
-                                     .EvaluateChoice(query, choice, prior_weight);
-                               },
-                               learning));
+  absl::StatusOr<routing::TrainedDispatch> learned = routing::TrainDispatch(
+      training_view, validation.size() > 0 ? &validation_view : nullptr,
+      [&](std::size_t query, const routing::Dispatch& choice, float prior_weight) {
+        return (validation.size() > 0 ? validation : training).EvaluateChoice(query, choice, prior_weight);
+      },
+      learning);
+  if (absl::IsFailedPrecondition(learned.status())) {  // the queries cannot be split: bad input here
+    return absl::InvalidArgumentError(learned.status().message());
+  }
+  TRIVIUM_RETURN_IF_ERROR(learned.status());
+  const routing::TrainedDispatch trained = *std::move(learned);
+
+  TRIVIUM_RETURN_IF_ERROR(training.failure());
+  TRIVIUM_RETURN_IF_ERROR(validation.failure());
   if (options.cancelled != nullptr && options.cancelled->load()) {
     return absl::CancelledError("train dispatch: cancelled by the caller");
   }
@@ -140,6 +146,7 @@ absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained,
       if (!old.index_file.empty()) obsolete.push_back(old.index_file);
     }
   }
+  std::vector<Dispatcher::Entry> entries;
   for (std::size_t i = 0; i < trained.routers.size(); ++i) {
     const routing::ExpertRouter& router = *trained.routers[i];
     RouterRecord saved{trained.report.settings[i], ""};
@@ -149,7 +156,13 @@ absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained,
       TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(file));  // left by a training that failed
       TRIVIUM_RETURN_IF_ERROR(router.SaveIndex(file));
     }
-    batch.Put(storage::Table::kManifest, RouterKey(router.name()), router.Save());
+    const std::string bytes = router.Save();
+    // Read back before anything names it, so that what becomes durable can be opened.
+    TRIVIUM_ASSIGN_OR_RETURN(
+        Dispatcher::Entry entry,
+        Dispatcher::LoadEntry(saved.settings, bytes, SegmentsDirectory() + "/" + saved.index_file));
+    entries.push_back(std::move(entry));
+    batch.Put(storage::Table::kManifest, RouterKey(router.name()), bytes);
     record.routers.push_back(std::move(saved));
   }
   batch.DeletePrefix(storage::Table::kPilots, "");
@@ -159,16 +172,9 @@ absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained,
     }
   }
   state->schema.dispatch = std::move(record);
-  batch.Put(storage::Table::kManifest, kSchemaKey, state->schema.ToJson());
-  TRIVIUM_RETURN_IF_ERROR(state->db->Write(std::move(batch), /*sync=*/true));
-  TRIVIUM_ASSIGN_OR_RETURN(state->dispatcher,
-                           Dispatcher::Load(*state->schema.dispatch, *state->db, SegmentsDirectory()));
-  state->ResolveExperts();
-  published = std::move(state);
-  for (const std::string& file : obsolete) {
-    TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(SegmentsDirectory() + "/" + file));
-  }
-  return absl::OkStatus();
+  state->dispatcher = std::make_shared<const Dispatcher>(space, std::move(entries));
+  TRIVIUM_RETURN_IF_ERROR(Commit(std::move(state), std::move(batch), true));
+  return RemoveObsolete(obsolete);
 }
 
 }  // namespace trivium

@@ -69,9 +69,11 @@ absl::Status CheckBatch(const UpsertBatch& batch) {
   return absl::OkStatus();
 }
 
-std::string EncodingKey(const std::string& fingerprint, const std::string& text) {
+// Rows of a cosine space are remembered at unit length, the others as they came.
+std::string EncodingKey(const std::string& fingerprint, Metric metric, const std::string& text) {
   std::string key = U64Key(XXH3_64bits(fingerprint.data(), fingerprint.size()));
   key.push_back(static_cast<char>(TextKind::kDocument));
+  key.push_back(metric == Metric::kCosine ? 1 : 0);
   const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
   AppendU64(&key, hash.high64);
   AppendU64(&key, hash.low64);
@@ -89,7 +91,7 @@ absl::StatusOr<base::AlignedMatrix> Store::Impl::EncodeDocuments(
   std::vector<std::size_t> missing;
   const std::string fingerprint = encoder == nullptr ? "" : encoder->fingerprint();
   if (!fingerprint.empty()) {
-    for (const std::string& text : texts) keys.push_back(EncodingKey(fingerprint, text));
+    for (const std::string& text : texts) keys.push_back(EncodingKey(fingerprint, space.metric, text));
     TRIVIUM_ASSIGN_OR_RETURN(const auto cached, state.db->MultiGet(Table::kEncodings, keys));
     for (std::size_t i = 0; i < texts.size(); ++i) {
       if (cached[i] && cached[i]->size() == space.dimension * sizeof(float)) {
@@ -163,16 +165,12 @@ absl::StatusOr<UpsertReport> Store::Upsert(const UpsertBatch& batch) {
   }
   for (SpaceRecord& space : state->schema.spaces) {
     if (!batch.encode || batch.texts.empty() || space.encoder.empty() || has(&space)) continue;
-    const TextEncoder* encoder = impl_->encoders.Find(space.encoder);
-    if (const std::string fingerprint = encoder == nullptr ? "" : encoder->fingerprint();
-        !fingerprint.empty()) {
-      if (!space.encoder_fingerprint.empty() && space.encoder_fingerprint != fingerprint) {
-        return absl::FailedPreconditionError(absl::StrFormat(
-            "encoder '%s': fingerprint %s, expected %s, which wrote the vectors of space '%s'", space.encoder,
-            fingerprint, space.encoder_fingerprint, space.name));
+    if (const TextEncoder* encoder = impl_->encoders.Find(space.encoder)) {
+      TRIVIUM_RETURN_IF_ERROR(CheckFingerprint(space, *encoder));
+      if (space.encoder_fingerprint.empty() && !encoder->fingerprint().empty()) {
+        space.encoder_fingerprint = encoder->fingerprint();
+        schema_changed = true;
       }
-      schema_changed |= space.encoder_fingerprint.empty();
-      space.encoder_fingerprint = fingerprint;
     }
     TRIVIUM_ASSIGN_OR_RETURN(
         base::AlignedMatrix encoded,
@@ -237,7 +235,9 @@ absl::StatusOr<std::uint64_t> Store::Delete(const std::optional<std::vector<std:
   }
   const std::lock_guard<std::mutex> writing(impl_->writer);
   TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> state, impl_->BeginWrite());
-  TRIVIUM_ASSIGN_OR_RETURN(const auto matching, impl_->MatchDocuments(*state, filter, partition));
+  // Asked of the published version: what is found is remembered under its number.
+  TRIVIUM_ASSIGN_OR_RETURN(const std::shared_ptr<const StoreState> current, impl_->Read());
+  TRIVIUM_ASSIGN_OR_RETURN(const auto matching, impl_->MatchDocuments(*current, filter, partition));
   std::vector<std::uint64_t> numbers;
   const auto matches = [&](std::uint64_t number) { return matching == nullptr || matching->Test(number); };
   if (ids) {

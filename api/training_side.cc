@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "absl/strings/str_format.h"
+#include "api/vector_rules.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
 
@@ -45,6 +46,13 @@ absl::Status TrainingSide::Load(const std::vector<QuerySet>& sets, std::uint32_t
       item->query = std::move(judged.queries[i]);
       item->set_number = set_number;
       item->row = rows->row(i);
+      if (record.metric != Metric::kCosine) {
+        if (!UnitCopy(item->row, dimension_, &item->unit_row)) {
+          return absl::InvalidArgumentError(absl::StrFormat(
+              "queries '%s', row %d: zero, expected a direction to route by", set.name, item->query.row));
+        }
+        item->row = item->unit_row.data();
+      }
       queries_.push_back(std::move(item));
     }
     ++set_number;
@@ -131,21 +139,46 @@ routing::DispatchQueries TrainingSide::View(int thread_count) const {
   return view;
 }
 
+void TrainingSide::Search(const Item& item, const Plan& plan, std::vector<ExpertList>* lists) const {
+  QueryVectors vectors = Vectors(item);
+  const absl::Status status = searcher_->SearchExperts(plan, kUtilityDepth + item.query.own.size(), &vectors,
+                                                       &ThreadScratch(), lists);
+  if (status.ok()) return;
+  lists->clear();
+  const std::lock_guard<std::mutex> lock(failure_mutex_);
+  if (failure_.ok()) failure_ = status;
+}
+
+absl::Status TrainingSide::failure() const {
+  const std::lock_guard<std::mutex> lock(failure_mutex_);
+  return failure_;
+}
+
 const std::vector<ExpertList>& TrainingSide::Lists(const Item& item) const {
   std::call_once(item.searched, [&] {
     std::vector<std::uint32_t> everyone(searcher_->state().experts.size());
     for (std::uint32_t e = 0; e < everyone.size(); ++e) everyone[e] = e;
-    QueryVectors vectors = Vectors(item);
-    // Vectors of every space were prepared by Load, so this cannot fail but for cancellation, which the
-    // caller sees.
-    if (!searcher_
-             ->SearchExperts(searcher_->PlanNamed(everyone), kUtilityDepth + item.query.own.size(), &vectors,
-                             &ThreadScratch(), &item.lists)
-             .ok()) {
-      item.lists.clear();
-    }
+    Search(item, searcher_->PlanNamed(everyone), &item.lists);
   });
   return item.lists;
+}
+
+const std::vector<ExpertList>& TrainingSide::PlainLists(const Item& item) const {
+  // Without adapters the untrained answer merges the very lists that the experts return.
+  const std::vector<ExpertView>& experts = searcher_->state().experts;
+  if (std::none_of(experts.begin(), experts.end(),
+                   [](const ExpertView& e) { return e.adapter != nullptr; })) {
+    return Lists(item);
+  }
+  std::call_once(item.searched_plain, [&] { Search(item, searcher_->PlanAll(), &item.plain_lists); });
+  return item.plain_lists;
+}
+
+// Whether nobody was chosen: the trainer's "all", or a router that knew nothing.
+bool AsksEverybody(const routing::Dispatch& choice) {
+  return choice.fell_back ||
+         (choice.chosen.size() == choice.experts.size() && !choice.chosen.empty() &&
+          choice.experts[choice.chosen.front()].reason == routing::ChoiceReason::kRequested);
 }
 
 double TrainingSide::EvaluateChoice(std::size_t query, const routing::Dispatch& choice,
@@ -153,9 +186,10 @@ double TrainingSide::EvaluateChoice(std::size_t query, const routing::Dispatch& 
   const Item& item = *queries_[query];
   Plan plan;
   plan.dispatch = choice;
-  plan.prior_weight = prior_weight;
+  const bool everybody = AsksEverybody(choice);
+  if (!everybody) plan.prior_weight = prior_weight;
   std::vector<const ExpertList*> chosen;
-  for (const ExpertList& list : Lists(item)) {
+  for (const ExpertList& list : everybody ? PlainLists(item) : Lists(item)) {
     if (choice.experts[list.expert].chosen) chosen.push_back(&list);
   }
   std::vector<routing::FusedHit> hits;

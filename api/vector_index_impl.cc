@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <new>
 #include <unordered_set>
 
@@ -17,9 +16,6 @@
 namespace trivium {
 namespace {
 
-// Below this a row has no direction.
-constexpr double kMinSquaredNorm = 1e-30;
-
 // So that a filter knows whether it was made for this state of this index.
 std::uint64_t NextVersion() {
   static std::atomic<std::uint64_t> last{0};
@@ -27,24 +23,6 @@ std::uint64_t NextVersion() {
 }
 
 }  // namespace
-
-absl::StatusOr<float> RowScale(const float* row, std::size_t columns, Metric metric, std::string_view what,
-                               std::size_t number) {
-  double squared_norm = 0;
-  for (std::size_t j = 0; j < columns; ++j) {
-    if (!std::isfinite(row[j])) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("%s, row %d, component %d: %f, expected a finite number", what, number, j, row[j]));
-    }
-    squared_norm += static_cast<double>(row[j]) * row[j];
-  }
-  if (metric != Metric::kCosine) return 1.0f;
-  if (squared_norm < kMinSquaredNorm) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("%s, row %d: zero, expected a direction (metric cosine)", what, number));
-  }
-  return static_cast<float>(1.0 / std::sqrt(squared_norm));
-}
 
 absl::Status VectorIndexOutOfMemory(std::string_view doing) {
   return absl::ResourceExhaustedError(

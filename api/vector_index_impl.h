@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "api/label_table.h"
+#include "api/vector_rules.h"
 #include "base/bitmap.h"
 #include "base/matrix_view.h"
 #include "base/metric.h"
@@ -23,35 +24,6 @@
 #include "trivium/vector_index.h"
 
 namespace trivium {
-
-inline base::Metric BaseMetric(Metric metric) {
-  switch (metric) {
-    case Metric::kCosine:
-      return base::Metric::kCosine;
-    case Metric::kInnerProduct:
-      return base::Metric::kInnerProduct;
-    case Metric::kSquaredL2:
-      return base::Metric::kSquaredL2;
-  }
-  return base::Metric::kCosine;
-}
-
-inline Metric PublicMetric(base::Metric metric) {
-  switch (metric) {
-    case base::Metric::kCosine:
-      return Metric::kCosine;
-    case base::Metric::kInnerProduct:
-      return Metric::kInnerProduct;
-    case base::Metric::kSquaredL2:
-      return Metric::kSquaredL2;
-  }
-  return Metric::kCosine;
-}
-
-// Checks one row and returns what it is to be multiplied with: 1 / norm for kCosine, otherwise 1.
-// kInvalidArgument: `<what>, row <number>...`.
-absl::StatusOr<float> RowScale(const float* row, std::size_t columns, Metric metric, std::string_view what,
-                               std::size_t number);
 
 absl::Status VectorIndexOutOfMemory(std::string_view doing);
 

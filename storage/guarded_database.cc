@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <rocksdb/convenience.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <thread>
@@ -19,7 +20,7 @@ namespace {
 
 // How often a purge may be put off because background work runs before a writer waits for it.
 constexpr int kMaxDeferredPurges = 64;
-constexpr int kReadOnlyAttempts = 20;
+constexpr int kReadOnlyAttempts = 60;
 constexpr std::uint64_t kWatermarkLimitBytes = std::uint64_t{64} << 20;
 
 bool HasEnding(std::string_view name, std::string_view ending) {
@@ -182,8 +183,12 @@ absl::Status GuardedDatabase::OpenForReading() {
     if (status.ok()) return status;
     (void)Abandon();  // read-only: nothing to lose
     const bool nobody_writes = !absl::IsUnavailable(status) && Fingerprint() == before;
-    if (nobody_writes || attempt == kReadOnlyAttempts) return status;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5 * attempt));
+    if (nobody_writes) return status;
+    if (attempt == kReadOnlyAttempts) {
+      return absl::UnavailableError(absl::StrFormat(
+          "database: changed each time it was opened, expected a calmer writer (%s)", directory_));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::min(5 * attempt, 50)));
   }
 }
 

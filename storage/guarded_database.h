@@ -40,7 +40,7 @@ class GuardedDatabase {
   // kNotFound: none there and not asked to create. kDataLoss: a claim is broken; names the file.
   absl::Status OpenForWriting(bool create_if_missing);
   // Changes nothing on disk. Works beside a writer in another process: where that deletes files in between,
-  // tries again for about a second, then kUnavailable.
+  // tries again for a few seconds, then kUnavailable.
   absl::Status OpenForReading();
 
   absl::Status CloseForWriting();  // flushes and leaves claims that make the next opening fast

@@ -12,22 +12,28 @@ namespace trivium::cli {
 namespace {
 
 struct DeleteArguments : CommonArguments {
-  std::string ids_file, filter;
-  std::optional<std::string> partition;
+  std::optional<std::string> ids_file, filter, partition;
 };
 
 absl::Status RunDelete(const DeleteArguments& arguments) {
-  if (arguments.ids_file.empty() && arguments.filter.empty() && !arguments.partition) {
+  // An empty value is a mistake (an unset shell variable), not the absence of a condition.
+  for (const auto& [flag, value] :
+       {std::pair("--ids", arguments.ids_file), std::pair("--filter", arguments.filter)}) {
+    if (value && value->empty()) {
+      return absl::InvalidArgumentError(absl::StrFormat("%s: '', expected a value", flag));
+    }
+  }
+  if (!arguments.ids_file && !arguments.filter && !arguments.partition) {
     return absl::InvalidArgumentError("delete: no condition, expected --ids, --filter or --partition");
   }
   if (arguments.partition) TRIVIUM_CLI_RETURN_IF_ERROR(ValidateName("--partition", *arguments.partition));
   std::optional<std::vector<std::string>> ids;
-  if (!arguments.ids_file.empty()) {
-    TRIVIUM_CLI_ASSIGN_OR_RETURN(ids, ReadIds(arguments.ids_file));
+  if (arguments.ids_file) {
+    TRIVIUM_CLI_ASSIGN_OR_RETURN(ids, ReadIds(*arguments.ids_file));
   }
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenWriter(arguments.store));
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::uint64_t deleted,
-                               store->Delete(ids, arguments.partition, arguments.filter));
+                               store->Delete(ids, arguments.partition, arguments.filter.value_or("")));
   TRIVIUM_CLI_RETURN_IF_ERROR(store->Close());
   if (arguments.json) return PrintJson({{"deleted", deleted}});
   return Print(absl::StrFormat("%s documents deleted\n", Grouped(deleted)));

@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <unordered_set>
 #include <utility>
 
@@ -32,8 +34,18 @@ std::string WithoutSpaces(const std::string& id) {
 }  // namespace
 
 absl::StatusOr<OutputFile> OutputFile::Create(const std::string& path) {
-  OutputFile file(path);
-  file.out_.open(path + kPartialSuffix, std::ios::binary | std::ios::trunc);
+  std::error_code ignored;
+  // Through a symbolic link to the file that it names.
+  const bool link = std::filesystem::is_symlink(path, ignored);
+  const std::string target = link ? std::filesystem::weakly_canonical(path, ignored).string() : path;
+  OutputFile file(target);
+  if (const auto kind = std::filesystem::status(path, ignored).type();
+      kind != std::filesystem::file_type::not_found && kind != std::filesystem::file_type::regular) {
+    file.path_.clear();
+    return absl::InvalidArgumentError(
+        absl::StrFormat("output: not a regular file, expected a file to write (%s)", path));
+  }
+  file.out_.open(target + kPartialSuffix, std::ios::binary | std::ios::trunc);
   if (file.out_.is_open()) return file;
   const std::string reason = std::strerror(errno);
   file.path_.clear();

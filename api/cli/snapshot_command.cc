@@ -44,7 +44,7 @@ void AddCopyCommand(CLI::App& app, Run* run, const char* name, const char* descr
 }  // namespace
 
 void AddSnapshotCommands(CLI::App& app, Run* run) {
-  AddCopyCommand(app, run, "snapshot", "Copy a store, consistent while it is in use", "STORE", "DEST",
+  AddCopyCommand(app, run, "snapshot", "Copy a store that no other process writes", "STORE", "DEST",
                  RunSnapshot);
   AddCopyCommand(app, run, "restore", "Make a store from a snapshot, verified first", "SRC", "STORE",
                  RunRestore);

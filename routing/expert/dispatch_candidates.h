@@ -33,6 +33,11 @@ inline std::vector<RouterOptions> RouterCandidates(std::string_view router) {
 // `base` gives the fields that are not chosen here.
 inline std::vector<DispatchOptions> PolicyCandidates(std::string_view router, const DispatchOptions& base) {
   // Similarities differ far less between experts than utilities do, so their shares must be sharpened more.
+  if (router == "static_best") {  // one expert for everybody: that is the rival
+    DispatchOptions single = base;
+    single.max_experts = 1;
+    return {single};
+  }
   const bool similarity = router == "mean_pilot" || router == "max_pilot";
   const std::vector<float> temperatures =
       similarity ? std::vector<float>{0.5f, 0.2f, 0.1f, 0.05f} : std::vector<float>{1.0f, 0.7f, 0.5f, 0.33f};

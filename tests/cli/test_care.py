@@ -112,3 +112,11 @@ def test_snapshot_and_restore_never_overwrite(trivium, trained_store, tmp_path):
 def test_a_store_can_be_copied_with_cp(trivium, trained_store, content, tmp_path):
     shutil.copytree(trained_store, tmp_path / "copy")
     assert content(tmp_path / "copy")["hits"] == content(trained_store)["hits"]
+
+
+def test_delete_refuses_an_empty_condition(trivium, store):
+    before = trivium("inspect", store, "--json").json["documents"]
+    for flag in ("--filter", "--ids"):
+        outcome = trivium("delete", store, flag, "", "--partition", "law")
+        assert outcome.code == 2 and f"{flag}: ''" in outcome.err and outcome.out == ""
+    assert trivium("inspect", store, "--json").json["documents"] == before

@@ -201,3 +201,14 @@ def test_run_file_is_not_left_half_written(trivium, data, built_store, tmp_path)
     trivium("evaluate", built_store, *arguments, "--run", tmp_path / "run").must_fail(2, "none with a judgement")
     trivium("evaluate", built_store, *query_arguments(data, "test"), "--run", tmp_path / "no" / "run").must_fail(2, "no/run")
     assert [path.name for path in tmp_path.iterdir()] == ["q.jsonl"]
+
+
+def test_a_run_replaces_nothing_but_a_regular_file(trivium, data, built_store, tmp_path):
+    (tmp_path / "folder").mkdir()
+    for target in ("/dev/null", tmp_path / "folder"):
+        outcome = trivium("evaluate", built_store, *query_arguments(data, "test"), "--run", target)
+        assert outcome.code == 2 and "not a regular file" in outcome.err and outcome.out == ""
+    (tmp_path / "real.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "real.txt")
+    assert trivium("evaluate", built_store, *query_arguments(data, "test"), "--run", tmp_path / "link.txt").code == 0
+    assert (tmp_path / "link.txt").is_symlink() and " Q0 " in (tmp_path / "real.txt").read_text()

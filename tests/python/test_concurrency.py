@@ -203,7 +203,15 @@ def test_exception_of_a_progress_callback_stops_the_build(tmp_path: Path, rng: n
         assert store.build().rows_sealed == 1500
 
 
-def test_ctrl_c_stops_a_build(tmp_path: Path, rng: np.random.Generator) -> None:
+@pytest.fixture
+def interruptible():
+    """Ctrl-C works in this process even where whoever started it ignores SIGINT, as a shell's `&` does."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_stops_a_build(tmp_path: Path, rng: np.random.Generator, interruptible) -> None:
     data = make_collection(rng, 30_000, 64)
     with trivium.open(tmp_path / "kb", durability="async") as store:
         store.add_space("s", 64)

@@ -297,3 +297,38 @@ def test_dispatch_survives_reopening(federated) -> None:
             [expert.probability for expert in expected.route.experts],
             rtol=1e-5,
         )
+
+
+def test_a_filter_under_dispatch_still_leaves_k_hits(federated) -> None:
+    store, queries, qrels, groups = federated
+    store.train_dispatch(queries, qrels, groups=groups)
+    assert store.inspect().dispatch.enabled
+    marked = [f"d{number}" for number in range(20)]
+    store.update_metadata(marked, [{"marked": True}] * 20, partition=DOMAINS[2])
+    only_marked = {"field": "marked", "op": "exists", "value": True}
+    for query in (queries[0], queries[70], queries[150]):
+        hits = store.search(query, filter=only_marked)
+        assert len(hits) == 10 and set(hits.partitions) == {DOMAINS[2]}
+        assert len(store.search(query, k=50, filter=only_marked)) == 20
+
+
+def test_s1_gate_compares_with_the_answer_an_untrained_store_gives(tmp_path: Path, rng: np.random.Generator) -> None:
+    """One expert reads queries plainly, one undoes a rotation; half the queries need each."""
+    rotation = np.linalg.qr(rng.normal(size=(DIMENSION, DIMENSION)))[0].astype(np.float32)
+    data = make_collection(rng, 300, DIMENSION)
+    with trivium.open(tmp_path / "kb") as store:
+        store.add_space("text", DIMENSION)
+        store.upsert(data.ids, data.vectors)
+        store.add_expert("plain", space="text", partition="main")
+        store.add_expert("turned", space="text", partition="main", adapter=rotation)
+        rows = rng.permutation(300)[:200]
+        queries = near(rng, data.vectors[rows], 0.1)
+        queries[100:] = queries[100:] @ rotation + np.eye(DIMENSION, dtype=np.float32)[0] * 2
+        queries[:100] -= np.eye(DIMENSION, dtype=np.float32)[0] * 2
+        qrels = [{data.ids[row]: 1} for row in rows]
+        report = store.train_dispatch(queries, qrels)
+        plain = store.evaluate(queries, qrels, experts="all").macro
+        everybody = next(row for row in report.rows if row.name == "all")
+        assert everybody.ndcg_at_10 == pytest.approx(plain.ndcg_at_10, abs=0.02)
+        if report.enabled:
+            assert store.evaluate(queries, qrels).macro.ndcg_at_10 >= plain.ndcg_at_10 - 0.02

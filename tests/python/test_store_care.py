@@ -76,3 +76,10 @@ def test_closed_store_may_be_copied_as_a_folder(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "kb")
     with trivium.open(tmp_path / "moved") as store:
         assert store.search(np.eye(4)[1], k=1).ids == ["b"]
+
+
+def test_snapshot_into_the_store_itself_is_refused(store: trivium.Store, tmp_path: Path) -> None:
+    inside = Path(store.path) / "segments" / "copy"
+    with pytest.raises(trivium.InvalidArgument, match="outside the store"):
+        store.snapshot(inside)
+    assert not inside.exists()

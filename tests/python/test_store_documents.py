@@ -156,3 +156,15 @@ def test_readable_reprs(store: trivium.Store) -> None:
     assert repr(hits[0]).startswith("Hit(id='d")
     assert "Route(mode=" in repr(hits.route) and "Trace(distance_computations=" in repr(hits.trace)
     assert repr(store.search_batch(np.ones((2, 16), np.float32), k=3)) == "<Batch of 2 queries, k=3>"
+
+
+def test_what_was_deleted_is_not_counted_again(store: trivium.Store, collection) -> None:
+    store.upsert(["x", "y"], metadata=[{"odd": 1}, {"odd": 2}], partition="extra")
+    odd = {"field": "odd", "op": "==", "value": 1}
+    assert store.count(partition="extra") == 2 and store.count(odd, partition="extra") == 1
+    assert store.delete(partition="extra", filter=odd) == 1
+    assert store.count(odd, partition="extra") == 0 and store.count(partition="extra") == 1
+    assert store.delete(partition="extra", filter=odd) == 0
+    store.upsert(["z"], metadata=[{"odd": 1}], partition="extra")
+    assert store.count(odd, partition="extra") == 1
+    assert store.delete(partition="extra") == 2 and store.count(partition="extra") == 0

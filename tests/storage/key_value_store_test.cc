@@ -2,6 +2,7 @@
 #include "storage/key_value_store.h"
 
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <string>
 #include <string_view>
@@ -214,6 +215,8 @@ TEST_F(KeyValueStoreTest, AReaderOpensWhileAWriterFlushesAndCompacts) {
       EXPECT_OK(Put(*writer, std::to_string(random.Below(5000)), std::string(3000, 'v'), i % 50 == 0));
       if (i % 200 == 0) {
         EXPECT_OK(writer->Compact());
+        // A writer that never stops deleting files would starve a slow reader, which then says kUnavailable.
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
       }
     }
   });
