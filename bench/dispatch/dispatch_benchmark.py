@@ -12,6 +12,7 @@ reported once on the test judgements. Workload, in order:
 Usage: dispatch_benchmark.py --binary build/release/bin/trivium --output build/bench/dispatch.json
 Data: $TRIVIUM_DATA, or ../shared/data beside the repository.
 """
+
 import argparse
 import datetime
 import json
@@ -57,17 +58,23 @@ def query_arguments(data, names, split):
 
 
 def commit():
-    found = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    found = subprocess.run(
+        ["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    )
     return found.stdout.strip() or None
 
 
 def processor():
     lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "build/release/bin/trivium")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build/bench/dispatch.json")
     parser.add_argument("--seed", type=int, default=0)
@@ -75,8 +82,12 @@ def main():
     options = parser.parse_args()
     data = data_directory()
     if not (data / "retrieval").is_dir():
-        sys.exit(f"dispatch_benchmark: data: {data}, expected the collections of shared/data (set TRIVIUM_DATA)")
-    names = sorted(path.name for path in (data / "retrieval").iterdir() if (path / "corpus.jsonl.gz").exists())
+        sys.exit(
+            f"dispatch_benchmark: data: {data}, expected the collections of shared/data (set TRIVIUM_DATA)"
+        )
+    names = sorted(
+        path.name for path in (data / "retrieval").iterdir() if (path / "corpus.jsonl.gz").exists()
+    )
     work = pathlib.Path(tempfile.mkdtemp(prefix="trivium-bench-"))
     store = options.keep or work / "store"
     try:
@@ -86,38 +97,64 @@ def main():
             command += ["--vectors", f"{name}={data / 'embeddings/minilm-384' / name}.documents.npy"]
         _, build_seconds, build_peak = run(command)
         inspected = json.loads(run([options.binary, "inspect", store, "--json"])[0])
-        text, train_seconds, train_peak = run([options.binary, "train", "dispatch", store, "--json", "--seed",
-                                               options.seed, *query_arguments(data, names, "train")])
+        text, train_seconds, train_peak = run(
+            [
+                options.binary,
+                "train",
+                "dispatch",
+                store,
+                "--json",
+                "--seed",
+                options.seed,
+                *query_arguments(data, names, "train"),
+            ]
+        )
         training = json.loads(text)
         test = query_arguments(data, names, "test")
-        everything = json.loads(run([options.binary, "evaluate", store, "--json", "--experts", "all", *test])[0])
-        auto = json.loads(run([options.binary, "evaluate", store, "--json", "--experts", "auto", "--compare",
-                               *test])[0])
+        everything = json.loads(
+            run([options.binary, "evaluate", store, "--json", "--experts", "all", *test])[0]
+        )
+        auto = json.loads(
+            run([options.binary, "evaluate", store, "--json", "--experts", "auto", "--compare", *test])[0]
+        )
     finally:
         shutil.rmtree(work, ignore_errors=True)
     raw_bytes = inspected["documents"] * 384 * 4
     report = {
-        "benchmark": "dispatch", "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "commit": commit(), "machine": {"processor": processor(), "cores": os.cpu_count(),
-                                        "kernels": inspected.get("kernels")},
-        "seed": options.seed, "collections": names, "documents": inspected["documents"],
-        "build": {"seconds": build_seconds, "peak_bytes": build_peak, "raw_vector_bytes": raw_bytes,
-                  "peak_over_raw": build_peak / raw_bytes},
+        "benchmark": "dispatch",
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "machine": {"processor": processor(), "cores": os.cpu_count(), "kernels": inspected.get("kernels")},
+        "seed": options.seed,
+        "collections": names,
+        "documents": inspected["documents"],
+        "build": {
+            "seconds": build_seconds,
+            "peak_bytes": build_peak,
+            "raw_vector_bytes": raw_bytes,
+            "peak_over_raw": build_peak / raw_bytes,
+        },
         "train": {"seconds": train_seconds, "peak_bytes": train_peak, "report": training},
         "evaluate": {"all": everything, "auto": auto},
     }
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"documents {report['documents']}, build {build_seconds:.1f} s, peak {build_peak / raw_bytes:.2f} x raw vectors, "
-          f"train {train_seconds:.1f} s")
+    print(
+        f"documents {report['documents']}, build {build_seconds:.1f} s, peak {build_peak / raw_bytes:.2f} x raw vectors, "
+        f"train {train_seconds:.1f} s"
+    )
     print(f"{'answer':<18}{'nDCG@10':>9}{'experts/query':>15}{'distances/query':>17}")
     for name, row in (("--experts all", everything["macro"]), ("--experts auto", auto["macro"])):
-        print(f"{name:<18}{row['ndcg@10']:>9.4f}{row['experts_per_query']:>15.2f}"
-              f"{row['distance_computations_per_query']:>17.0f}")
+        print(
+            f"{name:<18}{row['ndcg@10']:>9.4f}{row['experts_per_query']:>15.2f}"
+            f"{row['distance_computations_per_query']:>17.0f}"
+        )
     print("what else could answer (--compare):")
     for row in auto["macro"]["compare"]:
-        print(f"  {row['name']:<16}{row['ndcg@10']:>9.4f}{row['experts_per_query']:>15.2f}"
-              f"{row['distance_computations_per_query']:>17.0f}")
+        print(
+            f"  {row['name']:<16}{row['ndcg@10']:>9.4f}{row['experts_per_query']:>15.2f}"
+            f"{row['distance_computations_per_query']:>17.0f}"
+        )
     print(f"written: {options.output}")
 
 

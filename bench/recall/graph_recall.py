@@ -8,6 +8,7 @@ machine meets both; the ratio is of the medians over rounds. Recall is against t
 Usage: graph_recall.py --output build/bench/graph_recall.json
 Data: $TRIVIUM_DATA, or ../shared/data beside the repository.
 """
+
 import argparse
 import json
 import os
@@ -38,7 +39,9 @@ def recall(found, truth):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build/bench/graph_recall.json")
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -66,8 +69,15 @@ def main():
         peer.set_ef(width)
         times = {"trivium": [], "hnswlib": []}
         for turn in range(options.rounds):
-            contenders = [("trivium", lambda: ours.search_batch(queries, k=10, threads=1, index="graph", beam_width=width).labels),
-                          ("hnswlib", lambda: peer.knn_query(queries, k=10, num_threads=1)[0])]
+            contenders = [
+                (
+                    "trivium",
+                    lambda width=width: ours.search_batch(
+                        queries, k=10, threads=1, index="graph", beam_width=width
+                    ).labels,
+                ),
+                ("hnswlib", lambda: peer.knn_query(queries, k=10, num_threads=1)[0]),
+            ]
             for name, search in contenders if turn % 2 == 0 else contenders[::-1]:
                 begin = time.perf_counter()
                 found = search()
@@ -76,20 +86,39 @@ def main():
                     found_ours = found
                 else:
                     found_peer = found
-        ours_qps, peer_qps = (options.queries / statistics.median(times[name]) for name in ("trivium", "hnswlib"))
-        rows.append({"width": width, "trivium": {"recall@10": recall(found_ours, truth), "qps": ours_qps},
-                     "hnswlib": {"recall@10": recall(found_peer, truth), "qps": peer_qps}})
-    report = {"benchmark": "graph_recall", "rows": len(base), "dimension": base.shape[1], "queries": options.queries,
-              "threads": 1, "kernels": trivium.kernel_name(), "trivium": trivium.__version__,
-              "hnswlib": "M=16 ef_construction=200",
-              "build_seconds": {"trivium": build_ours, "hnswlib": build_peer}, "curve": rows}
+        ours_qps, peer_qps = (
+            options.queries / statistics.median(times[name]) for name in ("trivium", "hnswlib")
+        )
+        rows.append(
+            {
+                "width": width,
+                "trivium": {"recall@10": recall(found_ours, truth), "qps": ours_qps},
+                "hnswlib": {"recall@10": recall(found_peer, truth), "qps": peer_qps},
+            }
+        )
+    report = {
+        "benchmark": "graph_recall",
+        "rows": len(base),
+        "dimension": base.shape[1],
+        "queries": options.queries,
+        "threads": 1,
+        "kernels": trivium.kernel_name(),
+        "trivium": trivium.__version__,
+        "hnswlib": "M=16 ef_construction=200",
+        "build_seconds": {"trivium": build_ours, "hnswlib": build_peer},
+        "curve": rows,
+    }
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"{len(base)} x {base.shape[1]}, one thread; build on two: trivium {build_ours:.1f} s, hnswlib {build_peer:.1f} s")
+    print(
+        f"{len(base)} x {base.shape[1]}, one thread; build on two: trivium {build_ours:.1f} s, hnswlib {build_peer:.1f} s"
+    )
     print(f"{'width':>5} {'trivium recall':>15} {'qps':>8} {'hnswlib recall':>15} {'qps':>8}")
     for row in rows:
-        print(f"{row['width']:>5} {row['trivium']['recall@10']:>15.4f} {row['trivium']['qps']:>8.0f} "
-              f"{row['hnswlib']['recall@10']:>15.4f} {row['hnswlib']['qps']:>8.0f}")
+        print(
+            f"{row['width']:>5} {row['trivium']['recall@10']:>15.4f} {row['trivium']['qps']:>8.0f} "
+            f"{row['hnswlib']['recall@10']:>15.4f} {row['hnswlib']['qps']:>8.0f}"
+        )
     print(f"written: {options.output}")
 
 

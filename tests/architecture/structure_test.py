@@ -3,6 +3,7 @@
 
 Run by ctest as `structure_test.py TEST COMPILER`; every test is a ctest test of its own.
 """
+
 import pathlib
 import re
 import subprocess
@@ -59,8 +60,20 @@ def public_headers_compile_alone(compiler):
         with tempfile.NamedTemporaryFile("w", suffix=".cc") as unit:
             unit.write(f'#include "{name}"\n#include "{name}"\n')
             unit.flush()
-            done = subprocess.run([compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror",
-                                   f"-I{ROOT / 'api/include'}", unit.name], capture_output=True, text=True)
+            done = subprocess.run(
+                [
+                    compiler,
+                    "-std=c++20",
+                    "-fsyntax-only",
+                    "-Wall",
+                    "-Wextra",
+                    "-Werror",
+                    f"-I{ROOT / 'api/include'}",
+                    unit.name,
+                ],
+                capture_output=True,
+                text=True,
+            )
         if done.returncode != 0:
             yield f"{name}: {done.stderr.splitlines()[0]}"
 

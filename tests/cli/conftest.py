@@ -87,7 +87,12 @@ def data(tmp_path_factory):
 
 
 def corpus_arguments(data, names=DOMAINS):
-    return ["--corpus", *(f"{n}={data / n}.jsonl" for n in names), "--vectors", *(f"{n}={data / n}.npy" for n in names)]
+    return [
+        "--corpus",
+        *(f"{n}={data / n}.jsonl" for n in names),
+        "--vectors",
+        *(f"{n}={data / n}.npy" for n in names),
+    ]
 
 
 def query_arguments(data, split, names=DOMAINS):
@@ -138,7 +143,17 @@ def content(trivium, data):
         if not store.exists():
             return None
         found = trivium(
-            "search", store, "--vector", question, "-k", 10000, "--experts", "all", "--index", "exact", "--json"
+            "search",
+            store,
+            "--vector",
+            question,
+            "-k",
+            10000,
+            "--experts",
+            "all",
+            "--index",
+            "exact",
+            "--json",
         )
         segments = {path.name: path.read_bytes() for path in (store / "segments").iterdir()}
         return {

@@ -124,7 +124,9 @@ def test_truncated_vector_file(refuse, tmp_path, keep):
 
 
 @pytest.mark.parametrize(
-    "start", [b"not a vector file at all", b"\x93NUMPY\x09\x00", bytes(range(256)) * 16], ids=["text", "version", "bytes"]
+    "start",
+    [b"not a vector file at all", b"\x93NUMPY\x09\x00", bytes(range(256)) * 16],
+    ids=["text", "version", "bytes"],
 )
 def test_vector_file_that_is_no_npy(refuse, tmp_path, start):
     Collection("law").write(tmp_path)
@@ -182,12 +184,16 @@ def test_id_that_is_too_long(big, refuse, tmp_path):
 def test_empty_and_absent_corpus(trivium, data, tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
     vectors = ["--vectors", f"law={data}/law.npy"]
-    trivium("build", tmp_path / "new", "--corpus", f"law={tmp_path}/empty.jsonl", *vectors).must_fail(2, "empty.jsonl")
-    trivium("build", tmp_path / "new", "--corpus", f"law={tmp_path}/none.jsonl", *vectors).must_fail(3, "none.jsonl")
-    trivium("build", tmp_path / "new", "--corpus", f"law={tmp_path}", *vectors).must_fail(2, tmp_path)
-    trivium("build", tmp_path / "new", "--corpus", f"law={data}/law.jsonl", "--vectors", "law=none.npy").must_fail(
-        3, "none.npy"
+    trivium("build", tmp_path / "new", "--corpus", f"law={tmp_path}/empty.jsonl", *vectors).must_fail(
+        2, "empty.jsonl"
     )
+    trivium("build", tmp_path / "new", "--corpus", f"law={tmp_path}/none.jsonl", *vectors).must_fail(
+        3, "none.jsonl"
+    )
+    trivium("build", tmp_path / "new", "--corpus", f"law={tmp_path}", *vectors).must_fail(2, tmp_path)
+    trivium(
+        "build", tmp_path / "new", "--corpus", f"law={data}/law.jsonl", "--vectors", "law=none.npy"
+    ).must_fail(3, "none.npy")
     assert not (tmp_path / "new").exists()
 
 
@@ -203,13 +209,18 @@ def test_corrupt_gzip_corpus(trivium, data, tmp_path):
 def test_neither_vectors_nor_encoder(trivium, data, store, content, original, tmp_path):
     trivium("build", store, "--corpus", f"law={data}/law.jsonl").must_fail(2, "law", "--vectors", "--encoder")
     assert content(store) == original
-    trivium("build", tmp_path / "new", "--corpus", f"law={data}/law.jsonl").must_fail(2, "--vectors", "--encoder")
+    trivium("build", tmp_path / "new", "--corpus", f"law={data}/law.jsonl").must_fail(
+        2, "--vectors", "--encoder"
+    )
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(
     "arguments, mention",
-    [(["--metric", "squared_l2"], "squared_l2"), (["--encoder", "fake", "--encoder-command", fake_encoder()], "fake")],
+    [
+        (["--metric", "squared_l2"], "squared_l2"),
+        (["--encoder", "fake", "--encoder-command", fake_encoder()], "fake"),
+    ],
 )
 def test_flags_that_contradict_the_store(trivium, data, store, content, original, arguments, mention):
     trivium("build", store, *corpus_arguments(data, ["law"]), *arguments).must_fail(2, mention, "default")
@@ -260,7 +271,14 @@ def test_text_without_an_encoder(trivium, built_store):
 
 
 def test_query_of_invalid_utf8(trivium, data, tmp_path):
-    arguments = ["--corpus", f"law={data}/law.jsonl", "--encoder", "fake", "--encoder-command", fake_encoder()]
+    arguments = [
+        "--corpus",
+        f"law={data}/law.jsonl",
+        "--encoder",
+        "fake",
+        "--encoder-command",
+        fake_encoder(),
+    ]
     trivium("build", tmp_path / "s", *arguments, "--json").json
     completed = subprocess.run(
         [BINARY, "search", tmp_path / "s", b"caf\xe9", "--encoder-command", fake_encoder()],
@@ -283,7 +301,9 @@ def test_query_of_invalid_utf8(trivium, data, tmp_path):
         (None, "query-id\tcorpus-id\tscore\n", "qrels.tsv"),
     ],
 )
-def test_malformed_queries_and_judgements(trivium, data, store, content, original, tmp_path, queries, qrels, mention):
+def test_malformed_queries_and_judgements(
+    trivium, data, store, content, original, tmp_path, queries, qrels, mention
+):
     shutil.copy(data / "law.queries.jsonl", tmp_path / "queries.jsonl")
     shutil.copy(data / "law.test.tsv", tmp_path / "qrels.tsv")
     if queries is not None:
@@ -310,7 +330,9 @@ def test_query_vectors_that_are_not_finite(trivium, data, built_store, tmp_path)
     rows[33] = [math.inf] * DIMENSION
     write_npy(tmp_path / "q.npy", rows)
     arguments = ["--queries", f"law={data}/law.queries.jsonl", "--qrels", f"law={data}/law.test.tsv"]
-    trivium("evaluate", built_store, *arguments, "--query-vectors", f"law={tmp_path}/q.npy").must_fail(2, "row 33")
+    trivium("evaluate", built_store, *arguments, "--query-vectors", f"law={tmp_path}/q.npy").must_fail(
+        2, "row 33"
+    )
 
 
 def test_judgements_of_a_partition_that_is_not_there(trivium, data, store, content, original):
@@ -373,7 +395,19 @@ class Writer:
         started = folder / "started"
         command = f"fake=touch {started}; sleep 60"
         self.process = subprocess.Popen(
-            [BINARY, "build", store, "--corpus", corpus, "--encoder", "fake", "--space", "text", "--encoder-command", command],
+            [
+                BINARY,
+                "build",
+                store,
+                "--corpus",
+                corpus,
+                "--encoder",
+                "fake",
+                "--space",
+                "text",
+                "--encoder-command",
+                command,
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
@@ -448,7 +482,9 @@ def test_read_only_directory(built_store, data, content, original):
 
 
 def test_output_that_nobody_reads_is_no_crash(built_store):
-    with subprocess.Popen([BINARY, "inspect", built_store], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [BINARY, "inspect", built_store], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         process.stdout.close()
         assert process.wait(timeout=30) in (0, 1)
         assert process.stderr.read().count(b"\n") <= 1

@@ -24,10 +24,20 @@ def test_a_partition_and_an_expert_per_corpus(trivium, data, tmp_path):
     assert info["documents"] == 180
     assert {p["name"]: p["documents"] for p in info["partitions"]} == dict.fromkeys(DOMAINS, 60)
     assert info["spaces"] == [
-        {"name": "default", "dimension": DIMENSION, "metric": "cosine", "encoder": "", "encoder_fingerprint": ""}
+        {
+            "name": "default",
+            "dimension": DIMENSION,
+            "metric": "cosine",
+            "encoder": "",
+            "encoder_fingerprint": "",
+        }
     ]
-    assert {(e["name"], e["space"], e["partition"]) for e in info["experts"]} == {(n, "default", n) for n in DOMAINS}
-    assert {v["partition"]: (v["rows"], v["unsealed"]) for v in info["vector_sets"]} == dict.fromkeys(DOMAINS, (60, 0))
+    assert {(e["name"], e["space"], e["partition"]) for e in info["experts"]} == {
+        (n, "default", n) for n in DOMAINS
+    }
+    assert {v["partition"]: (v["rows"], v["unsealed"]) for v in info["vector_sets"]} == dict.fromkeys(
+        DOMAINS, (60, 0)
+    )
     assert info["dispatch"]["trained"] is False
     assert info["format_version"] >= 1 and info["kernels"] in ("avx512", "avx2", "baseline")
 
@@ -76,7 +86,13 @@ def test_gzip_corpus_and_other_vector_formats(trivium, tmp_path):
     for file in ("a.fvecs", "half.npy"):
         store = tmp_path / f"store-{file}"
         trivium(
-            "build", store, "--corpus", f"a={tmp_path}/a.jsonl.gz", "--vectors", f"a={tmp_path / file}", "--json"
+            "build",
+            store,
+            "--corpus",
+            f"a={tmp_path}/a.jsonl.gz",
+            "--vectors",
+            f"a={tmp_path / file}",
+            "--json",
         ).json
         write_npy(tmp_path / "q.npy", [vectors[1]])
         hits = trivium("search", store, "--vector", tmp_path / "q.npy", "-k", 1, "--json").json["hits"]
@@ -85,7 +101,14 @@ def test_gzip_corpus_and_other_vector_formats(trivium, tmp_path):
 
 def test_metric_and_space_name_are_taken_from_the_flags(trivium, data, tmp_path):
     trivium(
-        "build", tmp_path / "s", *corpus_arguments(data, ["law"]), "--space", "words", "--metric", "squared_l2", "--json"
+        "build",
+        tmp_path / "s",
+        *corpus_arguments(data, ["law"]),
+        "--space",
+        "words",
+        "--metric",
+        "squared_l2",
+        "--json",
     ).json
     (space,) = trivium("inspect", tmp_path / "s", "--json").json["spaces"]
     assert (space["name"], space["metric"]) == ("words", "squared_l2")
@@ -111,8 +134,12 @@ def test_texts_are_encoded_once_and_taken_from_the_cache_afterwards(trivium, dat
 
 def test_an_existing_space_needs_no_encoder_flag(trivium, data, tmp_path):
     command = ["--encoder-command", fake_encoder()]
-    trivium("build", tmp_path / "s", "--corpus", f"law={data}/law.jsonl", "--encoder", "fake", *command, "--json").json
-    report = trivium("build", tmp_path / "s", "--corpus", f"cooking={data}/cooking.jsonl", *command, "--json").json
+    trivium(
+        "build", tmp_path / "s", "--corpus", f"law={data}/law.jsonl", "--encoder", "fake", *command, "--json"
+    ).json
+    report = trivium(
+        "build", tmp_path / "s", "--corpus", f"cooking={data}/cooking.jsonl", *command, "--json"
+    ).json
     assert report["encoded"] == 60 and report["experts_added"] == ["cooking"]
 
 
@@ -144,7 +171,11 @@ def test_configuration_makes_experts_by_adapter(trivium, data, tmp_path):
     config = {
         "spaces": [{"name": "words", "dimension": DIMENSION, "metric": "cosine"}],
         "corpora": [
-            {"partition": "law", "file": str(data / "law.jsonl"), "vectors": {"words": str(data / "law.npy")}},
+            {
+                "partition": "law",
+                "file": str(data / "law.jsonl"),
+                "vectors": {"words": str(data / "law.npy")},
+            },
         ],
         "experts": [
             {"name": "plain", "space": "words", "description": "as it is"},

@@ -28,7 +28,9 @@ def test_delete_by_partition_filter_and_ids(trivium, store, tmp_path):
 
 def test_deleted_documents_are_not_found(trivium, store, data):
     trivium("delete", store, "--partition", "law", "--json").json
-    found = trivium("search", store, "--vector", first_row(data), "-k", 200, "--experts", "all", "--json").json
+    found = trivium(
+        "search", store, "--vector", first_row(data), "-k", 200, "--experts", "all", "--json"
+    ).json
     assert len(found["hits"]) == 120 and all(hit["partition"] != "law" for hit in found["hits"])
 
 
@@ -79,7 +81,9 @@ def test_compact_merges_segments_and_drops_deleted_rows(trivium, store, data):
     for document in sport.documents:
         document["_id"] = "more-" + document["_id"]
     sport.write(folder)
-    trivium("build", store, "--corpus", f"law={folder}/law.jsonl", "--vectors", f"law={folder}/law.npy", "--json").json
+    trivium(
+        "build", store, "--corpus", f"law={folder}/law.jsonl", "--vectors", f"law={folder}/law.npy", "--json"
+    ).json
     trivium("delete", store, "--partition", "cooking", "--json").json
     report = trivium("compact", store, "--json").json
     assert report["segments_before"] >= report["segments_after"] == 2 and report["rows_dropped"] == 60

@@ -70,7 +70,9 @@ def test_a_command_that_says_nothing_and_ends(build):
 
 
 def test_pipes_do_not_block_on_long_texts_and_much_noise(build):
-    report = build(fake_encoder("--noise"), texts=["word " * 200_000, *(f"text {i} " * 50 for i in range(3000))]).json
+    report = build(
+        fake_encoder("--noise"), texts=["word " * 200_000, *(f"text {i} " * 50 for i in range(3000))]
+    ).json
     assert report["encoded"] == 3001
 
 
@@ -115,16 +117,21 @@ def test_a_store_never_names_a_command(trivium, tmp_path, build):
 
 
 PYTHON = REPOSITORY / ".venv/bin/python"
-HAS_MINILM = PYTHON.exists() and not subprocess.run(
-    [PYTHON, "-c", "import trivium.encoders as e; e.MiniLM().fingerprint"],
-    capture_output=True,
-    cwd="/",
-).returncode
+HAS_MINILM = (
+    PYTHON.exists()
+    and not subprocess.run(
+        [PYTHON, "-c", "import trivium.encoders as e; e.MiniLM().fingerprint"],
+        capture_output=True,
+        cwd="/",
+    ).returncode
+)
 
 
 @pytest.mark.skipif(not HAS_MINILM, reason="the project's .venv has no trivium.encoders with minilm")
 def test_minilm_is_built_in_and_has_the_fingerprint_of_the_python_package(trivium, tmp_path):
-    write_json_lines(tmp_path / "a.jsonl", [{"_id": 1, "text": "A cat sat."}, {"_id": 2, "text": "Interest rates."}])
+    write_json_lines(
+        tmp_path / "a.jsonl", [{"_id": 1, "text": "A cat sat."}, {"_id": 2, "text": "Interest rates."}]
+    )
     env = {"TRIVIUM_PYTHON": str(PYTHON)}
     corpus = ["--corpus", f"a={tmp_path}/a.jsonl"]
     trivium("build", tmp_path / "s", *corpus, "--encoder", "minilm", "--json", env=env).json

@@ -110,8 +110,16 @@ def test_a_single_set_without_name_counts_any_partition(trivium, data, built_sto
 
 def test_without_vectors_the_texts_are_encoded(trivium, data, tmp_path):
     command = ["--encoder-command", fake_encoder()]
-    trivium("build", tmp_path / "s", "--corpus", f"law={data}/law.jsonl", "--encoder", "fake", *command, "--json").json
-    arguments = ["--queries", f"law={data}/law.queries.jsonl", "--qrels", f"law={data}/law.test.tsv", *command]
+    trivium(
+        "build", tmp_path / "s", "--corpus", f"law={data}/law.jsonl", "--encoder", "fake", *command, "--json"
+    ).json
+    arguments = [
+        "--queries",
+        f"law={data}/law.queries.jsonl",
+        "--qrels",
+        f"law={data}/law.test.tsv",
+        *command,
+    ]
     report = trivium("evaluate", tmp_path / "s", *arguments, "--json").json
     assert report["macro"]["queries"] == 20 and report["macro"]["ndcg@10"] > 0.3
 
@@ -119,14 +127,18 @@ def test_without_vectors_the_texts_are_encoded(trivium, data, tmp_path):
 def test_drop_self_ignores_the_document_of_the_query(trivium, tmp_path):
     """Queries that are documents: without --drop-self each finds itself first."""
     collection = Collection("law")
-    collection.queries = [{"_id": d["_id"], "text": t} for d, t in zip(collection.documents, collection.document_texts())]
+    collection.queries = [
+        {"_id": d["_id"], "text": t} for d, t in zip(collection.documents, collection.document_texts())
+    ]
     collection.judgements = [(d["_id"], f"d{(i + 1) % 60}", 1) for i, d in enumerate(collection.documents)]
     collection.write(tmp_path, train_share=0)
     trivium("build", tmp_path / "s", *corpus_arguments(tmp_path, ["law"]), "--json").json
 
     def first_hits(*arguments):
         run = tmp_path / "run"
-        trivium("evaluate", tmp_path / "s", *query_arguments(tmp_path, "test", ["law"]), "--run", run, *arguments)
+        trivium(
+            "evaluate", tmp_path / "s", *query_arguments(tmp_path, "test", ["law"]), "--run", run, *arguments
+        )
         return [line.split() for line in run.read_text().splitlines() if line.split()[3] == "1"]
 
     assert all(line[0] == line[2] for line in first_hits())
@@ -150,7 +162,9 @@ def test_text_output_has_a_row_a_set_and_the_average(trivium, data, built_store)
 
 
 def test_a_router_that_is_off_can_be_asked_by_name(trivium, data, trained_store):
-    named = trivium("evaluate", trained_store, *query_arguments(data, "test"), "--router", "linear", "--json").json
+    named = trivium(
+        "evaluate", trained_store, *query_arguments(data, "test"), "--router", "linear", "--json"
+    ).json
     compared = trivium("evaluate", trained_store, *query_arguments(data, "test"), "--compare", "--json").json
     row = next(row for row in compared["macro"]["compare"] if row["name"] == "linear")
     assert named["macro"]["experts_per_query"] == pytest.approx(row["experts_per_query"])
@@ -176,14 +190,18 @@ def test_training_is_repeatable(trivium, data, built_store, tmp_path):
     reports = []
     for name in ("a", "b"):
         shutil.copytree(built_store, tmp_path / name)
-        reports.append(trivium("train", "dispatch", tmp_path / name, *query_arguments(data, "train"), "--json").json)
+        reports.append(
+            trivium("train", "dispatch", tmp_path / name, *query_arguments(data, "train"), "--json").json
+        )
         reports[-1].pop("seconds")
     assert reports[0] == reports[1]
 
 
 def test_training_takes_validation_files(trivium, data, store):
     arguments = query_arguments(data, "train")
-    for flag, value in zip(("queries", "qrels", "query-vectors"), ("queries.jsonl", "test.tsv", "queries.npy")):
+    for flag, value in zip(
+        ("queries", "qrels", "query-vectors"), ("queries.jsonl", "test.tsv", "queries.npy")
+    ):
         arguments += [f"--validation-{flag}", *(f"{n}={data / n}.{value}" for n in DOMAINS)]
     report = trivium("train", "dispatch", store, *arguments, "--json").json
     assert (report["queries"], report["validation_queries"]) == (120, 60)
@@ -198,8 +216,12 @@ def test_training_text_output_ends_with_what_was_decided(trivium, data, store):
 def test_run_file_is_not_left_half_written(trivium, data, built_store, tmp_path):
     write_json_lines(tmp_path / "q.jsonl", [{"_id": "x", "text": "x"}])
     arguments = ["--queries", f"law={tmp_path}/q.jsonl", "--qrels", f"law={data}/law.test.tsv"]
-    trivium("evaluate", built_store, *arguments, "--run", tmp_path / "run").must_fail(2, "none with a judgement")
-    trivium("evaluate", built_store, *query_arguments(data, "test"), "--run", tmp_path / "no" / "run").must_fail(2, "no/run")
+    trivium("evaluate", built_store, *arguments, "--run", tmp_path / "run").must_fail(
+        2, "none with a judgement"
+    )
+    trivium(
+        "evaluate", built_store, *query_arguments(data, "test"), "--run", tmp_path / "no" / "run"
+    ).must_fail(2, "no/run")
     assert [path.name for path in tmp_path.iterdir()] == ["q.jsonl"]
 
 
@@ -210,5 +232,8 @@ def test_a_run_replaces_nothing_but_a_regular_file(trivium, data, built_store, t
         assert outcome.code == 2 and "not a regular file" in outcome.err and outcome.out == ""
     (tmp_path / "real.txt").write_text("old")
     (tmp_path / "link.txt").symlink_to(tmp_path / "real.txt")
-    assert trivium("evaluate", built_store, *query_arguments(data, "test"), "--run", tmp_path / "link.txt").code == 0
+    assert (
+        trivium("evaluate", built_store, *query_arguments(data, "test"), "--run", tmp_path / "link.txt").code
+        == 0
+    )
     assert (tmp_path / "link.txt").is_symlink() and " Q0 " in (tmp_path / "real.txt").read_text()

@@ -74,12 +74,16 @@ def test_explain_adds_the_experts_and_the_cost(ask):
 
 
 def test_exact_and_graph_agree_on_a_small_store(ask):
-    ids = [[h["id"] for h in ask(question(), "--index", i, "--json").json["hits"]] for i in ("exact", "graph")]
+    ids = [
+        [h["id"] for h in ask(question(), "--index", i, "--json").json["hits"]] for i in ("exact", "graph")
+    ]
     assert ids[0] == ids[1]
 
 
 def test_filter_leaves_only_what_passes_and_still_k_hits(ask):
-    condition = {"and": [{"field": "year", "op": ">=", "value": 2010}, {"field": "parity", "op": "==", "value": "odd"}]}
+    condition = {
+        "and": [{"field": "year", "op": ">=", "value": 2010}, {"field": "parity", "op": "==", "value": "odd"}]
+    }
     hits = ask(question(), "-k", 20, "--filter", json.dumps(condition), "--json").json["hits"]
     assert len(hits) == 20
     assert all(hit["metadata"]["year"] >= 2010 and hit["metadata"]["parity"] == "odd" for hit in hits)
@@ -115,10 +119,14 @@ def test_the_encoder_comes_from_the_users_configuration(trivium, text_store, tmp
         assert len(trivium("search", text_store, question(), "--json", env=env).json["hits"]) == 10
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"encoder": {}}', '{"encoders": []}', '{"encoders": {"fake": 1}}'])
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"encoder": {}}', '{"encoders": []}', '{"encoders": {"fake": 1}}']
+)
 def test_a_wrong_users_configuration_is_named(trivium, text_store, tmp_path, text):
     (tmp_path / "config.json").write_text(text)
-    trivium("search", text_store, "x", env={"TRIVIUM_CONFIG": tmp_path / "config.json"}).must_fail(2, "config.json")
+    trivium("search", text_store, "x", env={"TRIVIUM_CONFIG": tmp_path / "config.json"}).must_fail(
+        2, "config.json"
+    )
 
 
 def test_control_characters_of_a_document_do_not_reach_the_terminal(trivium, tmp_path):

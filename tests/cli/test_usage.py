@@ -5,7 +5,18 @@ import re
 
 import pytest
 
-COMMANDS = ["build", "train", "search", "evaluate", "delete", "inspect", "verify", "compact", "snapshot", "restore"]
+COMMANDS = [
+    "build",
+    "train",
+    "search",
+    "evaluate",
+    "delete",
+    "inspect",
+    "verify",
+    "compact",
+    "snapshot",
+    "restore",
+]
 
 
 def test_version_is_three_numbers(trivium):
@@ -28,7 +39,9 @@ def test_every_command_has_help(trivium, command):
     assert "--help" in outcome.out
 
 
-@pytest.mark.parametrize("command", [[name] for name in COMMANDS if name != "train"] + [["train", "dispatch"]])
+@pytest.mark.parametrize(
+    "command", [[name] for name in COMMANDS if name != "train"] + [["train", "dispatch"]]
+)
 def test_every_command_has_json(trivium, command):
     assert "--json" in trivium(*command, "--help").out
 

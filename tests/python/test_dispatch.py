@@ -312,7 +312,9 @@ def test_a_filter_under_dispatch_still_leaves_k_hits(federated) -> None:
         assert len(store.search(query, k=50, filter=only_marked)) == 20
 
 
-def test_s1_gate_compares_with_the_answer_an_untrained_store_gives(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_s1_gate_compares_with_the_answer_an_untrained_store_gives(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
     """One expert reads queries plainly, one undoes a rotation; half the queries need each."""
     rotation = np.linalg.qr(rng.normal(size=(DIMENSION, DIMENSION)))[0].astype(np.float32)
     data = make_collection(rng, 300, DIMENSION)

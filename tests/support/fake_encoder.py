@@ -47,7 +47,9 @@ def main():
     parser.add_argument("--log", help="append each request to this file")
     parser.add_argument("--fail-on", help="answer texts that hold this with an error")
     parser.add_argument("--nan-on", help="answer texts that hold this with NaN")
-    parser.add_argument("--wrong-dimension-on", help="answer texts that hold this with one component too many")
+    parser.add_argument(
+        "--wrong-dimension-on", help="answer texts that hold this with one component too many"
+    )
     parser.add_argument("--exit-on", help="end with code 3 at texts that hold this")
     parser.add_argument("--garbage", action="store_true", help="print text instead of frames")
     parser.add_argument("--noise", action="store_true", help="fill stderr while at it")
