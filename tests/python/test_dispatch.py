@@ -334,3 +334,9 @@ def test_s1_gate_compares_with_the_answer_an_untrained_store_gives(
         assert everybody.ndcg_at_10 == pytest.approx(plain.ndcg_at_10, abs=0.02)
         if report.enabled:
             assert store.evaluate(queries, qrels).macro.ndcg_at_10 >= plain.ndcg_at_10 - 0.02
+
+
+def test_static_best_asks_one_expert(federated) -> None:
+    store, queries, qrels, groups = federated
+    store.train_dispatch(queries, qrels, groups=groups)
+    assert store.evaluate(queries, qrels, groups=groups, router="static_best").macro.experts_per_query == 1

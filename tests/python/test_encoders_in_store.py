@@ -203,3 +203,37 @@ def test_minilm_is_there_without_being_given(tmp_path: Path) -> None:
         assert store.inspect().spaces[0].encoder_fingerprint.startswith("all-MiniLM-L6-v2")
     with trivium.open(tmp_path / "kb", encoders={"minilm": "minilm"}) as store:
         assert store.upsert(["cat"], texts=["Cats purr when they are stroked."]).encoded_from_cache == 1
+
+
+class Named:
+    """Encodes a text as its length in every component; `fingerprint` tells one model from another."""
+
+    dimension = 4
+
+    def __init__(self, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+
+    def __call__(self, texts: list[str], kind: str) -> np.ndarray:
+        return np.array([[len(text)] * 4 for text in texts], np.float32)
+
+
+def test_a_query_is_not_encoded_by_another_model_than_the_documents(tmp_path: Path) -> None:
+    with trivium.open(tmp_path / "kb", encoders={"e": Named("one")}) as store:
+        store.add_space("s", 4, encoder="e")
+        store.upsert(["a"], texts=["abc"])
+        assert store.search("abc").ids == ["a"]
+    with trivium.open(tmp_path / "kb", encoders={"e": Named("two")}) as store:
+        with pytest.raises(trivium.FailedPrecondition, match="fingerprint two, expected one"):
+            store.search("abc")
+
+
+def test_remembered_encodings_are_not_shared_between_cosine_and_other_metrics(tmp_path: Path) -> None:
+    with trivium.open(tmp_path / "kb", encoders={"e": Named("one")}) as store:
+        store.add_space("raw", 4, metric="inner_product", encoder="e")
+        store.upsert(["a"], texts=["abc"])
+        store.add_space("unit", 4, metric="cosine", encoder="e")
+        store.upsert(["a"], texts=["abc"])
+        vectors = store.search({"raw": np.ones(4, np.float32)}, experts=["raw"], include=("vectors",))[
+            0
+        ].vectors
+        assert np.allclose(vectors["raw"], 3) and np.allclose(vectors["unit"], 0.5)

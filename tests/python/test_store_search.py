@@ -211,3 +211,9 @@ def test_timeout_is_a_deadline(store: trivium.Store) -> None:
         store.search(np.ones(16, np.float32), timeout=1e-9)
     with pytest.raises(TimeoutError):
         store.search_batch(np.ones((50, 16), np.float32), timeout=1e-9)
+
+
+def test_a_bottomless_filter_is_refused(store) -> None:
+    bottomless = '{"field":"a","op":"==","value":' + "[" * 200_000 + "]" * 200_000 + "}"
+    with pytest.raises(trivium.InvalidArgument, match="filter depth"):
+        store.count(bottomless)
