@@ -37,6 +37,7 @@ absl::StatusOr<VectorIndex> FromImported(const index::ImportedVectors& vectors,
 absl::Status VectorIndex::Save(const std::string& path) {
   TRIVIUM_RETURN_IF_ERROR(Compact());
   const index::ProximityGraph* graph = nullptr;
+  const index::EdgeCodes* codes = nullptr;
   if (impl_->graph != nullptr) {
     try {
       TRIVIUM_RETURN_IF_ERROR(impl_->graph->Seal(impl_->options.threads));
@@ -44,10 +45,11 @@ absl::Status VectorIndex::Save(const std::string& path) {
       return VectorIndexOutOfMemory("building the graph");
     }
     graph = &impl_->graph->graph();
+    codes = impl_->graph->codes();
   }
   const std::string temporary = storage::TemporaryName(path);
   TRIVIUM_RETURN_IF_ERROR(
-      index::VectorSegment::Write(impl_->Rows(), Labels(), BaseMetric(metric()), graph, temporary));
+      index::VectorSegment::Write(impl_->Rows(), Labels(), BaseMetric(metric()), graph, codes, temporary));
   if (std::rename(temporary.c_str(), path.c_str()) != 0) {
     const absl::Status status = storage::ErrnoStatus(errno, "rename", path);
     storage::RemoveFile(temporary).IgnoreError();
@@ -75,9 +77,15 @@ absl::StatusOr<VectorIndex> VectorIndex::Load(const std::string& path,
     auto impl = std::make_unique<Impl>(adopted);
     index::VectorRows rows(segment->rows(), segment);
     if (adopted.algorithm == VectorIndexAlgorithm::kGraph && has_graph) {
+      std::optional<index::EdgeCodes> codes;
+      if (const index::EdgeCodes* mapped = segment->codes()) {
+        codes.emplace(segment->dimension(), segment->metric(), stored.degree_bound(), segment->size(),
+                      mapped->blocks(), mapped->entry_block(), segment);
+      }
       impl->AdoptGraph(std::move(rows),
                        index::ProximityGraph(stored.words(), stored.size(), stored.degree_bound(),
-                                             stored.entry(), segment));
+                                             stored.entry(), segment),
+                       std::move(codes));
     } else {
       TRIVIUM_RETURN_IF_ERROR(impl->Adopt(std::move(rows)));
     }

@@ -16,6 +16,9 @@
 namespace trivium {
 namespace {
 
+// Queries that one thread searches for in one go: enough for walks to take turns all the time.
+constexpr std::size_t kQueriesAtOnce = 64;
+
 // So that a filter knows whether it was made for this state of this index.
 std::uint64_t NextVersion() {
   static std::atomic<std::uint64_t> last{0};
@@ -50,7 +53,7 @@ absl::Status VectorIndex::Impl::Adopt(index::VectorRows rows) {
   const base::Metric metric = BaseMetric(options.metric);
   switch (options.algorithm) {
     case VectorIndexAlgorithm::kGraph:
-      AdoptGraph(std::move(rows), index::ProximityGraph(options.degree_bound));
+      AdoptGraph(std::move(rows), index::ProximityGraph(options.degree_bound), std::nullopt);
       return graph->size() > index::GraphIndex::kMaxTailRows ? graph->Seal(options.threads)
                                                              : absl::OkStatus();
     case VectorIndexAlgorithm::kExact: {
@@ -82,8 +85,9 @@ absl::Status VectorIndex::Impl::Adopt(index::VectorRows rows) {
   return index->Add(copies.view(), options.threads);
 }
 
-void VectorIndex::Impl::AdoptGraph(index::VectorRows rows, index::ProximityGraph built) {
-  auto made = std::make_unique<index::GraphIndex>(std::move(rows), std::move(built),
+void VectorIndex::Impl::AdoptGraph(index::VectorRows rows, index::ProximityGraph built,
+                                   std::optional<index::EdgeCodes> codes) {
+  auto made = std::make_unique<index::GraphIndex>(std::move(rows), std::move(built), std::move(codes),
                                                   BaseMetric(options.metric), GraphOptions());
   graph = made.get();
   index = std::move(made);
@@ -190,14 +194,7 @@ absl::Status VectorIndex::Impl::CheckSearch(const VectorSearchOptions& search) c
   return absl::OkStatus();
 }
 
-std::size_t VectorIndex::Impl::SearchOne(const float* query, float scale, const VectorSearchOptions& search,
-                                         VectorSearchBuffers* work, std::uint64_t* found_labels,
-                                         float* scores, index::SearchCounters* counters) const {
-  if (options.metric == Metric::kCosine) {
-    work->query.resize(options.dimension);
-    for (std::size_t j = 0; j < options.dimension; ++j) work->query[j] = query[j] * scale;
-    query = work->query.data();
-  }
+index::SearchParameters VectorIndex::Impl::Parameters(const VectorSearchOptions& search) const {
   index::SearchParameters parameters;
   parameters.k = std::min(search.k, std::max<std::size_t>(index->size(), 1));
   parameters.beam_width = std::min(search.beam_width, index->size());
@@ -210,12 +207,23 @@ std::size_t VectorIndex::Impl::SearchOne(const float* query, float scale, const 
     parameters.allowed = &labels.live();
     parameters.allowed_count = labels.live_count();
   }
-  index->Search(query, parameters, &work->scratch, &work->found, counters);
-  for (std::size_t i = 0; i < work->found.size(); ++i) {
-    found_labels[i] = labels.label(work->found[i].row);
-    scores[i] = base::ScoreFromDistance(work->found[i].distance);
+  return parameters;
+}
+
+void VectorIndex::Impl::SearchChunk(base::MatrixView queries, const float* scales,
+                                    const index::SearchParameters& parameters, VectorSearchBuffers* work,
+                                    index::SearchCounters* counters) const {
+  if (options.metric == Metric::kCosine) {
+    work->queries.resize(queries.rows * queries.columns);
+    float* unit = work->queries.data();
+    for (std::size_t i = 0; i < queries.rows; ++i) {
+      const float* query = queries.row(i);
+      for (std::size_t j = 0; j < queries.columns; ++j) *unit++ = query[j] * scales[i];
+    }
+    queries = base::MatrixView(work->queries.data(), queries.rows, queries.columns);
   }
-  return work->found.size();
+  if (work->found.size() < queries.rows) work->found.resize(queries.rows);
+  index->SearchMany(queries, parameters, &work->scratch, work->found.data(), counters);
 }
 
 absl::Status VectorIndex::Impl::SearchMany(MatrixView queries, const std::vector<float>& scales,
@@ -224,12 +232,24 @@ absl::Status VectorIndex::Impl::SearchMany(MatrixView queries, const std::vector
                                            VectorSearchStats* stats) const {
   std::atomic<std::uint64_t> hops{0}, distances{0};
   std::atomic<bool> out_of_memory{false};
-  base::ParallelFor(queries.rows, threads, 1, [&](std::size_t i, int) {
+  const index::SearchParameters parameters = Parameters(search);
+  const std::size_t chunk = std::clamp<std::size_t>(queries.rows / (4 * static_cast<std::size_t>(threads)), 1,
+                                                    kQueriesAtOnce);
+  base::ParallelFor((queries.rows + chunk - 1) / chunk, threads, 1, [&](std::size_t item, int) {
     try {
       std::unique_ptr<VectorSearchBuffers> work = buffers.Take();
       index::SearchCounters counters;
-      counts[i] = SearchOne(queries.data + i * queries.columns, scales[i], search, work.get(),
-                            found_labels + i * search.k, scores + i * search.k, &counters);
+      const std::size_t first = item * chunk, count = std::min(chunk, queries.rows - first);
+      SearchChunk(base::MatrixView(queries.data + first * queries.columns, count, queries.columns),
+                  scales.data() + first, parameters, work.get(), &counters);
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::vector<base::Neighbor>& found = work->found[i];
+        counts[first + i] = found.size();
+        for (std::size_t j = 0; j < found.size(); ++j) {
+          found_labels[(first + i) * search.k + j] = labels.label(found[j].row);
+          scores[(first + i) * search.k + j] = base::ScoreFromDistance(found[j].distance);
+        }
+      }
       buffers.Return(std::move(work));
       hops.fetch_add(counters.hops, std::memory_order_relaxed);
       distances.fetch_add(counters.distances(), std::memory_order_relaxed);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -30,8 +31,8 @@ absl::Status VectorIndexOutOfMemory(std::string_view doing);
 // What one searching thread needs.
 struct VectorSearchBuffers {
   index::SearchScratch scratch;
-  std::vector<base::Neighbor> found;
-  std::vector<float> query;
+  std::vector<std::vector<base::Neighbor>> found;  // of each query of a chunk
+  std::vector<float> queries;                      // unit copies, for the cosine metric
 };
 
 // Lends buffers to threads; one lock a search.
@@ -69,7 +70,7 @@ struct VectorIndex::Impl {
 
   // Makes an index of `rows` in place of what there is; labels are left as they are.
   absl::Status Adopt(index::VectorRows rows);
-  void AdoptGraph(index::VectorRows rows, index::ProximityGraph built);
+  void AdoptGraph(index::VectorRows rows, index::ProximityGraph built, std::optional<index::EdgeCodes> codes);
 
   // A batch to add; `scales`, empty, takes what its rows are to be multiplied with.
   absl::Status CheckBatch(absl::Span<const std::uint64_t> batch_labels, const MatrixView& rows,
@@ -96,9 +97,10 @@ struct VectorIndex::Impl {
 
  private:
   void DropHalfAdded();
-  std::size_t SearchOne(const float* query, float scale, const VectorSearchOptions& search,
-                        VectorSearchBuffers* work, std::uint64_t* found_labels, float* scores,
-                        index::SearchCounters* counters) const;
+  index::SearchParameters Parameters(const VectorSearchOptions& search) const;
+  // Searches for `queries` into work->found.
+  void SearchChunk(base::MatrixView queries, const float* scales, const index::SearchParameters& parameters,
+                   VectorSearchBuffers* work, index::SearchCounters* counters) const;
 };
 
 }  // namespace trivium

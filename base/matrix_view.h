@@ -19,6 +19,7 @@ struct MatrixView {
       : data(data), rows(rows), columns(columns), stride(stride) {}
 
   const float* row(std::size_t i) const { return data + i * stride; }
+  MatrixView First(std::size_t count) const { return MatrixView(data, count, columns, stride); }
 };
 
 }  // namespace trivium::base

@@ -6,10 +6,13 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "index/edge_codes.h"
 #include "index/graph_build_options.h"
+#include "index/graph_search.h"
 #include "index/proximity_graph.h"
 #include "index/search_index.h"
 #include "index/vector_rows.h"
@@ -24,14 +27,17 @@ class GraphIndex final : public SearchIndex {
   // `options` are valid. Add replaces the thread count.
   GraphIndex(std::size_t dimension, base::Metric metric, const GraphBuildOptions& options);
 
-  // Takes over rows with their graph, which covers the first graph.size() of them.
-  GraphIndex(VectorRows rows, ProximityGraph graph, base::Metric metric, const GraphBuildOptions& options);
+  // Takes over rows with their graph, which covers the first graph.size() of them, and its edge codes; these
+  // are made on the next Seal where `options` ask for them and there are none.
+  GraphIndex(VectorRows rows, ProximityGraph graph, std::optional<EdgeCodes> codes, base::Metric metric,
+             const GraphBuildOptions& options);
 
   std::size_t size() const override { return rows_.size(); }
   std::size_t dimension() const override { return rows_.dimension(); }
   base::Metric metric() const override { return metric_; }
   base::MatrixView rows() const { return rows_.view(); }
   const ProximityGraph& graph() const { return graph_; }
+  const EdgeCodes* codes() const { return codes_ ? &*codes_ : nullptr; }
 
   absl::Status Add(base::MatrixView rows, int thread_count) override;
 
@@ -40,10 +46,15 @@ class GraphIndex final : public SearchIndex {
 
   void Search(const float* query, const SearchParameters& parameters, SearchScratch* scratch,
               std::vector<base::Neighbor>* found, SearchCounters* counters) const override;
+  void SearchMany(base::MatrixView queries, const SearchParameters& parameters, SearchScratch* scratch,
+                  std::vector<base::Neighbor>* found, SearchCounters* counters) const override;
 
  private:
+  SearchableRows Searchable() const;
+
   VectorRows rows_;
   ProximityGraph graph_;
+  std::optional<EdgeCodes> codes_;
   base::Metric metric_;
   GraphBuildOptions options_;
 };

@@ -8,6 +8,7 @@
 
 #include "base/matrix_view.h"
 #include "base/metric.h"
+#include "index/edge_codes.h"
 #include "index/proximity_graph.h"
 #include "index/search_index.h"
 #include "index/search_scratch.h"
@@ -16,16 +17,31 @@ namespace trivium::index {
 
 inline constexpr std::size_t kDefaultBeamWidth = 64;
 
+// Rows and what helps to search them; borrowed.
+struct SearchableRows {
+  base::MatrixView rows;
+  base::Metric metric = base::Metric::kCosine;
+  const ProximityGraph* graph = nullptr;  // of rows [0, graph->size()), the rows after them are scanned
+  const EdgeCodes* codes = nullptr;       // of all vertices of the graph; null: distances are exact
+};
+
 // The beam a graph search of `graph_size` vertices uses: the caller's or the default, at least k, and with a
 // filter widened by 1 / selectivity, so that it holds as many allowed vertices as it would without.
 std::size_t EffectiveBeamWidth(const SearchParameters& parameters, std::size_t graph_size);
 
 // Whether scanning `row_count` rows takes less time than walking a graph with this beam.
 bool ScanIsCheaper(std::size_t row_count, std::size_t beam_width, std::size_t degree_bound);
+bool ScanIsCheaperThanCodes(std::size_t row_count, std::size_t beam_width);
 
-// As SearchIndex::Search. `graph` covers rows [0, graph.size()), the rows after them are scanned.
-void SearchRowsWithGraph(base::MatrixView rows, base::Metric metric, const ProximityGraph& graph,
-                         const float* query, const SearchParameters& parameters, SearchScratch* scratch,
+// As SearchIndex::Search.
+void SearchRowsWithGraph(const SearchableRows& searched, const float* query,
+                         const SearchParameters& parameters, SearchScratch* scratch,
+                         std::vector<base::Neighbor>* found, SearchCounters* counters);
+
+// As SearchIndex::SearchMany. Walks over codes take turns, so that one's memory reads are under way while the
+// other computes.
+void SearchRowsWithGraph(const SearchableRows& searched, base::MatrixView queries,
+                         const SearchParameters& parameters, SearchScratch* scratch,
                          std::vector<base::Neighbor>* found, SearchCounters* counters);
 
 }  // namespace trivium::index

@@ -22,13 +22,15 @@ struct SearchScratch;  // index/search_scratch.h: buffers of one thread, reused 
 // What a search cost. Deterministic for a given index and query.
 struct SearchCounters {
   std::uint64_t hops = 0;             // vertices expanded
-  std::uint64_t graph_distances = 0;  // exact distances computed while walking a graph
+  std::uint64_t graph_distances = 0;  // exact distances computed while walking a graph, or to rank its results
   std::uint64_t scan_distances = 0;   // exact distances computed by scanning rows
-  std::uint64_t distances() const { return graph_distances + scan_distances; }
+  std::uint64_t code_distances = 0;   // distances estimated from codes
+  std::uint64_t distances() const { return graph_distances + scan_distances + code_distances; }
   void Add(const SearchCounters& other) {
     hops += other.hops;
     graph_distances += other.graph_distances;
     scan_distances += other.scan_distances;
+    code_distances += other.code_distances;
   }
 };
 
@@ -63,6 +65,14 @@ class SearchIndex {
   // `counters` may be null. Safe to call concurrently, each thread with a scratch of its own.
   virtual void Search(const float* query, const SearchParameters& parameters, SearchScratch* scratch,
                       std::vector<base::Neighbor>* found, SearchCounters* counters) const = 0;
+
+  // Search for each row of `queries`; `found`: one list for each. May be faster than one by one.
+  virtual void SearchMany(base::MatrixView queries, const SearchParameters& parameters, SearchScratch* scratch,
+                          std::vector<base::Neighbor>* found, SearchCounters* counters) const {
+    for (std::size_t i = 0; i < queries.rows; ++i) {
+      Search(queries.row(i), parameters, scratch, &found[i], counters);
+    }
+  }
 };
 
 }  // namespace trivium::index

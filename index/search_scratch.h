@@ -10,6 +10,7 @@
 #include "base/top_k.h"
 #include "base/visited_set.h"
 #include "index/candidate_pool.h"
+#include "index/edge_walk.h"
 
 namespace trivium::index {
 
@@ -19,6 +20,7 @@ struct SearchScratch {
   base::TopK top;
   std::vector<std::uint32_t> rows;  // a batch of rows to score
   std::vector<float> distances;     // their distances
+  std::vector<EdgeWalk> walks;      // that take turns
 };
 
 }  // namespace trivium::index

@@ -6,6 +6,8 @@
 //   "labels"  rows x uint64
 //   "graph"   rows x ProximityGraph::Stride(degree_bound) uint32, drawn in proximity_graph.h;
 //             absent where degree_bound is 0
+//   "edges"   rows x EdgeCodes::shape().bytes, drawn in kernels/edge_code_functions.h
+//   "entries" EdgeCodes::entry_shape().bytes; both absent where edge_codes is 0
 #include "index/vector_segment.h"
 
 #include <algorithm>
@@ -22,6 +24,7 @@ namespace {
 
 constexpr char kMagic[8] = {'T', 'R', 'I', 'V', 'V', 'S', 'E', 'G'};
 constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kEdgeCodesVersion = 1;
 constexpr std::size_t kMaxDimension = 65536;
 constexpr std::size_t kMinDegreeBound = 4;
 constexpr std::size_t kMaxDegreeBound = 256;
@@ -35,7 +38,8 @@ struct Header {
   std::uint32_t dimension;
   std::uint32_t degree_bound;
   std::uint32_t entry;
-  std::uint32_t reserved[7];  // zero
+  std::uint32_t edge_codes;   // 0: none; otherwise kEdgeCodesVersion
+  std::uint32_t reserved[6];  // zero
 };
 static_assert(sizeof(Header) == 64);
 
@@ -113,11 +117,17 @@ absl::Status VectorSegment::Build(base::MatrixView rows, absl::Span<const std::u
   TRIVIUM_RETURN_IF_ERROR(CheckShapes(rows, labels));
   ProximityGraph graph(options.degree_bound);
   TRIVIUM_RETURN_IF_ERROR(ExtendGraph(rows, metric, options, &graph));
-  return Write(rows, labels, metric, &graph, path);
+  if (!options.edge_codes || rows.rows == 0 || rows.columns < EdgeCodes::kSmallestDimension) {
+    return Write(rows, labels, metric, &graph, nullptr, path);
+  }
+  EdgeCodes codes(rows.columns, metric, graph.degree_bound());
+  codes.Update(rows, graph, options.threads);
+  return Write(rows, labels, metric, &graph, &codes, path);
 }
 
 absl::Status VectorSegment::Write(base::MatrixView rows, absl::Span<const std::uint64_t> labels,
-                                  base::Metric metric, const ProximityGraph* graph, const std::string& path) {
+                                  base::Metric metric, const ProximityGraph* graph, const EdgeCodes* codes,
+                                  const std::string& path) {
   TRIVIUM_RETURN_IF_ERROR(CheckShapes(rows, labels));
   if (graph != nullptr && graph->size() != rows.rows) {
     return absl::InvalidArgumentError(
@@ -132,6 +142,7 @@ absl::Status VectorSegment::Write(base::MatrixView rows, absl::Span<const std::u
   if (graph != nullptr) {
     header.degree_bound = static_cast<std::uint32_t>(graph->degree_bound());
     header.entry = graph->entry();
+    if (codes != nullptr) header.edge_codes = kEdgeCodesVersion;
   }
 
   TRIVIUM_ASSIGN_OR_RETURN(const auto writer, storage::SegmentFileWriter::Create(path));
@@ -142,6 +153,12 @@ absl::Status VectorSegment::Write(base::MatrixView rows, absl::Span<const std::u
   if (graph != nullptr) {
     const std::size_t words = graph->size() * graph->stride();
     TRIVIUM_RETURN_IF_ERROR(writer->AddBlock("graph", AsBytes(graph->words(), words)));
+  }
+  if (graph != nullptr && codes != nullptr) {
+    TRIVIUM_RETURN_IF_ERROR(
+        writer->AddBlock("edges", AsBytes(codes->blocks(), codes->size() * codes->shape().bytes)));
+    TRIVIUM_RETURN_IF_ERROR(
+        writer->AddBlock("entries", AsBytes(codes->entry_block(), codes->entry_shape().bytes)));
   }
   return writer->Commit();
 }
@@ -191,12 +208,37 @@ absl::Status VectorSegment::Load() {
   const std::uint64_t words = header->rows * ProximityGraph::Stride(header->degree_bound);
   TRIVIUM_ASSIGN_OR_RETURN(const std::uint32_t* records, TypedBlock<std::uint32_t>(*file_, "graph", words));
   graph_ = ProximityGraph(records, header->rows, header->degree_bound, header->entry);
-  return CheckGraph(graph_, path());
+  TRIVIUM_RETURN_IF_ERROR(CheckGraph(graph_, path()));
+  if (header->edge_codes == 0 || header->rows == 0) return absl::OkStatus();
+  if (header->edge_codes != kEdgeCodesVersion) return damaged("edge codes", header->edge_codes, "0 or 1");
+  return LoadCodes();
+}
+
+// Vertices in the blocks are checked by the walk that reads them: reading all of them here would bring the
+// largest part of the file into memory.
+absl::Status VectorSegment::LoadCodes() {
+  const EdgeCodes shape(dimension(), metric_, graph_.degree_bound());
+  TRIVIUM_ASSIGN_OR_RETURN(const std::uint8_t* blocks,
+                           TypedBlock<std::uint8_t>(*file_, "edges", size() * shape.shape().bytes));
+  TRIVIUM_ASSIGN_OR_RETURN(const std::uint8_t* entries,
+                           TypedBlock<std::uint8_t>(*file_, "entries", shape.entry_shape().bytes));
+  // Copied into huge pages: a walk that reads a random block of a mapped file spends a quarter of its time in
+  // page tables.
+  auto memory = std::make_shared<base::HugeBytes>(size() * shape.shape().bytes);
+  std::memcpy(memory->data(), blocks, memory->size());
+  codes_.emplace(dimension(), metric_, graph_.degree_bound(), size(), memory->data(), entries, memory);
+  return absl::OkStatus();
 }
 
 void VectorSegment::Search(const float* query, const SearchParameters& parameters, SearchScratch* scratch,
                            std::vector<base::Neighbor>* found, SearchCounters* counters) const {
-  SearchRowsWithGraph(rows_, metric_, graph_, query, parameters, scratch, found, counters);
+  SearchRowsWithGraph({rows_, metric_, &graph_, codes()}, query, parameters, scratch, found, counters);
+}
+
+void VectorSegment::SearchMany(base::MatrixView queries, const SearchParameters& parameters,
+                               SearchScratch* scratch, std::vector<base::Neighbor>* found,
+                               SearchCounters* counters) const {
+  SearchRowsWithGraph({rows_, metric_, &graph_, codes()}, queries, parameters, scratch, found, counters);
 }
 
 }  // namespace trivium::index

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "absl/types/span.h"
 #include "base/matrix_view.h"
 #include "base/metric.h"
+#include "index/edge_codes.h"
 #include "index/graph_build_options.h"
 #include "index/proximity_graph.h"
 #include "index/search_index.h"
@@ -36,9 +38,11 @@ class VectorSegment {
   static absl::Status Build(base::MatrixView rows, absl::Span<const std::uint64_t> labels,
                             base::Metric metric, const GraphBuildOptions& options, const std::string& path);
 
-  // Writes rows with a graph that is built already; `graph` null: without one, every search scans.
+  // Writes rows with a graph that is built already, and its edge codes. `graph` null: without one, every
+  // search scans; `codes` null: without them.
   static absl::Status Write(base::MatrixView rows, absl::Span<const std::uint64_t> labels,
-                            base::Metric metric, const ProximityGraph* graph, const std::string& path);
+                            base::Metric metric, const ProximityGraph* graph, const EdgeCodes* codes,
+                            const std::string& path);
 
   // kDataLoss where the file is damaged; `verify` also reads every block and checks its checksum. Sizes,
   // counts and neighbour ids are always checked, so a search in an opened segment never leaves its bounds.
@@ -51,6 +55,7 @@ class VectorSegment {
   const float* row(std::size_t i) const { return rows_.row(i); }
   absl::Span<const std::uint64_t> labels() const { return labels_; }
   const ProximityGraph& graph() const { return graph_; }  // of no vertices where it was written without one
+  const EdgeCodes* codes() const { return codes_ ? &*codes_ : nullptr; }
   const std::string& path() const { return file_->path(); }
   std::uint64_t size_bytes() const { return file_->size_bytes(); }
 
@@ -60,16 +65,20 @@ class VectorSegment {
   // As SearchIndex::Search: `found` holds row numbers, not labels.
   void Search(const float* query, const SearchParameters& parameters, SearchScratch* scratch,
               std::vector<base::Neighbor>* found, SearchCounters* counters) const;
+  void SearchMany(base::MatrixView queries, const SearchParameters& parameters, SearchScratch* scratch,
+                  std::vector<base::Neighbor>* found, SearchCounters* counters) const;
 
  private:
   VectorSegment() = default;
   absl::Status Load();
+  absl::Status LoadCodes();
 
   std::shared_ptr<const storage::SegmentFile> file_;
   base::MatrixView rows_;
   absl::Span<const std::uint64_t> labels_;
   base::Metric metric_ = base::Metric::kCosine;
   ProximityGraph graph_;
+  std::optional<EdgeCodes> codes_;
 };
 
 }  // namespace trivium::index

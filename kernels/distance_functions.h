@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The functions of one instruction set. Included by the files compiled for wider instruction sets too, so
-// nothing but <cstddef> and <cstdint> may be included here (see distance_kernel.h on why).
+// nothing but <cstddef>, <cstdint> and headers of plain structs may be included here (see distance_kernel.h
+// on why).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+
+#include "kernels/edge_code_functions.h"
 
 namespace trivium::kernels {
 
@@ -46,6 +49,16 @@ struct DistanceTable {
   void (*squared_l2_f32_gather)(const float* query, const float* rows, std::size_t stride,
                                 const std::uint32_t* ids, std::size_t count, std::size_t dimension,
                                 float* out);
+
+  // Edge codes; see edge_code_kernel.h. `dimension` is a multiple of 64.
+  std::size_t (*score_edges)(const EdgeBlockShape& shape, const EdgeQuery& query, const std::uint8_t* block,
+                             float bound, float* center, float* distances, std::uint32_t* vertices);
+  void (*encode_edge)(const float* from, const float* to, std::size_t dimension, std::uint8_t* signs,
+                      float* moments);
+  void (*fill_sign_table)(const float* query, std::size_t dimension, float largest, float inverse_scale,
+                          std::uint8_t* table);
+  void (*round_to_bytes)(const float* values, std::size_t count, float factor, std::int8_t* out);
+  void (*rotate)(const float* multipliers, std::size_t dimension, float* values);  // see rotation_kernel.h
 
   // Conversions of `count` elements. NaNs stay NaNs: made quiet, high payload bits kept.
   void (*f16_from_f32)(const float* in, std::size_t count, Half* out);  // round to nearest even

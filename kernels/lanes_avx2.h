@@ -42,6 +42,34 @@ struct Avx2Lanes {
     __builtin_memcpy(p, buffer, n * sizeof(Half));
   }
 
+  static Float Broadcast(float v) { return _mm256_set1_ps(v); }
+  static Float Multiply(Float a, Float b) { return _mm256_mul_ps(a, b); }
+  // One step of a Hadamard transform over lanes i and i + kHalf.
+  template <int kHalf>
+  static Float Butterfly(Float v) {
+    __m256 swapped;
+    if constexpr (kHalf == 1) swapped = _mm256_permute_ps(v, 0xB1);
+    if constexpr (kHalf == 2) swapped = _mm256_permute_ps(v, 0x4E);
+    if constexpr (kHalf == 4) swapped = _mm256_permute2f128_ps(v, v, 1);
+    constexpr int kSecond = kHalf == 1 ? 0xAA : kHalf == 2 ? 0xCC : 0xF0;
+    return _mm256_blend_ps(_mm256_add_ps(v, swapped), _mm256_sub_ps(swapped, v), kSecond);
+  }
+  // Bit i is set where lane i has no sign bit; v with the sign of lanes whose bit is not set flipped.
+  static unsigned NotNegative(Float v) { return static_cast<unsigned>(~_mm256_movemask_ps(v)) & 255u; }
+  static Float WithSigns(Float v, unsigned set) {
+    const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i kept =
+        _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(static_cast<int>(set)), bits), bits);
+    return _mm256_xor_ps(v, _mm256_andnot_ps(_mm256_castsi256_ps(kept), _mm256_set1_ps(-0.0f)));
+  }
+  // Rounded to nearest even, as int8.
+  static void StoreBytes(std::uint8_t* p, Float v) {
+    const __m256i wide = _mm256_cvtps_epi32(v);
+    const __m128i words =
+        _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+    _mm_storel_epi64((__m128i_u*)p, _mm_packs_epi16(words, words));
+  }
+
   static Float ZeroFloats() { return _mm256_setzero_ps(); }
   static Float Add(Float a, Float b) { return _mm256_add_ps(a, b); }
   static Float Subtract(Float a, Float b) { return _mm256_sub_ps(a, b); }

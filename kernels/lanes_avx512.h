@@ -36,6 +36,33 @@ struct Avx512Lanes {
     _mm256_mask_storeu_epi16(p, FirstFloats(n), ToHalves(v));
   }
 
+  static Float Broadcast(float v) { return _mm512_set1_ps(v); }
+  static Float Multiply(Float a, Float b) { return _mm512_mul_ps(a, b); }
+  // One step of a Hadamard transform over lanes i and i + kHalf.
+  template <int kHalf>
+  static Float Butterfly(Float v) {
+    __m512 swapped;
+    if constexpr (kHalf == 1) swapped = _mm512_permute_ps(v, 0xB1);
+    if constexpr (kHalf == 2) swapped = _mm512_permute_ps(v, 0x4E);
+    if constexpr (kHalf == 4) swapped = _mm512_shuffle_f32x4(v, v, 0xB1);
+    if constexpr (kHalf == 8) swapped = _mm512_shuffle_f32x4(v, v, 0x4E);
+    constexpr __mmask16 kSecond =
+        kHalf == 1 ? 0xAAAA : kHalf == 2 ? 0xCCCC : kHalf == 4 ? 0xF0F0 : 0xFF00;
+    return _mm512_mask_sub_ps(_mm512_add_ps(v, swapped), kSecond, swapped, v);
+  }
+  // Bit i is set where lane i has no sign bit; v with the sign of lanes whose bit is not set flipped.
+  static unsigned NotNegative(Float v) {
+    return static_cast<std::uint16_t>(~_mm512_movepi32_mask(_mm512_castps_si512(v)));
+  }
+  static Float WithSigns(Float v, unsigned set) {
+    const __mmask16 flipped = static_cast<__mmask16>(~set);
+    return _mm512_mask_xor_ps(v, flipped, v, _mm512_set1_ps(-0.0f));
+  }
+  // Rounded to nearest even, as int8.
+  static void StoreBytes(std::uint8_t* p, Float v) {
+    _mm_storeu_si128((__m128i_u*)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));
+  }
+
   static Float ZeroFloats() { return _mm512_setzero_ps(); }
   static Float Add(Float a, Float b) { return _mm512_add_ps(a, b); }
   static Float Subtract(Float a, Float b) { return _mm512_sub_ps(a, b); }

@@ -43,6 +43,33 @@ struct BaselineLanes {
     __builtin_memcpy(p, buffer, n * sizeof(Half));
   }
 
+  static Float Broadcast(float v) { return _mm_set1_ps(v); }
+  static Float Multiply(Float a, Float b) { return _mm_mul_ps(a, b); }
+  // One step of a Hadamard transform over lanes i and i + kHalf.
+  template <int kHalf>
+  static Float Butterfly(Float v) {
+    constexpr int kSwap = kHalf == 1 ? 0xB1 : 0x4E;
+    const __m128 swapped = _mm_shuffle_ps(v, v, kSwap);
+    const __m128i second = kHalf == 1 ? _mm_setr_epi32(0, -1, 0, -1) : _mm_setr_epi32(0, 0, -1, -1);
+    return _mm_castsi128_ps(Choose(second, _mm_castps_si128(_mm_sub_ps(swapped, v)),
+                                   _mm_castps_si128(_mm_add_ps(v, swapped))));
+  }
+  // Bit i is set where lane i has no sign bit; v with the sign of lanes whose bit is not set flipped.
+  static unsigned NotNegative(Float v) { return static_cast<unsigned>(~_mm_movemask_ps(v)) & 15u; }
+  static Float WithSigns(Float v, unsigned set) {
+    const __m128i bits = _mm_setr_epi32(1, 2, 4, 8);
+    const __m128i kept =
+        _mm_cmpeq_epi32(_mm_and_si128(_mm_set1_epi32(static_cast<int>(set)), bits), bits);
+    return _mm_xor_ps(v, _mm_andnot_ps(_mm_castsi128_ps(kept), _mm_set1_ps(-0.0f)));
+  }
+  // Rounded to nearest even, as int8.
+  static void StoreBytes(std::uint8_t* p, Float v) {
+    const __m128i wide = _mm_cvtps_epi32(v);
+    const __m128i words = _mm_packs_epi32(wide, wide);
+    const std::int32_t bytes = _mm_cvtsi128_si32(_mm_packs_epi16(words, words));
+    __builtin_memcpy(p, &bytes, sizeof(bytes));
+  }
+
   static Float ZeroFloats() { return _mm_setzero_ps(); }
   static Float Add(Float a, Float b) { return _mm_add_ps(a, b); }
   static Float Subtract(Float a, Float b) { return _mm_sub_ps(a, b); }

@@ -3,7 +3,9 @@
 #pragma once
 
 #include "kernels/distance_kernel.h"
+#include "kernels/edge_code_kernel.h"
 #include "kernels/inner_product_kernel.h"
+#include "kernels/rotation_kernel.h"
 #include "kernels/squared_l2_kernel.h"
 
 namespace trivium::kernels {
@@ -23,7 +25,7 @@ void F32FromF16(const Half* in, std::size_t count, float* out) {
 }
 
 // `ProductI8` may replace the widening int8 inner product by one the instruction set has an instruction for.
-template <class Lanes, class ProductI8 = InnerProductI8<Lanes>>
+template <class Lanes, class CodeLanes, class ProductI8 = InnerProductI8<Lanes>>
 constexpr DistanceTable MakeTable(const char* name) {
   return DistanceTable{
       .name = name,
@@ -41,6 +43,11 @@ constexpr DistanceTable MakeTable(const char* name) {
       .squared_l2_i8_rows = &OneToRows<SquaredL2I8<Lanes>>,
       .inner_product_f32_gather = &OneToGathered<InnerProductF32<Lanes>>,
       .squared_l2_f32_gather = &OneToGathered<SquaredL2F32<Lanes>>,
+      .score_edges = &ScoreEdges<CodeLanes>,
+      .encode_edge = &EncodeEdge<Lanes>,
+      .fill_sign_table = &FillSignTable<Lanes>,
+      .round_to_bytes = &RoundToBytes<Lanes>,
+      .rotate = &Rotate<Lanes>,
       .f16_from_f32 = &F16FromF32<Lanes>,
       .f32_from_f16 = &F32FromF16<Lanes>,
   };

@@ -52,6 +52,7 @@ absl::Status PilotIndex::Build(base::MatrixView vectors, std::size_t graph_thres
   PilotIndex fresh;
   if (vectors.rows >= graph_threshold) {
     index::GraphBuildOptions options;
+    options.edge_codes = false;  // utilities are weighted by distance: they want exact ones
     fresh.built_ = std::make_unique<index::GraphIndex>(vectors.columns, base::Metric::kCosine, options);
     TRIVIUM_RETURN_IF_ERROR(fresh.built_->Add(vectors, options.threads));
     TRIVIUM_RETURN_IF_ERROR(fresh.built_->Seal(options.threads));
@@ -130,7 +131,7 @@ absl::Status PilotIndex::Save(const std::string& path) const {
   const index::ProximityGraph* graph = nullptr;
   if (built_ != nullptr) graph = &built_->graph();
   if (opened_ != nullptr && opened_->graph().size() > 0) graph = &opened_->graph();
-  return index::VectorSegment::Write(rows_, RowLabels(rows_), base::Metric::kCosine, graph, path);
+  return index::VectorSegment::Write(rows_, RowLabels(rows_), base::Metric::kCosine, graph, nullptr, path);
 }
 
 absl::Status PilotIndex::Open(const std::string& path) {

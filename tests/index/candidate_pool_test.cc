@@ -48,8 +48,8 @@ TEST(CandidatePool, PopsEachCandidateOnceNearestFirstWhileOthersArrive) {
   EXPECT_EQ(pool.PopNearest()->vertex, 40u);
   pool.Insert(2, 20);  // full: 50 leaves before it was popped
   EXPECT_EQ(pool.PopNearest()->vertex, 20u);
-  EXPECT_EQ(pool.PopNearest(), nullptr);
-  EXPECT_EQ(pool.PeekNearest(), nullptr);
+  EXPECT_FALSE(pool.PopNearest().has_value());
+  EXPECT_FALSE(pool.PeekNearest().has_value());
 }
 
 TEST(CandidatePool, BoundIsInfiniteUntilFull) {

@@ -116,7 +116,7 @@ TEST(VectorSegment, HoldsNoRowsOrNoGraphWhereNoneWereGiven) {
 
   const auto vectors = ClusteredVectors(100, kColumns, base::Metric::kCosine, 1);
   ASSERT_OK(
-      VectorSegment::Write(vectors.view(), Labels(100), base::Metric::kCosine, nullptr, dir.File("flat")));
+      VectorSegment::Write(vectors.view(), Labels(100), base::Metric::kCosine, nullptr, nullptr, dir.File("flat")));
   ASSERT_OK_AND_ASSIGN(const auto flat, VectorSegment::Open(dir.File("flat"), true));
   EXPECT_EQ(flat->graph().size(), 0u);
   EXPECT_EQ(Search(*flat, vectors.row(7), SearchMethod::kGraph).front().row, 7u);
