@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front of scripts/ and CMakePresets.json; each target does its own set-up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-slow quickstart bench bench-dispatch format lint clean
+.PHONY: help setup build test test-slow quickstart bench bench-graph bench-graph-quick bench-dispatch format lint clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 setup:
 	@scripts/setup_system.sh
@@ -23,8 +23,14 @@ quickstart: setup  ## build without tests, and do the main job on real texts fro
 	@scripts/build.sh --without-tests release
 	@scripts/quickstart.sh
 
-bench: build  ## micro-benchmarks, and recall against speed beside other libraries
+bench: build  ## micro-benchmarks
 	@scripts/bench.sh
+
+bench-graph: build  ## graph search beside the best peers: JSON, table and plots in build/bench/graph
+	@scripts/bench_graph.sh
+
+bench-graph-quick: build  ## the same on 20,000 vectors with few contenders, for daily use
+	@scripts/bench_graph.sh --quick
 
 bench-dispatch: build  ## build, train and evaluate on the collections of the development data, as JSON
 	@.venv/bin/python bench/dispatch/dispatch_benchmark.py
