@@ -185,6 +185,7 @@ absl::StatusOr<SetMetrics> MeasureSet(const Searcher& searcher, EncoderSet* enco
       outcome.distance_computations += list.counters.distances();
       metrics.distances["graph"] += static_cast<double>(list.counters.graph_distances);
       metrics.distances["scan"] += static_cast<double>(list.counters.scan_distances);
+      metrics.distances["code"] += static_cast<double>(list.counters.code_distances);
       metrics.experts_per_query += list.vector_sets;
       metrics.searches_per_query += list.searches;
     }

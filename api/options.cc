@@ -59,6 +59,15 @@ absl::Status ExpertOptions::Validate() const {
   return absl::OkStatus();
 }
 
+absl::Status CalibrateOptions::Validate() const {
+  if (!(target_recall > 0 && target_recall < 1)) {
+    return OutOfRange("target_recall", absl::StrFormat("%g", target_recall), "between 0 and 1");
+  }
+  if (k < 1 || k > 1000) return OutOfRange("k", absl::StrFormat("%d", k), "1 to 1000");
+  if (threads < 0) return OutOfRange("threads", absl::StrFormat("%d", threads), "0 (all) or more");
+  return absl::OkStatus();
+}
+
 absl::Status BuildOptions::Validate() const {
   if (threads < 0) return OutOfRange("threads", absl::StrFormat("%d", threads), "0 (all) or more");
   if (degree_bound < 4 || degree_bound > 256) {

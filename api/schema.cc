@@ -88,7 +88,9 @@ Schema Parse(const Json& json) {
     const absl::StatusOr<Metric> metric = ParseMetric(space.at("metric").get<std::string>());
     if (!metric.ok()) throw std::invalid_argument(std::string(metric.status().message()));
     schema.spaces.push_back({space.at("id"), space.at("name"), space.at("dimension"), *metric,
-                             space.at("encoder"), space.at("encoder_fingerprint")});
+                             space.at("encoder"), space.at("encoder_fingerprint"),
+                             // Absent in stores of version 0.1.
+                             space.value("beam_width", std::size_t{0}), space.value("target_recall", 0.0)});
   }
   for (const Json& partition : json.at("partitions")) {
     schema.partitions.push_back({partition.at("id"), partition.at("name")});
@@ -134,7 +136,9 @@ std::string Schema::ToJson() const {
                               {"dimension", space.dimension},
                               {"metric", std::string(MetricName(space.metric))},
                               {"encoder", space.encoder},
-                              {"encoder_fingerprint", space.encoder_fingerprint}});
+                              {"encoder_fingerprint", space.encoder_fingerprint},
+                              {"beam_width", space.beam_width},
+                              {"target_recall", space.target_recall}});
   }
   for (const PartitionRecord& partition : partitions) {
     json["partitions"].push_back({{"id", partition.id}, {"name", partition.name}});

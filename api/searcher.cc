@@ -179,7 +179,6 @@ absl::Status Searcher::SearchExperts(const Plan& plan, std::size_t depth, QueryV
                                      SearcherScratch* scratch, std::vector<ExpertList>* lists) const {
   index::SearchParameters parameters;
   parameters.k = depth;
-  parameters.beam_width = options_.beam_width;
   if (options_.index == IndexChoice::kGraph) parameters.method = index::SearchMethod::kGraph;
   if (options_.index == IndexChoice::kExact) parameters.method = index::SearchMethod::kExact;
 
@@ -194,6 +193,8 @@ absl::Status Searcher::SearchExperts(const Plan& plan, std::size_t depth, QueryV
     list.expert = chosen;
     if (!expert.sets.empty()) {
       TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
+      parameters.beam_width = options_.beam_width > 0 ? options_.beam_width
+                                                      : state_->schema.SpaceById(expert.space)->beam_width;
       const std::vector<float>* adapter = plan.plain ? nullptr : expert.adapter.get();
       if (adapter != nullptr) {
         TRIVIUM_RETURN_IF_ERROR(

@@ -32,8 +32,13 @@ absl::Status Store::AddSpace(const SpaceOptions& options) {
         absl::StrFormat("space: '%s', expected a name that is not taken (it has dimension %d, metric %s)",
                         options.name, existing->dimension, MetricName(existing->metric)));
   }
-  state->schema.spaces.push_back(
-      {state->schema.next_id++, options.name, options.dimension, options.metric, options.encoder, ""});
+  SpaceRecord record;
+  record.id = state->schema.next_id++;
+  record.name = options.name;
+  record.dimension = options.dimension;
+  record.metric = options.metric;
+  record.encoder = options.encoder;
+  state->schema.spaces.push_back(std::move(record));
   return impl_->Commit(std::move(state), {}, true);
 }
 

@@ -44,6 +44,7 @@ void DescribeCost(const Answer& answer, Trace* trace) {
   trace->hops = counters.hops;
   trace->distances["graph"] = counters.graph_distances;
   trace->distances["scan"] = counters.scan_distances;
+  trace->distances["code"] = counters.code_distances;
   trace->distance_computations = counters.distances();
 }
 

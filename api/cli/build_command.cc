@@ -27,6 +27,8 @@ struct BuildArguments : CommonArguments {
   BuildFlags flags;
   std::string config;
   int threads = 0;
+  double target_recall = 0;    // 0: no calibration
+  std::string sample_vectors;  // file of queries to calibrate with; empty: the store's own vectors
 };
 
 class Builder {
@@ -36,10 +38,17 @@ class Builder {
     options_.threads = arguments.threads;
     options_.progress = bar_.Callback();
     options_.cancelled = &Interrupted();
+    calibrate_.threads = arguments.threads;
+    calibrate_.cancelled = &Interrupted();
+    if (arguments.target_recall != 0) calibrate_.target_recall = arguments.target_recall;
   }
 
   absl::Status Run() {
     TRIVIUM_CLI_RETURN_IF_ERROR(options_.Validate());
+    TRIVIUM_CLI_RETURN_IF_ERROR(calibrate_.Validate());
+    if (arguments_.target_recall == 0 && !arguments_.sample_vectors.empty()) {
+      return absl::InvalidArgumentError("--sample-vectors: without --target-recall, expected both");
+    }
     TRIVIUM_CLI_RETURN_IF_ERROR(OpenExisting());
     TRIVIUM_CLI_RETURN_IF_ERROR(Check());
     const bool had_folder = fs::exists(arguments_.store, ignored_);
@@ -86,7 +95,29 @@ class Builder {
       TRIVIUM_CLI_ASSIGN_OR_RETURN(ExpertOptions options, ToOptions(expert));
       experts_.push_back(std::move(options));
     }
-    return absl::OkStatus();
+    return CheckSampleVectors();
+  }
+
+  // Reads the sample queries; they belong to the plan's only space.
+  absl::Status CheckSampleVectors() {
+    if (arguments_.sample_vectors.empty()) return absl::OkStatus();
+    if (plan_.spaces.size() != 1) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "--sample-vectors: with %d spaces, expected one", plan_.spaces.size()));
+    }
+    const SpacePlan& space = plan_.spaces.front();
+    TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<VectorReader> reader,
+                                 VectorReader::Open(arguments_.sample_vectors));
+    if (reader->columns() != space.dimension || reader->rows() == 0) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "sample vectors: %d x %d, expected at least one row of %d (%s)", reader->rows(), reader->columns(),
+          space.dimension, arguments_.sample_vectors));
+    }
+    sample_.resize(reader->rows() * reader->columns());
+    TRIVIUM_CLI_RETURN_IF_ERROR(reader->Read(0, reader->rows(), sample_.data()));
+    const MatrixView rows{sample_.data(), reader->rows(), reader->columns()};
+    calibrate_.queries.push_back({space.name, rows});
+    return CheckRows(rows, 0, /*directions=*/*space.metric == Metric::kCosine, arguments_.sample_vectors);
   }
 
   // An encoder is started here only where nothing else tells the dimension of a new space.
@@ -154,6 +185,9 @@ class Builder {
     }
     for (const ExpertOptions& expert : experts_) TRIVIUM_CLI_RETURN_IF_ERROR(store_->AddExpert(expert));
     TRIVIUM_CLI_ASSIGN_OR_RETURN(build_report_, store_->Build(options_));
+    if (arguments_.target_recall != 0) {
+      TRIVIUM_CLI_ASSIGN_OR_RETURN(calibration_, store_->Calibrate(calibrate_));
+    }
     return store_->Close();
   }
 
@@ -187,6 +221,15 @@ class Builder {
                    {"rows_sealed", build_report_.rows_sealed},
                    {"build_seconds", build_report_.seconds}};
       for (const ExpertOptions& expert : experts_) json["experts_added"].push_back(expert.name);
+      if (arguments_.target_recall != 0) json["calibration"] = Json::array();
+      for (const CalibratedSpace& space : calibration_.spaces) {
+        json["calibration"].push_back({{"space", space.space},
+                                       {"target_recall", calibration_.target_recall},
+                                       {"beam_width", space.beam_width},
+                                       {"recall", space.recall},
+                                       {"reached", space.reached},
+                                       {"queries", space.queries}});
+      }
       return PrintJson(json);
     }
     std::string text = absl::StrFormat("%s documents written, %s of them replaced\n", Grouped(total_.written),
@@ -198,6 +241,11 @@ class Builder {
     text += absl::StrFormat("%s experts added, %s vectors in %s new segments (%.1f s)\n",
                             Grouped(experts_.size()), Grouped(build_report_.rows_sealed),
                             Grouped(build_report_.segments_built), build_report_.seconds);
+    for (const CalibratedSpace& space : calibration_.spaces) {
+      text += absl::StrFormat("space %s: beam width %d, recall@%d %.4f on %s queries%s\n", space.space,
+                              space.beam_width, calibration_.k, space.recall, Grouped(space.queries),
+                              space.reached ? "" : ", below the target");
+    }
     return Print(text);
   }
 
@@ -213,6 +261,9 @@ class Builder {
   std::uint64_t document_count_ = 0;
   UpsertReport total_;
   BuildReport build_report_;
+  std::vector<float> sample_;  // rows of calibrate_.queries
+  CalibrateOptions calibrate_;
+  CalibrationReport calibration_;
   std::error_code ignored_;
 };
 
@@ -267,6 +318,15 @@ void AddBuildCommand(CLI::App& app, Run* run) {
           "--config", arguments->config,
           "Instead of the flags above: spaces, corpora and experts (adapters, descriptions, costs) as a JSON "
           "file; see docs/config.md")
+      ->type_name("FILE");
+  command
+      ->add_option("--target-recall", arguments->target_recall,
+                   "Find the narrowest beam that reaches this recall@10, and keep it (example: 0.95)")
+      ->type_name("R");
+  command
+      ->add_option("--sample-vectors", arguments->sample_vectors,
+                   "Queries for --target-recall: .npy, .fvecs or .fbin (default: 200 of the store's own "
+                   "vectors, which are easier)")
       ->type_name("FILE");
   command->add_option("--threads", arguments->threads, "Threads to use (default: all)")->type_name("N");
   AddEncoderCommandOption(*command, arguments.get());

@@ -50,7 +50,8 @@ py::object Metrics(const SetMetrics& set) {
 py::object Space(const SpaceInfo& space) {
   return Class("SpaceInfo")("name"_a = space.name, "dimension"_a = space.dimension,
                             "metric"_a = std::string(MetricName(space.metric)), "encoder"_a = space.encoder,
-                            "encoder_fingerprint"_a = space.encoder_fingerprint);
+                            "encoder_fingerprint"_a = space.encoder_fingerprint,
+                            "beam_width"_a = space.beam_width, "target_recall"_a = space.target_recall);
 }
 
 py::object Expert(const ExpertInfo& expert) {
@@ -78,6 +79,17 @@ py::object AsPython(const UpsertReport& report) {
   return Class("UpsertReport")("written"_a = report.written, "replaced"_a = report.replaced,
                                "encoded"_a = report.encoded,
                                "encoded_from_cache"_a = report.encoded_from_cache);
+}
+
+py::object AsPython(const CalibrationReport& report) {
+  py::list spaces;
+  for (const CalibratedSpace& space : report.spaces) {
+    spaces.append(Class("CalibratedSpace")("space"_a = space.space, "beam_width"_a = space.beam_width,
+                                           "recall"_a = space.recall, "reached"_a = space.reached,
+                                           "queries"_a = space.queries));
+  }
+  return Class("CalibrationReport")("target_recall"_a = report.target_recall, "k"_a = report.k,
+                                    "spaces"_a = spaces, "seconds"_a = report.seconds);
 }
 
 py::object AsPython(const BuildReport& report) {

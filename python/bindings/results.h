@@ -14,6 +14,7 @@ namespace py = pybind11;
 // Instances of the dataclasses of trivium/reports.py.
 py::object AsPython(const UpsertReport& report);
 py::object AsPython(const BuildReport& report);
+py::object AsPython(const CalibrationReport& report);
 py::object AsPython(const DispatchReport& report);
 py::object AsPython(const EvaluationReport& report);
 py::object AsPython(const StoreInfo& info);

@@ -175,6 +175,19 @@ class PythonStore {
     return AsPython(CallEngine([&] { return store_->Build(options); }));
   }
 
+  py::object Calibrate(const py::object& queries, double target_recall, std::int64_t k, int threads,
+                       const py::object& progress) {
+    HeldVectors held;
+    if (!queries.is_none()) held = AsVectors(queries, "queries", &AsMatrix);
+    Progress report(progress);
+    CalibrateOptions options{.target_recall = target_recall,
+                             .k = AsCount(k, "k"),
+                             .queries = std::move(held.views),
+                             .threads = threads,
+                             .cancelled = report.cancelled()};
+    return AsPython(CallEngine([&] { return store_->Calibrate(options); }));
+  }
+
   py::object TrainDispatch(TrainDispatchOptions options, const std::vector<const HeldQuerySet*>& train,
                            const std::vector<const HeldQuerySet*>& validation, const py::object& progress) {
     Progress report(progress);
@@ -278,6 +291,7 @@ void BindStore(py::module_& module) {
       .def("count", &PythonStore::Count)
       .def("keys", &PythonStore::Keys)
       .def("build", &PythonStore::Build)
+      .def("calibrate", &PythonStore::Calibrate)
       .def("train_dispatch", &PythonStore::TrainDispatch)
       .def("search", &PythonStore::Search)
       .def("search_batch", &PythonStore::SearchBatch)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import reports
+from ._types import Vectors
 
 _Floats = npt.NDArray[np.float32]
 _Labels = npt.NDArray[np.uint64]
@@ -213,6 +214,9 @@ class Store:
     def count(self, filter: str, partition: str | None) -> int: ...
     def keys(self, filter: str, partition: str | None) -> list[tuple[str, str]]: ...
     def build(self, options: BuildOptions, progress: _Callback) -> reports.BuildReport: ...
+    def calibrate(
+        self, queries: Vectors | None, target_recall: float, k: int, threads: int, progress: _Callback
+    ) -> reports.CalibrationReport: ...
     def train_dispatch(
         self,
         options: TrainDispatchOptions,

@@ -63,6 +63,30 @@ class BuildReport(Report):
 
 
 @dataclass(frozen=True, eq=False)
+class CalibratedSpace(Report):
+    """What calibration chose for one space."""
+
+    space: str
+    beam_width: int
+    """The default of its searches from now on."""
+    recall: float
+    """At that width, on the sample queries, against the exact scan."""
+    reached: bool
+    """Whether that is the target; otherwise beam_width is the widest that was tried."""
+    queries: int
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationReport(Report):
+    """What Store.calibrate found."""
+
+    target_recall: float
+    k: int
+    spaces: list[CalibratedSpace]
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
 class CompactReport(Report):
     """What `Store.compact` merged."""
 
@@ -191,6 +215,10 @@ class SpaceInfo(Report):
     """Name of its encoder; "" where vectors are given by the caller."""
     encoder_fingerprint: str
     """Of the encoder that wrote its vectors; "" if none did."""
+    beam_width: int
+    """Of searches that do not say; 0: the default."""
+    target_recall: float
+    """What beam_width was calibrated for; 0: it was not."""
 
 
 @dataclass(frozen=True, eq=False)

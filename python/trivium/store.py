@@ -37,6 +37,7 @@ from ._types import (
 from .errors import InvalidArgument
 from .reports import (
     BuildReport,
+    CalibrationReport,
     CompactReport,
     DispatchReport,
     EvaluationReport,
@@ -235,6 +236,25 @@ class Store:
         options = _trivium.BuildOptions(threads, degree_bound, build_beam_width)
         with progress_callback(progress) as callback:
             return self._core.build(options, callback)
+
+    def calibrate(
+        self,
+        queries: Vectors | None = None,
+        target_recall: float = 0.95,
+        k: int = 10,
+        *,
+        threads: int = 0,
+        progress: Progress = False,
+    ) -> CalibrationReport:
+        """Finds the narrowest beam that reaches a recall, and makes it the default of the space's searches.
+
+        queries: sample queries (n x dimension), or {space: such an array}; a few hundred real ones are best.
+        None takes up to 200 of each space's own vectors, which are easier than questions. Recall is the share of
+        the true k nearest vectors of the space that are found, before fusion. Kept in the store, shown by
+        `inspect`. Build first. Raises NotFound for a space.
+        """
+        with progress_callback(progress) as callback:
+            return self._core.calibrate(queries, target_recall, k, threads, callback)
 
     def train_dispatch(
         self,
@@ -438,6 +458,7 @@ class Store:
     aupdate_metadata = async_twin(update_metadata)
     acount = async_twin(count)
     abuild = async_twin(build)
+    acalibrate = async_twin(calibrate)
     atrain_dispatch = async_twin(train_dispatch)
     asearch = async_twin(search)
     asearch_batch = async_twin(search_batch)

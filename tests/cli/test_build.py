@@ -30,6 +30,8 @@ def test_a_partition_and_an_expert_per_corpus(trivium, data, tmp_path):
             "metric": "cosine",
             "encoder": "",
             "encoder_fingerprint": "",
+            "beam_width": 0,
+            "target_recall": 0.0,
         }
     ]
     assert {(e["name"], e["space"], e["partition"]) for e in info["experts"]} == {
@@ -247,3 +249,37 @@ def test_a_folder_with_something_else_in_it_is_refused_and_kept(trivium, data, t
     outcome = trivium("build", tmp_path / "store", *corpus_arguments(data, ["law"]))
     assert outcome.code in (1, 2) and outcome.err.count("\n") == 1
     assert [p.name for p in (tmp_path / "store").iterdir()] == ["letter.txt"]
+
+
+def test_a_target_recall_is_calibrated_kept_and_shown(trivium, data, tmp_path):
+    write_npy(tmp_path / "sample.npy", [embed(f"question {i}") for i in range(20)])
+    report = trivium(
+        "build",
+        tmp_path / "store",
+        *corpus_arguments(data),
+        "--target-recall",
+        "0.9",
+        "--sample-vectors",
+        tmp_path / "sample.npy",
+        "--json",
+    ).json
+    (chosen,) = report["calibration"]
+    assert chosen["space"] == "default" and chosen["queries"] == 20
+    assert chosen["reached"] and chosen["recall"] >= 0.9
+
+    (space,) = trivium("inspect", tmp_path / "store", "--json").json["spaces"]
+    assert (space["beam_width"], space["target_recall"]) == (chosen["beam_width"], 0.9)
+    assert f"{chosen['beam_width']}, for recall 0.9" in trivium("inspect", tmp_path / "store").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--target-recall", "1.2"], "target_recall: 1.2, expected between 0 and 1"),
+        (["--sample-vectors", "absent.npy"], "--sample-vectors: without --target-recall, expected both"),
+    ],
+)
+def test_calibration_flags_are_checked_before_any_work(trivium, data, tmp_path, arguments, message):
+    outcome = trivium("build", tmp_path / "store", *corpus_arguments(data), *arguments)
+    assert outcome.code == 2 and message in outcome.err
+    assert not (tmp_path / "store").exists()

@@ -78,6 +78,10 @@ class TRIVIUM_EXPORT Store {
   // ----------------------------------------------------------------------------------- Seals the vectors
   // written since the last build into segments with a graph each. Searches are right without it, only slower.
   absl::StatusOr<BuildReport> Build(const BuildOptions& options = {});
+  // Finds the narrowest beam with which the searches of a space reach a recall, and makes it their default;
+  // kept in the store and shown by Inspect. Against the exact scan: about 10 ms a query for 160,000 vectors.
+  // Measured per space over all its vectors, before fusion; build first. kNotFound: a space.
+  absl::StatusOr<CalibrationReport> Calibrate(const CalibrateOptions& options = {});
   // Learns from judged queries which expert answers what; see DispatchReport. On kInvalidArgument the store
   // is unchanged. Needs at least one expert.
   absl::StatusOr<DispatchReport> TrainDispatch(const TrainDispatchOptions& options);

@@ -25,6 +25,21 @@ struct BuildReport {
   double seconds = 0;
 };
 
+// What calibration chose for one space.
+struct CalibratedSpace {
+  std::string space;
+  std::size_t beam_width = 0;  // the default of its searches from now on
+  double recall = 0;           // at that width, on the sample queries, against the exact scan
+  bool reached = false;        // whether that is the target; otherwise it is the widest beam that was tried
+  std::uint64_t queries = 0;
+};
+struct CalibrationReport {
+  double target_recall = 0;
+  std::size_t k = 0;
+  std::vector<CalibratedSpace> spaces;
+  double seconds = 0;
+};
+
 // One way of answering, measured.
 struct ComparisonRow {
   std::string name;  // "static_best", a router, "all", "all_rrf", "domain_oracle", "instance_oracle"
@@ -88,6 +103,8 @@ struct SpaceInfo {
   Metric metric = Metric::kCosine;
   std::string encoder;
   std::string encoder_fingerprint;  // of the encoder that wrote its vectors; empty: none did
+  std::size_t beam_width = 0;       // of searches that do not say; 0: the default
+  double target_recall = 0;         // what it was calibrated for; 0: it was not
 };
 struct ExpertInfo {
   std::string name, space, description;
