@@ -87,10 +87,13 @@ Schema Parse(const Json& json) {
   for (const Json& space : json.at("spaces")) {
     const absl::StatusOr<Metric> metric = ParseMetric(space.at("metric").get<std::string>());
     if (!metric.ok()) throw std::invalid_argument(std::string(metric.status().message()));
+    // Absent in stores of version 0.1.
+    const absl::StatusOr<Profile> profile = ParseProfile(space.value("profile", std::string("speed")));
+    if (!profile.ok()) throw std::invalid_argument(std::string(profile.status().message()));
     schema.spaces.push_back({space.at("id"), space.at("name"), space.at("dimension"), *metric,
                              space.at("encoder"), space.at("encoder_fingerprint"),
-                             // Absent in stores of version 0.1.
-                             space.value("beam_width", std::size_t{0}), space.value("target_recall", 0.0)});
+                             space.value("beam_width", std::size_t{0}), space.value("target_recall", 0.0),
+                             *profile});
   }
   for (const Json& partition : json.at("partitions")) {
     schema.partitions.push_back({partition.at("id"), partition.at("name")});
@@ -138,7 +141,8 @@ std::string Schema::ToJson() const {
                               {"encoder", space.encoder},
                               {"encoder_fingerprint", space.encoder_fingerprint},
                               {"beam_width", space.beam_width},
-                              {"target_recall", space.target_recall}});
+                              {"target_recall", space.target_recall},
+                              {"profile", std::string(ProfileName(space.profile))}});
   }
   for (const PartitionRecord& partition : partitions) {
     json["partitions"].push_back({{"id", partition.id}, {"name", partition.name}});

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "api/keys.h"
 #include "api/store_impl.h"
+#include "api/vector_rules.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
 #include "storage/file_system.h"
@@ -29,7 +30,8 @@ GatheredRows Gather(const VectorSet& set, std::size_t first) {
     const VectorPart& part = set.parts()[p];
     for (std::size_t i = 0; i < part.rows->size(); ++i) {
       if (part.live != nullptr && !part.live->Test(i)) continue;
-      gathered.rows.Append(part.rows->row(i));
+      gathered.rows.Resize(gathered.documents.size() + 1);
+      part.rows->CopyRow(i, gathered.rows.row(gathered.documents.size()));
       gathered.documents.push_back(part.rows->documents()[i]);
     }
   }
@@ -61,6 +63,7 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
 absl::StatusOr<std::size_t> Store::Impl::SealParts(const VectorSet& old, std::size_t first,
                                                    index::GraphBuildOptions graph) {
   TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> state, BeginWrite());
+  graph.profile = EngineProfile(state->schema.SpaceById(old.space())->profile);
   const GatheredRows gathered = Gather(old, first);
   std::vector<std::string> obsolete;
   for (std::size_t p = first; p < old.parts().size(); ++p) {
@@ -99,6 +102,18 @@ absl::Status Store::Impl::RemoveObsolete(const std::vector<std::string>& files) 
   return absl::OkStatus();
 }
 
+// Remembers the profile of `build` in the schema, where it names one.
+absl::Status Store::Impl::SetProfile(const BuildOptions& build) {
+  if (!build.profile) return absl::OkStatus();
+  TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> state, BeginWrite());
+  bool changed = false;
+  for (SpaceRecord& space : state->schema.spaces) {
+    changed = changed || space.profile != *build.profile;
+    space.profile = *build.profile;
+  }
+  return changed ? Commit(std::move(state), {}, true) : absl::OkStatus();
+}
+
 absl::StatusOr<std::uint64_t> Store::Impl::SealSets(const std::vector<SetToSeal>& sets,
                                                     const BuildOptions& build) {
   index::GraphBuildOptions graph;
@@ -129,6 +144,7 @@ absl::StatusOr<BuildReport> Store::Build(const BuildOptions& options) {
   TRIVIUM_RETURN_IF_ERROR(options.Validate());
   const auto start = std::chrono::steady_clock::now();
   const std::lock_guard<std::mutex> writing(impl_->writer);
+  TRIVIUM_RETURN_IF_ERROR(impl_->SetProfile(options));
   TRIVIUM_RETURN_IF_ERROR(impl_->BeginWrite().status());
   BuildReport report;
   std::vector<Impl::SetToSeal> sets;
@@ -149,6 +165,7 @@ absl::StatusOr<CompactReport> Store::Compact(const BuildOptions& options) {
   TRIVIUM_RETURN_IF_ERROR(options.Validate());
   const auto start = std::chrono::steady_clock::now();
   const std::lock_guard<std::mutex> writing(impl_->writer);
+  TRIVIUM_RETURN_IF_ERROR(impl_->SetProfile(options));
   TRIVIUM_ASSIGN_OR_RETURN(const std::shared_ptr<StoreState> state, impl_->BeginWrite());
   CompactReport report;
   report.segments_before = state->schema.segments.size();
@@ -158,7 +175,13 @@ absl::StatusOr<CompactReport> Store::Compact(const BuildOptions& options) {
     for (const VectorPart& part : set->parts()) rows += part.rows->size();
     const std::size_t dead = rows - set->live_count();
     report.rows_dropped += dead;
-    if (set->parts().size() > 1 || dead > 0 || FirstUnsealed(*set) == 0) sets.push_back({set, 0});
+    const bool other_profile =
+        options.profile && std::any_of(set->parts().begin(), set->parts().end(), [&](const VectorPart& part) {
+          return !part.file.empty() && part.profile != EngineProfile(*options.profile);
+        });
+    if (set->parts().size() > 1 || dead > 0 || FirstUnsealed(*set) == 0 || other_profile) {
+      sets.push_back({set, 0});
+    }
   }
   TRIVIUM_RETURN_IF_ERROR(impl_->SealSets(sets, options).status());
   TRIVIUM_RETURN_IF_ERROR(state->db->Compact());

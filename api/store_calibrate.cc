@@ -32,17 +32,21 @@ class SpaceSearch {
 
   // Rows evenly out of all, as queries.
   base::AlignedMatrix OwnQueries(std::size_t dimension) const {
-    std::vector<const float*> rows;
+    std::vector<std::pair<const RowSource*, std::size_t>> rows;
     for (const VectorSet* set : sets_) {
       for (const VectorPart& part : set->parts()) {
         for (std::size_t i = 0; i < part.rows->size(); ++i) {
-          if (part.live == nullptr || part.live->Test(i)) rows.push_back(part.rows->row(i));
+          if (part.live == nullptr || part.live->Test(i)) rows.emplace_back(part.rows.get(), i);
         }
       }
     }
     base::AlignedMatrix queries(dimension);
     const std::size_t count = std::min(kOwnQueries, rows.size());
-    for (std::size_t i = 0; i < count; ++i) queries.Append(rows[rows.size() * i / count]);
+    queries.Resize(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto& [source, row] = rows[rows.size() * i / count];
+      source->CopyRow(row, queries.row(i));
+    }
     return queries;
   }
 

@@ -93,7 +93,7 @@ absl::StatusOr<StoreInfo> Store::Inspect() const {
   for (const SpaceRecord& space : state->schema.spaces) {
     info.spaces.push_back(
         {space.name, space.dimension, space.metric, space.encoder, space.encoder_fingerprint,
-         space.beam_width, space.target_recall});
+         space.beam_width, space.target_recall, space.profile});
   }
   for (const ExpertRecord& expert : state->schema.experts) {
     ExpertInfo view;

@@ -81,6 +81,7 @@ struct Store::Impl {
     std::shared_ptr<const VectorSet> set;
     std::size_t first = 0;  // parts from here on become one segment
   };
+  absl::Status SetProfile(const BuildOptions& build);
   // Returns the rows sealed. Every set is committed by itself.
   absl::StatusOr<std::uint64_t> SealSets(const std::vector<SetToSeal>& sets, const BuildOptions& build);
   absl::StatusOr<std::size_t> SealParts(const VectorSet& old, std::size_t first,

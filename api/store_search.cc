@@ -114,9 +114,10 @@ absl::StatusOr<SearchResult> Store::Search(const Query& query, const SearchOptio
     for (const SpaceRecord& space : state->schema.spaces) {
       if (!options.load_vectors) break;
       const VectorSet* set = state->FindSet(space.id, entry.partition);
-      const float* row = set == nullptr ? nullptr : set->Find(fused.key);
-      if (row != nullptr)
-        hit.vectors.emplace_back(space.name, std::vector<float>(row, row + space.dimension));
+      std::vector<float> row(space.dimension);
+      if (set != nullptr && set->CopyRow(fused.key, row.data())) {
+        hit.vectors.emplace_back(space.name, std::move(row));
+      }
     }
     result.hits.push_back(std::move(hit));
   }

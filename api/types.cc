@@ -27,6 +27,26 @@ absl::StatusOr<Metric> ParseMetric(std::string_view name) {
       absl::StrFormat("metric: '%s', expected cosine, inner_product or squared_l2", name));
 }
 
+std::string_view ProfileName(Profile profile) {
+  switch (profile) {
+    case Profile::kSpeed:
+      return "speed";
+    case Profile::kBalanced:
+      return "balanced";
+    case Profile::kSmall:
+      return "small";
+  }
+  return "";
+}
+
+absl::StatusOr<Profile> ParseProfile(std::string_view name) {
+  for (Profile profile : {Profile::kSpeed, Profile::kBalanced, Profile::kSmall}) {
+    if (name == ProfileName(profile)) return profile;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrFormat("profile: '%s', expected speed, balanced or small", name.substr(0, 80)));
+}
+
 std::string_view Version() { return TRIVIUM_VERSION; }
 
 std::string_view KernelName() { return kernels::ActiveDistances().name; }

@@ -21,7 +21,7 @@ VectorIndex::~VectorIndex() = default;
 absl::StatusOr<VectorIndex> VectorIndex::Create(const VectorIndexOptions& options) {
   TRIVIUM_RETURN_IF_ERROR(options.Validate());
   auto impl = std::make_unique<Impl>(options);
-  TRIVIUM_RETURN_IF_ERROR(impl->Adopt(index::VectorRows(options.dimension)));
+  TRIVIUM_RETURN_IF_ERROR(impl->Adopt(impl->NoRows()));
   return VectorIndex(std::move(impl));
 }
 
@@ -55,14 +55,34 @@ std::size_t VectorIndex::size() const { return impl_->labels.live_count(); }
 std::size_t VectorIndex::dimension() const { return impl_->options.dimension; }
 Metric VectorIndex::metric() const { return impl_->options.metric; }
 VectorIndexAlgorithm VectorIndex::algorithm() const { return impl_->options.algorithm; }
+Profile VectorIndex::profile() const { return impl_->options.profile; }
+
+VectorIndexMemory VectorIndex::MemoryBytes() const {
+  VectorIndexMemory memory;
+  memory.rows = impl_->Rows().bytes();
+  memory.labels = impl_->labels.row_count() * sizeof(std::uint64_t);
+  if (const index::GraphIndex* graph = impl_->graph) {
+    memory.graph = graph->graph().size() * graph->graph().stride() * sizeof(std::uint32_t);
+    if (const index::EdgeCodes* edges = graph->codes()) {
+      memory.codes += edges->size() * edges->shape().bytes + edges->entry_shape().bytes;
+    }
+    if (const index::RowCodes* rows = graph->row_codes()) {
+      memory.codes += (rows->size() + rows->entries().size()) * rows->record_bytes() +
+                      rows->center_size() * sizeof(float);
+    }
+  }
+  return memory;
+}
+
 bool VectorIndex::Contains(std::uint64_t label) const { return impl_->labels.Find(label).has_value(); }
 std::vector<std::uint64_t> VectorIndex::Labels() const { return impl_->labels.LiveLabels(); }
 
 absl::StatusOr<std::vector<float>> VectorIndex::Get(std::uint64_t label) const {
   const std::optional<std::uint32_t> row = impl_->labels.Find(label);
   if (!row) return absl::NotFoundError(absl::StrFormat("label: %d, expected one in the index", label));
-  const float* values = impl_->Rows().row(*row);
-  return std::vector<float>(values, values + dimension());
+  std::vector<float> values(dimension());
+  impl_->Rows().CopyRow(*row, values.data());
+  return values;
 }
 
 VectorFilter VectorIndex::AllowLabels(absl::Span<const std::uint64_t> labels) const {

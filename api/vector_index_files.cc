@@ -32,24 +32,44 @@ absl::StatusOr<VectorIndex> FromImported(const index::ImportedVectors& vectors,
   return made;
 }
 
+// The codes of a segment, which keeps their memory.
+index::GraphCodes BorrowCodes(const std::shared_ptr<const index::VectorSegment>& segment) {
+  index::GraphCodes codes;
+  if (const index::EdgeCodes* mapped = segment->codes()) {
+    codes.edges.emplace(segment->dimension(), segment->metric(), segment->graph().degree_bound(),
+                        segment->size(), mapped->blocks(), mapped->entry_block(), segment);
+  }
+  if (const index::RowCodes* mapped = segment->row_codes()) {
+    codes.rows.emplace(segment->dimension(), segment->metric(), segment->size(), mapped->records(),
+                       mapped->center(), segment);
+  }
+  return codes;
+}
+
+absl::StatusOr<index::VectorRows> Decode(const index::RowsView& rows) {
+  base::AlignedMatrix decoded(rows.rows, rows.columns);
+  for (std::size_t i = 0; i < rows.rows; ++i) rows.CopyRow(i, decoded.row(i));
+  index::VectorRows made(rows.columns);
+  TRIVIUM_RETURN_IF_ERROR(made.Append(decoded.view()));
+  return made;
+}
+
 }  // namespace
 
 absl::Status VectorIndex::Save(const std::string& path) {
   TRIVIUM_RETURN_IF_ERROR(Compact());
-  const index::ProximityGraph* graph = nullptr;
-  const index::EdgeCodes* codes = nullptr;
+  index::SearchableRows contents = {.rows = impl_->Rows(), .metric = BaseMetric(metric())};
   if (impl_->graph != nullptr) {
     try {
       TRIVIUM_RETURN_IF_ERROR(impl_->graph->Seal(impl_->options.threads));
     } catch (const std::bad_alloc&) {
       return VectorIndexOutOfMemory("building the graph");
     }
-    graph = &impl_->graph->graph();
-    codes = impl_->graph->codes();
+    contents = impl_->graph->searchable();
   }
   const std::string temporary = storage::TemporaryName(path);
   TRIVIUM_RETURN_IF_ERROR(
-      index::VectorSegment::Write(impl_->Rows(), Labels(), BaseMetric(metric()), graph, codes, temporary));
+      index::VectorSegment::Write(contents, EngineProfile(profile()), Labels(), temporary));
   if (std::rename(temporary.c_str(), path.c_str()) != 0) {
     const absl::Status status = storage::ErrnoStatus(errno, "rename", path);
     storage::RemoveFile(temporary).IgnoreError();
@@ -69,24 +89,25 @@ absl::StatusOr<VectorIndex> VectorIndex::Load(const std::string& path,
   adopted.metric = PublicMetric(segment->metric());
   adopted.algorithm =
       options.algorithm.value_or(has_graph ? VectorIndexAlgorithm::kGraph : VectorIndexAlgorithm::kExact);
+  const bool in_place = adopted.algorithm == VectorIndexAlgorithm::kGraph ||
+                        adopted.algorithm == VectorIndexAlgorithm::kExact;
+  if (in_place) adopted.profile = PublicProfile(segment->profile());
   if (has_graph) adopted.degree_bound = stored.degree_bound();
   adopted.build_beam_width = options.build_beam_width;
   adopted.threads = options.threads;
   TRIVIUM_RETURN_IF_ERROR(adopted.Validate());
   try {
     auto impl = std::make_unique<Impl>(adopted);
-    index::VectorRows rows(segment->rows(), segment);
+    index::VectorRows rows(segment->stored_rows(), segment);
     if (adopted.algorithm == VectorIndexAlgorithm::kGraph && has_graph) {
-      std::optional<index::EdgeCodes> codes;
-      if (const index::EdgeCodes* mapped = segment->codes()) {
-        codes.emplace(segment->dimension(), segment->metric(), stored.degree_bound(), segment->size(),
-                      mapped->blocks(), mapped->entry_block(), segment);
-      }
       impl->AdoptGraph(std::move(rows),
                        index::ProximityGraph(stored.words(), stored.size(), stored.degree_bound(),
                                              stored.entry(), segment),
-                       std::move(codes));
+                       BorrowCodes(segment));
     } else {
+      if (!in_place) {
+        TRIVIUM_ASSIGN_OR_RETURN(rows, Decode(segment->stored_rows()));
+      }
       TRIVIUM_RETURN_IF_ERROR(impl->Adopt(std::move(rows)));
     }
     impl->labels.Append(segment->labels());

@@ -37,6 +37,7 @@ VectorIndex::Impl::Impl(const VectorIndexOptions& options)
 
 index::GraphBuildOptions VectorIndex::Impl::GraphOptions() const {
   index::GraphBuildOptions build;
+  build.profile = EngineProfile(options.profile);
   build.degree_bound = options.degree_bound;
   build.beam_width = options.build_beam_width;
   build.threads = options.threads;
@@ -53,7 +54,10 @@ absl::Status VectorIndex::Impl::Adopt(index::VectorRows rows) {
   const base::Metric metric = BaseMetric(options.metric);
   switch (options.algorithm) {
     case VectorIndexAlgorithm::kGraph:
-      AdoptGraph(std::move(rows), index::ProximityGraph(options.degree_bound), std::nullopt);
+      AdoptGraph(std::move(rows),
+                 index::ProximityGraph(
+                     index::DegreeBoundOf(EngineProfile(options.profile), options.degree_bound)),
+                 {});
       return graph->size() > index::GraphIndex::kMaxTailRows ? graph->Seal(options.threads)
                                                              : absl::OkStatus();
     case VectorIndexAlgorithm::kExact: {
@@ -82,20 +86,25 @@ absl::Status VectorIndex::Impl::Adopt(index::VectorRows rows) {
     }
   }
   copies = std::move(rows);
-  return index->Add(copies.view(), options.threads);
+  return index->Add(copies.view().floats(), options.threads);
 }
 
 void VectorIndex::Impl::AdoptGraph(index::VectorRows rows, index::ProximityGraph built,
-                                   std::optional<index::EdgeCodes> codes) {
+                                   index::GraphCodes codes) {
   auto made = std::make_unique<index::GraphIndex>(std::move(rows), std::move(built), std::move(codes),
                                                   BaseMetric(options.metric), GraphOptions());
   graph = made.get();
   index = std::move(made);
 }
 
-base::MatrixView VectorIndex::Impl::Rows() const {
-  if (graph != nullptr) return graph->rows();
-  if (flat != nullptr) return flat->rows();
+index::VectorRows VectorIndex::Impl::NoRows() const {
+  return index::VectorRows(options.dimension, index::FormatOf(EngineProfile(options.profile)),
+                           BaseMetric(options.metric));
+}
+
+const index::RowsView& VectorIndex::Impl::Rows() const {
+  if (graph != nullptr) return graph->stored_rows();
+  if (flat != nullptr) return flat->stored_rows();
   return copies.view();
 }
 
@@ -129,8 +138,8 @@ absl::Status VectorIndex::Impl::CheckBatch(absl::Span<const std::uint64_t> batch
 absl::Status VectorIndex::Impl::Append(absl::Span<const std::uint64_t> batch_labels, base::MatrixView rows) {
   absl::Status status;
   try {
-    if (UsesAdapter()) copies.Append(rows);
-    status = index->Add(rows, options.threads);
+    if (UsesAdapter()) status = copies.Append(rows);
+    if (status.ok()) status = index->Add(rows, options.threads);
     if (status.ok()) labels.Append(batch_labels);
   } catch (const std::bad_alloc&) {
     status = VectorIndexOutOfMemory("adding rows");
@@ -148,19 +157,18 @@ void VectorIndex::Impl::DropHalfAdded() {
   } else if (!Rebuild().ok()) {
     labels = LabelTable();
     // Of no rows it needs no memory to speak of and cannot fail.
-    Adopt(index::VectorRows(options.dimension)).IgnoreError();
+    Adopt(NoRows()).IgnoreError();
   }
 }
 
 absl::Status VectorIndex::Impl::Rebuild() {
   try {
-    const base::MatrixView old = Rows();
-    auto rows = std::make_shared<base::AlignedMatrix>(options.dimension);
-    rows->Reserve(labels.live_count());
-    labels.live().ForEachSet([&](std::size_t row) { rows->Append(old.row(row)); });
+    index::VectorRows rows = NoRows();
+    rows.Reserve(labels.live_count());
+    labels.live().ForEachSet([&](std::size_t row) { rows.AppendEncoded(Rows(), row); });
     Impl fresh(options);
     fresh.labels.Append(labels.LiveLabels());
-    TRIVIUM_RETURN_IF_ERROR(fresh.Adopt(index::VectorRows(rows->view(), rows)));
+    TRIVIUM_RETURN_IF_ERROR(fresh.Adopt(std::move(rows)));
     index = std::move(fresh.index);
     graph = fresh.graph;
     flat = fresh.flat;

@@ -65,12 +65,14 @@ struct VectorIndex::Impl {
   explicit Impl(const VectorIndexOptions& options);
 
   bool UsesAdapter() const { return graph == nullptr && flat == nullptr; }
-  base::MatrixView Rows() const;  // with removed ones
+  const index::RowsView& Rows() const;  // with removed ones
   index::GraphBuildOptions GraphOptions() const;
 
-  // Makes an index of `rows` in place of what there is; labels are left as they are.
+  // Makes an index of `rows`, in the format of the profile, in place of what there is; labels are left as they
+  // are.
   absl::Status Adopt(index::VectorRows rows);
-  void AdoptGraph(index::VectorRows rows, index::ProximityGraph built, std::optional<index::EdgeCodes> codes);
+  void AdoptGraph(index::VectorRows rows, index::ProximityGraph built, index::GraphCodes codes);
+  index::VectorRows NoRows() const;  // in the format of the profile
 
   // A batch to add; `scales`, empty, takes what its rows are to be multiplied with.
   absl::Status CheckBatch(absl::Span<const std::uint64_t> batch_labels, const MatrixView& rows,

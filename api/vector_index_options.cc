@@ -46,6 +46,12 @@ absl::Status VectorIndexOptions::Validate() const {
     return OutOfRange("build_beam_width", build_beam_width, "8 to 4096");
   }
   if (cell_count > kMaxCells) return OutOfRange("cell_count", cell_count, "0 to 1048576");
+  const bool keeps_profile =
+      algorithm == VectorIndexAlgorithm::kGraph || algorithm == VectorIndexAlgorithm::kExact;
+  if (profile != Profile::kSpeed && !keeps_profile) {
+    return absl::InvalidArgumentError(absl::StrFormat("profile: %s, expected speed where the algorithm is %s",
+                                                      ProfileName(profile), VectorIndexAlgorithmName(algorithm)));
+  }
   if (threads < 0) {
     return absl::InvalidArgumentError(absl::StrFormat("threads: %d, expected 0 (all) or more", threads));
   }

@@ -39,6 +39,31 @@ Metric PublicMetric(base::Metric metric) {
   return Metric::kSquaredL2;
 }
 
+index::Profile EngineProfile(Profile profile) {
+  switch (profile) {
+    case Profile::kSpeed:
+      return index::Profile::kSpeed;
+    case Profile::kBalanced:
+      return index::Profile::kBalanced;
+    case Profile::kSmall:
+      return index::Profile::kSmall;
+  }
+  return index::Profile::kSpeed;
+}
+
+Profile PublicProfile(index::Profile profile) {
+  switch (profile) {
+    case index::Profile::kExact:
+    case index::Profile::kSpeed:
+      return Profile::kSpeed;
+    case index::Profile::kBalanced:
+      return Profile::kBalanced;
+    case index::Profile::kSmall:
+      return Profile::kSmall;
+  }
+  return Profile::kSpeed;
+}
+
 absl::StatusOr<float> RowScale(const float* row, std::size_t columns, Metric metric, std::string_view what,
                                std::size_t number) {
   double squared_norm = 0;

@@ -8,12 +8,16 @@
 
 #include "absl/status/statusor.h"
 #include "base/metric.h"
+#include "index/profile.h"
 #include "trivium/types.h"
 
 namespace trivium {
 
 base::Metric BaseMetric(Metric metric);
 Metric PublicMetric(base::Metric metric);
+
+index::Profile EngineProfile(Profile profile);
+Profile PublicProfile(index::Profile profile);
 
 // Checks one row and returns what it is to be multiplied with: 1 / norm for kCosine, otherwise 1.
 // kInvalidArgument: `<what>, row <number>...` where a component is not finite, or all are zero for kCosine.

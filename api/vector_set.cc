@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 #include <utility>
 
 #include "index/flat_index.h"
@@ -18,7 +19,7 @@ class SegmentRows final : public RowSource {
   explicit SegmentRows(std::shared_ptr<const index::VectorSegment> segment) : segment_(std::move(segment)) {}
 
   absl::Span<const std::uint64_t> documents() const override { return segment_->labels(); }
-  const float* row(std::size_t i) const override { return segment_->row(i); }
+  void CopyRow(std::size_t i, float* out) const override { segment_->CopyRow(i, out); }
   void Search(const float* query, const index::SearchParameters& parameters, index::SearchScratch* scratch,
               std::vector<base::Neighbor>* found, index::SearchCounters* counters) const override {
     segment_->Search(query, parameters, scratch, found, counters);
@@ -36,7 +37,9 @@ class UnsealedRows final : public RowSource {
         index_(index::VectorRows(rows_->view(), rows_), metric) {}
 
   absl::Span<const std::uint64_t> documents() const override { return documents_; }
-  const float* row(std::size_t i) const override { return rows_->row(i); }
+  void CopyRow(std::size_t i, float* out) const override {
+    std::memcpy(out, rows_->row(i), rows_->columns() * sizeof(float));
+  }
   void Search(const float* query, const index::SearchParameters& parameters, index::SearchScratch* scratch,
               std::vector<base::Neighbor>* found, index::SearchCounters* counters) const override {
     index_.Search(query, parameters, scratch, found, counters);
@@ -75,7 +78,8 @@ VectorPart Merge(const VectorPart& first, const VectorPart& second, std::size_t 
   for (const VectorPart* part : {&first, &second}) {
     for (std::size_t i = 0; i < part->rows->size(); ++i) {
       if (!IsLive(*part, i)) continue;
-      rows.Append(part->rows->row(i));
+      rows.Resize(documents.size() + 1);
+      part->rows->CopyRow(i, rows.row(documents.size()));
       documents.push_back(part->rows->documents()[i]);
     }
   }
@@ -102,6 +106,7 @@ const RowFilter::Rows* RowFilter::Find(const VectorPart& part) const {
 
 VectorPart VectorSet::SegmentPart(std::shared_ptr<const index::VectorSegment> segment, std::string file) {
   VectorPart part;
+  part.profile = segment->profile();
   part.rows = std::make_shared<SegmentRows>(std::move(segment));
   part.file = std::move(file);
   return part;
@@ -139,12 +144,14 @@ void VectorSet::RemoveDocument(std::uint64_t document) {
   }
 }
 
-const float* VectorSet::Find(std::uint64_t document) const {
+bool VectorSet::CopyRow(std::uint64_t document, float* out) const {
   for (const VectorPart& part : parts_) {
     const std::size_t row = RowOf(part, document);
-    if (row < part.rows->size() && IsLive(part, row)) return part.rows->row(row);
+    if (row == part.rows->size() || !IsLive(part, row)) continue;
+    part.rows->CopyRow(row, out);
+    return true;
   }
-  return nullptr;
+  return false;
 }
 
 void VectorSet::Search(const float* query, index::SearchParameters parameters, const RowFilter* filter,

@@ -27,7 +27,8 @@ class RowSource {
  public:
   virtual ~RowSource() = default;
   virtual absl::Span<const std::uint64_t> documents() const = 0;
-  virtual const float* row(std::size_t i) const = 0;
+  // Writes row i, decoded, into as many floats as it has dimensions.
+  virtual void CopyRow(std::size_t i, float* out) const = 0;
   // As index::SearchIndex::Search.
   virtual void Search(const float* query, const index::SearchParameters& parameters,
                       index::SearchScratch* scratch, std::vector<base::Neighbor>* found,
@@ -41,6 +42,7 @@ struct VectorPart {
   std::shared_ptr<const base::Bitmap> live;  // null: all of them
   std::size_t live_count = 0;
   std::string file;  // of a segment; empty: not sealed yet
+  index::Profile profile = index::Profile::kSpeed;  // of a segment
 };
 
 // Rows a filter lets pass, for every part it was prepared for.
@@ -96,8 +98,8 @@ class VectorSet {
   void RemoveDocument(std::uint64_t document);
   void Truncate(std::size_t part_count) { parts_.resize(part_count); }  // keeps the first ones
 
-  // The row of a document; null where it has none.
-  const float* Find(std::uint64_t document) const;
+  // Writes the row of a document into dimension() floats; false where it has none.
+  bool CopyRow(std::uint64_t document, float* out) const;
 
   // Overwrites `found` with the nearest documents, best first: exactly min(k, live rows that pass `filter`).
   //   parameters  `allowed` is ignored: liveness and `filter` decide

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <new>
 #include <utility>
@@ -23,6 +24,7 @@ class HugeBytes {
   // Throws std::bad_alloc.
   explicit HugeBytes(std::size_t size) : size_(size) {
     constexpr std::size_t kHugePage = std::size_t{2} << 20;
+    if (size > std::numeric_limits<std::size_t>::max() - kHugePage) throw std::bad_alloc();
     const std::size_t alignment = size >= kHugePage ? kHugePage : 64;
     const std::size_t bytes = (std::max<std::size_t>(size, 1) + alignment - 1) / alignment * alignment;
     void* memory = std::aligned_alloc(alignment, bytes);

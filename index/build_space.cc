@@ -3,8 +3,24 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+
+#include "base/thread_pool.h"
+#include "base/top_k.h"
 
 namespace trivium::index {
+namespace {
+
+// Codes are tried on the nearest rows of a few.
+constexpr std::size_t kProbes = 8;
+constexpr std::size_t kNearest = 10;
+
+// Error that is let through, in shares of the distance (MiniLM: 0.001), and of 2 M^2 (see build_space.h):
+// what is less than that has no exact distance either.
+constexpr double kDistanceShare = 0.02;
+constexpr double kSphereShare = 1e-6;
+
+}  // namespace
 
 BuildSpace::BuildSpace(base::MatrixView rows, base::Metric metric)
     : rows_(rows), distances_(rows, metric), inner_product_(base::UsesInnerProduct(metric)) {
@@ -19,6 +35,49 @@ BuildSpace::BuildSpace(base::MatrixView rows, base::Metric metric)
   }
   for (float& value : extra_) value = std::sqrt(std::max(0.0f, largest - value));
   constant_ = 2.0f * largest;
+}
+
+bool BuildSpace::UseCodes(int thread_count) {
+  const std::size_t probes = std::min(kProbes, rows_.rows);
+  BuildCodes codes(rows_, thread_count);
+  std::vector<Blur> blurs(probes);
+  base::ParallelFor(probes, thread_count, 1, [&](std::size_t i, int) {
+    blurs[i] = MeasureBlur(codes, static_cast<std::uint32_t>(i * rows_.rows / probes));
+  });
+  Blur total;
+  for (const Blur& blur : blurs) {
+    total.error += blur.error;
+    total.allowed += blur.allowed;
+  }
+  if (!(total.error <= total.allowed)) return false;
+  codes_.emplace(std::move(codes));
+  return true;
+}
+
+BuildSpace::Blur BuildSpace::MeasureBlur(const BuildCodes& codes, std::uint32_t row) const {
+  constexpr std::size_t kBlock = 1024;
+  std::vector<std::uint32_t> rows(kBlock);
+  std::vector<float> distances(kBlock);
+  base::TopK nearest;
+  nearest.Reset(kNearest);
+  for (std::size_t first = 0; first < rows_.rows; first += kBlock) {
+    const std::size_t count = std::min(kBlock, rows_.rows - first);
+    std::iota(rows.begin(), rows.end(), static_cast<std::uint32_t>(first));
+    ExactDistances(row, rows.data(), count, distances.data());
+    for (std::size_t i = 0; i < count; ++i) {
+      if (rows[i] != row && distances[i] < nearest.Bound()) nearest.Push({distances[i], rows[i]});
+    }
+  }
+  std::vector<base::Neighbor> found;
+  nearest.DrainSorted(&found);
+  Blur blur;
+  for (const base::Neighbor& neighbor : found) {
+    float coded;
+    CodedDistances(codes, row, &neighbor.row, 1, &coded);
+    blur.error += std::fabs(coded - neighbor.distance);
+    blur.allowed += kDistanceShare * std::max(0.0f, neighbor.distance) + kSphereShare * constant_;
+  }
+  return blur;
 }
 
 std::uint32_t BuildSpace::Medoid() const {

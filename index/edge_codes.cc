@@ -17,10 +17,27 @@
 namespace trivium::index {
 namespace {
 
+// The mean is that of the first rows, so that it does not depend on how many follow. Any point amid the rows
+// will do.
+constexpr std::size_t kMeanRows = 1024;
+
 // In the header of the entry block.
 constexpr std::size_t kNormOffset = 8;
 
 constexpr std::size_t RoundUp(std::size_t value, std::size_t step) { return (value + step - 1) / step * step; }
+
+// The power of two that brings `values` into the middle of binary16's range: rows of any unit keep all of its
+// 11 bits.
+float HalfScale(const float* values, std::size_t count) {
+  float largest = 0;
+  for (std::size_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(values[i]));
+  if (!(largest > 0) || !std::isfinite(largest)) return 1;
+  return std::ldexp(1.0f, std::clamp(14 - std::ilogb(largest), -126, 126));
+}
+
+void Multiply(float* values, std::size_t count, float factor) {
+  for (std::size_t i = 0; i < count; ++i) values[i] *= factor;
+}
 
 // Whether the block of `vertex` names the neighbours that the graph has now, in their order.
 bool SameNeighbors(const kernels::EdgeBlockShape& shape, const std::uint8_t* block,
@@ -53,7 +70,10 @@ EdgeCodes::EdgeCodes(std::size_t dimension, base::Metric metric, std::size_t deg
       // Unit vectors: |q - x|^2 = 2 - 2 <q, x> gives the same order and a scale that stopping can use.
       inner_product_(metric == base::Metric::kInnerProduct),
       shape_(MakeEdgeBlockShape(rotation_.padded_dimension(), RoundUp(degree_bound, kernels::kEdgesAtOnce))),
-      entry_shape_(MakeEdgeBlockShape(rotation_.padded_dimension(), kEntryCount)) {}
+      entry_shape_(MakeEdgeBlockShape(rotation_.padded_dimension(), kEntryCount)),
+      mean_place_(entry_shape_.bytes) {
+  entry_shape_.bytes += RoundUp(dimension * sizeof(float), 64);
+}
 
 EdgeCodes::EdgeCodes(std::size_t dimension, base::Metric metric, std::size_t degree_bound, std::size_t size,
                      const std::uint8_t* blocks, const std::uint8_t* entry_block,
@@ -77,6 +97,7 @@ void EdgeCodes::Reserve(std::size_t size) {
 void EdgeCodes::Update(base::MatrixView rows, const ProximityGraph& graph, int thread_count) {
   const std::size_t padded = shape_.dimension;
   Reserve(graph.size());
+  if (UpdateMean(rows.First(graph.size()))) size_ = 0;
   std::vector<std::uint32_t> stale;
   base::Bitmap wanted(graph.size());
   for (std::uint32_t vertex = 0; vertex < graph.size(); ++vertex) {
@@ -87,20 +108,29 @@ void EdgeCodes::Update(base::MatrixView rows, const ProximityGraph& graph, int t
     for (const std::uint32_t neighbor : neighbors) wanted.Set(neighbor);
   }
   size_ = graph.size();
-  owner_.reset();
+  const std::shared_ptr<const void> former_owner = std::move(owner_);  // of the mean, until it is copied
 
-  // Each row is rotated once, and kept in binary16: an edge's signs and length do not need more.
+  // Each row is rotated once, and kept in binary16 with a scale of its own: an edge's signs and length do not
+  // need more.
   const kernels::DistanceTable& table = kernels::ActiveDistances();
   base::HugeBytes rotated(graph.size() * padded * sizeof(kernels::Half));
   const auto rotated_row = [&](std::size_t row) {
     return reinterpret_cast<kernels::Half*>(rotated.data()) + row * padded;
   };
+  std::vector<float> scales(graph.size(), 1.0f);
+  const auto restore = [&](std::size_t row, float* values) {
+    table.f32_from_f16(rotated_row(row), padded, values);
+    Multiply(values, padded, 1 / scales[row]);
+  };
   const int threads = base::ResolveThreadCount(thread_count);
   std::vector<std::vector<float>> buffers(threads, std::vector<float>(2 * padded));
   base::ParallelFor(graph.size(), threads, 256, [&](std::size_t row, int thread) {
     if (!wanted.Test(row)) return;
-    rotation_.Apply(rows.row(row), buffers[thread].data());
-    table.f16_from_f32(buffers[thread].data(), padded, rotated_row(row));
+    float* values = buffers[thread].data();
+    rotation_.Apply(rows.row(row), mean(), values);
+    scales[row] = HalfScale(values, padded);
+    Multiply(values, padded, scales[row]);
+    table.f16_from_f32(values, padded, rotated_row(row));
   });
 
   std::vector<EdgeBlockEncoder> encoders(threads, EdgeBlockEncoder(shape_, inner_product_));
@@ -108,11 +138,11 @@ void EdgeCodes::Update(base::MatrixView rows, const ProximityGraph& graph, int t
     const std::uint32_t vertex = stale[item];
     float* center = buffers[thread].data();
     float* end = center + padded;
-    table.f32_from_f16(rotated_row(vertex), padded, center);
+    restore(vertex, center);
     encoders[thread].Begin(center, owned_blocks_.data() + vertex * shape_.bytes);
     std::size_t place = 0;
     for (const std::uint32_t neighbor : graph.Neighbors(vertex)) {
-      table.f32_from_f16(rotated_row(neighbor), padded, end);
+      restore(neighbor, end);
       encoders[thread].SetEdge(place++, neighbor, end);
     }
   });
@@ -120,22 +150,30 @@ void EdgeCodes::Update(base::MatrixView rows, const ProximityGraph& graph, int t
   if (inner_product_) StoreLargestNorm(rows.First(graph.size()));
 }
 
-void EdgeCodes::EncodeEntries(base::MatrixView rows) {
-  owned_entry_block_ = base::HugeBytes(entry_shape_.bytes);
-  entry_block_ = owned_entry_block_.data();
-  const std::size_t padded = shape_.dimension;
+bool EdgeCodes::UpdateMean(base::MatrixView rows) {
+  if (size_ >= kMeanRows || (size_ > 0 && rows.rows == size_)) return false;
   std::vector<double> sum(rows.columns, 0.0);
-  // A mean over some thousand rows is as good a centre as one over all.
-  const std::size_t step = std::max<std::size_t>(1, rows.rows / 4096);
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < rows.rows; i += step, ++count) {
+  const std::size_t count = std::min(kMeanRows, rows.rows);
+  for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t j = 0; j < rows.columns; ++j) sum[j] += rows.row(i)[j];
   }
-  std::vector<float> mean(rows.columns), center(padded), end(padded);
+  owned_entry_block_ = base::HugeBytes(entry_shape_.bytes);
+  entry_block_ = owned_entry_block_.data();
+  auto* mean = reinterpret_cast<float*>(owned_entry_block_.data() + mean_place_);
   for (std::size_t j = 0; j < rows.columns && count > 0; ++j) {
     mean[j] = static_cast<float>(sum[j] / static_cast<double>(count));
   }
-  rotation_.Apply(mean.data(), center.data());
+  return true;
+}
+
+// The block around the mean.
+void EdgeCodes::EncodeEntries(base::MatrixView rows) {
+  const std::size_t padded = shape_.dimension;
+  const std::vector<float> origin(mean(), mean() + rows.columns);
+  owned_entry_block_ = base::HugeBytes(entry_shape_.bytes);
+  entry_block_ = owned_entry_block_.data();
+  const std::vector<float> center(padded, 0.0f);
+  std::vector<float> end(padded);
   EdgeBlockEncoder encoder(entry_shape_, inner_product_);
   encoder.Begin(center.data(), owned_entry_block_.data());
   // One start for about 64 rows: below that, the walk is short from anywhere.
@@ -145,9 +183,10 @@ void EdgeCodes::EncodeEntries(base::MatrixView rows) {
     // One row out of each equal share, so that they are distinct.
     const std::size_t first = rows.rows * place / entries, last = rows.rows * (place + 1) / entries;
     const auto vertex = static_cast<std::uint32_t>(first + random.Below(last - first));
-    rotation_.Apply(rows.row(vertex), end.data());
+    rotation_.Apply(rows.row(vertex), origin.data(), end.data());
     encoder.SetEdge(place, vertex, end.data());
   }
+  std::memcpy(owned_entry_block_.data() + mean_place_, origin.data(), rows.columns * sizeof(float));
 }
 
 void EdgeCodes::StoreLargestNorm(base::MatrixView rows) {

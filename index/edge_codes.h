@@ -8,6 +8,10 @@
 //   |q - n|^2  ~  |q - v|^2 + offset - scale <Pq, s>,   scale = 2 |r|^2 / <r, s>,  offset = |r|^2 + scale <Pv, s>
 //   -<q, n>    ~  -<q, v>            - scale <Pq, s>,   scale =   |r|^2 / <r, s>
 //
+// All vectors are taken relative to a mean of rows: the errors of the codes of v and q grow with their lengths,
+// and a common offset would drown the differences. Inner products keep the query as it is, which shifts every
+// distance by <q, mean>.
+//
 // Source:  Gao and Long 2024 (RaBitQ) for the estimator, Gou et al. 2025 (SymphonyQG) for its use on edges.
 // Differs: see kernels/edge_code_kernel.h; searches start at the best of a sample of vertices, held as one
 //          more block around the mean of all rows.
@@ -60,7 +64,12 @@ class EdgeCodes {
   const RandomRotation& rotation() const { return rotation_; }
   const std::uint8_t* blocks() const { return blocks_; }
   const std::uint8_t* block(std::uint32_t vertex) const { return blocks_ + vertex * shape_.bytes; }
+  // Holds the mean, too: entry_shape().bytes count it.
   const std::uint8_t* entry_block() const { return entry_block_; }
+  // Null before there are rows.
+  const float* mean() const {
+    return entry_block_ == nullptr ? nullptr : reinterpret_cast<const float*>(entry_block_ + mean_place_);
+  }
   // Of the rows; kept in the unused part of the entry block's header. Only for inner products.
   float largest_norm() const;
 
@@ -73,12 +82,15 @@ class EdgeCodes {
 
  private:
   void Reserve(std::size_t size);
+  // Settles the mean; true where it is another one than before, so that no code is right any more.
+  bool UpdateMean(base::MatrixView rows);
   void EncodeEntries(base::MatrixView rows);
   void StoreLargestNorm(base::MatrixView rows);
 
   RandomRotation rotation_;
   bool inner_product_;
   kernels::EdgeBlockShape shape_, entry_shape_;
+  std::size_t mean_place_ = 0;  // of dimension floats behind the entry block
   std::size_t size_ = 0;
   base::HugeBytes owned_blocks_, owned_entry_block_;
   std::shared_ptr<const void> owner_;  // of borrowed blocks

@@ -17,7 +17,7 @@ void EdgeQuery::Prepare(const EdgeCodes& codes, const float* query) {
   std::uint8_t* tables = memory_.data() + dimension * sizeof(float);
   auto* values = reinterpret_cast<std::int8_t*>(tables + groups * 16);
 
-  codes.rotation().Apply(query, rotated);
+  codes.rotation().Apply(query, codes.inner_product() ? nullptr : codes.mean(), rotated);
   float largest_sum = 0, largest = 0;
   for (std::size_t g = 0; g < groups; ++g) {
     const float* q = rotated + 4 * g;
@@ -27,11 +27,13 @@ void EdgeQuery::Prepare(const EdgeCodes& codes, const float* query) {
   }
   if (!(largest > 0)) largest_sum = largest = 1;  // a query of zeros
 
+  // Sums of one entry a group fit 16 bits, which from 4,161 dimensions on leaves entries fewer levels.
+  const auto levels = static_cast<float>(std::min<std::size_t>(63, 65535 / groups));
   const kernels::DistanceTable& table = kernels::ActiveDistances();
   view_.table = tables;
-  view_.table_scale = 2 * largest_sum / 63;
+  view_.table_scale = 2 * largest_sum / levels;
   view_.table_offset = -largest_sum * static_cast<float>(groups);
-  table.fill_sign_table(rotated, dimension, largest_sum, 63 / (2 * largest_sum), tables);
+  table.fill_sign_table(rotated, dimension, largest_sum, levels / (2 * largest_sum), tables);
   view_.values = values;
   view_.value_scale = largest / 127;
   table.round_to_bytes(rotated, dimension, 127 / largest, values);

@@ -41,7 +41,12 @@ void EdgeWalk::Begin(const EdgeCodes& codes, const EdgeWalkOptions& options, con
   query_.Prepare(codes, query);
   rank_ = std::max(options.k, kSmallestRank);
   slack_ = Slack(options, rank_, codes.shape().dimension);
-  zero_ = codes.inner_product() ? codes.largest_norm() * std::sqrt(query_.view().squared_norm) : 0.0f;
+  zero_ = 0;
+  if (codes.inner_product()) {
+    const auto inner_product = kernels::ActiveDistances().inner_product_f32;
+    zero_ = codes.largest_norm() * std::sqrt(query_.view().squared_norm) -
+            inner_product(query, codes.mean(), codes.rotation().dimension());
+  }
   pool_width_ = options.beam_width * kPoolFactor;
   pool_.Reset(std::min(pool_width_, std::max(options.beam_width, kSmallestStartWidth)));
   results_.Reset(rank_ + std::max<std::size_t>(6, options.beam_width / 8));

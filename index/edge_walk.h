@@ -69,7 +69,7 @@ class EdgeWalk {
   std::size_t pool_width_ = 0;
   float slack_ = 0;
   // Added to a distance before its share is taken, so that zero is the least there can be: for inner products
-  // |q| times the norm of the longest row.
+  // |q| times the norm of the longest row, less <q, mean>.
   float zero_ = 0;
   std::uint64_t hops_ = 0;
 };

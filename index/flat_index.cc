@@ -11,15 +11,15 @@ absl::Status FlatIndex::Add(base::MatrixView rows, int thread_count) {
     return absl::InvalidArgumentError(
         absl::StrCat("vector dimension: ", rows.columns, ", expected ", dimension()));
   }
-  rows_.Append(rows);
-  return absl::OkStatus();
+  return rows_.Append(rows);
 }
 
 void FlatIndex::Search(const float* query, const SearchParameters& parameters, SearchScratch* scratch,
                        std::vector<base::Neighbor>* found, SearchCounters* counters) const {
   SearchCounters local;
   scratch->top.Reset(parameters.k);
-  ScanRows(RowDistances(rows_.view(), metric_), query, 0, size(), parameters.allowed, scratch, &local);
+  const RowQuery prepared = scratch->query_words.Prepare(rows_.format(), query, dimension());
+  ScanRows(RowDistances(rows_.view(), metric_), prepared, 0, size(), parameters.allowed, scratch, &local);
   scratch->top.DrainSorted(found);
   if (counters != nullptr) counters->Add(local);
 }

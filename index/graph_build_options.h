@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "absl/status/status.h"
+#include "index/profile.h"
 
 namespace trivium::index {
 
@@ -25,9 +26,8 @@ struct GraphBuildOptions {
   // costs sentence embeddings a sixth of their recall. 1 to 2.
   float alpha = 1.03f;
 
-  // Also make edge codes (index/edge_codes.h), from 64 dimensions on: searches are about three times as fast,
-  // for 2,048 bytes a row at 384 dimensions.
-  bool edge_codes = true;
+  // What is kept of the rows, and how searches walk the graph: see profile.h.
+  Profile profile = Profile::kSpeed;
 
   int threads = 0;         // 0: all processors this process may use; the graph does not depend on it
   std::uint64_t seed = 0;  // of the insertion order

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <numeric>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -23,6 +24,9 @@ namespace {
 
 // A batch is at most this share of the rows: its vertices do not see each other while they search.
 constexpr double kBatchShare = 0.02;
+
+// Vertices by which a batch is ordered.
+constexpr std::size_t kLandmarks = 256;
 
 struct ExpandedCollector {
   std::vector<PruneCandidate>& expanded;
@@ -43,6 +47,7 @@ struct IncomingEdge {
 struct Workspace {
   SearchScratch search;
   PruneScratch prune;
+  std::vector<PruneCandidate> passed;  // expanded by a search
   std::vector<PruneCandidate> candidates;
   std::vector<std::uint32_t> vertices;
   std::vector<float> distances;
@@ -68,7 +73,10 @@ class Builder {
         return absl::CancelledError("graph build: cancelled");
       }
       const std::size_t count = std::min({limit, inserted + done, total - done});
-      InsertBatch(order.subspan(done, count));
+      batch_.assign(order.begin() + done, order.begin() + done + count);
+      if (landmarks_.empty() && done >= kLandmarks) ChooseLandmarks(order.first(kLandmarks));
+      if (!landmarks_.empty()) SortByPlace();
+      InsertBatch(batch_);
       done += count;
       if (options_.progress) options_.progress(done, total);
     }
@@ -76,6 +84,33 @@ class Builder {
   }
 
  private:
+  // In an order in which each is near to the one before.
+  void ChooseLandmarks(std::span<const std::uint32_t> vertices) {
+    std::vector<std::uint32_t> left(vertices.begin(), vertices.end());
+    std::vector<float> distances(left.size());
+    for (std::size_t next = 0; !left.empty();) {
+      landmarks_.push_back(left[next]);
+      left.erase(left.begin() + static_cast<std::ptrdiff_t>(next));
+      space_.Distances(landmarks_.back(), left.data(), left.size(), distances.data());
+      next = std::min_element(distances.begin(), distances.begin() + left.size()) - distances.begin();
+    }
+  }
+
+  // Vertices near to each other are searched for one after the other, so that a search finds in the caches
+  // much of what it reads. The graph is the same in any order.
+  void SortByPlace() {
+    places_.resize(batch_.size());
+    base::ParallelFor(batch_.size(), thread_count_, 64, [&](std::size_t i, int thread) {
+      std::vector<float>& distances = workspaces_[thread].distances;
+      distances.resize(landmarks_.size());
+      space_.Distances(batch_[i], landmarks_.data(), landmarks_.size(), distances.data());
+      const auto nearest = std::min_element(distances.begin(), distances.end()) - distances.begin();
+      places_[i] = {static_cast<std::uint32_t>(nearest), batch_[i]};
+    });
+    std::sort(places_.begin(), places_.end());
+    std::transform(places_.begin(), places_.end(), batch_.begin(), [](const auto& p) { return p.second; });
+  }
+
   void InsertBatch(std::span<const std::uint32_t> batch) {
     // No edge leads to a vertex of the batch yet, so writing their lists does not disturb the searches.
     base::ParallelFor(batch.size(), thread_count_, 8,
@@ -88,12 +123,24 @@ class Builder {
   }
 
   void FindNeighbors(std::uint32_t vertex, Workspace* work) {
-    work->candidates.clear();
+    std::vector<PruneCandidate>& passed = work->passed;
+    passed.clear();
     VertexDistances scorer{space_, vertex};
-    ExpandedCollector collector{work->candidates};
+    ExpandedCollector collector{passed};
     const std::uint32_t entry = graph_.entry();
     BeamSearch(graph_, scorer, {&entry, 1}, options_.beam_width, &work->search, collector);
-    std::sort(work->candidates.begin(), work->candidates.end());
+
+    // What the pool holds was expanded and is sorted. The few others it had on the way are farther away.
+    std::vector<PruneCandidate>& candidates = work->candidates;
+    const CandidatePool& pool = work->search.pool;
+    candidates.clear();
+    for (std::size_t i = 0; i < pool.size(); ++i) {
+      candidates.push_back({pool[i].distance, pool[i].vertex, false});
+    }
+    const PruneCandidate last = candidates.back();
+    std::erase_if(passed, [&](const PruneCandidate& candidate) { return !(last < candidate); });
+    std::sort(passed.begin(), passed.end());
+    candidates.insert(candidates.end(), passed.begin(), passed.end());
     Prune(vertex, work);
   }
 
@@ -119,6 +166,7 @@ class Builder {
       graph_.SetNeighbors(vertex, work->vertices);
       return;
     }
+    for (const std::uint32_t neighbor : work->vertices) space_.Prefetch(neighbor);
     work->distances.resize(work->vertices.size());
     space_.Distances(vertex, work->vertices.data(), work->vertices.size(), work->distances.data());
     work->candidates.clear();
@@ -142,6 +190,9 @@ class Builder {
   int thread_count_;
   std::vector<Workspace> workspaces_;
   std::vector<std::uint16_t> settled_count_;  // of each list, how many lead and were kept by one pruning
+  std::vector<std::uint32_t> landmarks_;
+  std::vector<std::uint32_t> batch_;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> places_;  // nearest landmark, vertex of the batch
   std::vector<IncomingEdge> incoming_;
   std::vector<std::size_t> groups_;  // first of each target in incoming_, then its size
 };
@@ -158,7 +209,9 @@ absl::Status ExtendGraph(base::MatrixView rows, base::Metric metric, const Graph
   }
   if (rows.rows <= old_size) return absl::OkStatus();
 
-  const BuildSpace space(rows, metric);
+  const int thread_count = base::ResolveThreadCount(options.threads);
+  BuildSpace space(rows, metric);
+  if (BuildSpace::CodesPay(rows.rows, rows.rows - old_size)) space.UseCodes(thread_count);
   std::vector<std::uint32_t> order(rows.rows - old_size);
   std::iota(order.begin(), order.end(), static_cast<std::uint32_t>(old_size));
   base::Random(options.seed).Shuffle(order);
@@ -176,7 +229,7 @@ absl::Status ExtendGraph(base::MatrixView rows, base::Metric metric, const Graph
     *graph = ProximityGraph(graph->degree_bound());
     return status;
   }
-  graph->set_entry(entry);
+  if (!graph->Neighbors(entry).empty()) graph->set_entry(entry);  // else it was taken out of the graph
   MakeReachable(space, options.beam_width, graph);
   return absl::OkStatus();
 }

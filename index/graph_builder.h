@@ -4,7 +4,7 @@
 // New vertices enter in batches: each searches the graph as it stood before the batch, in parallel, and keeps
 // a pruned selection of the vertices its search expanded; then the edges are reversed, grouped by target, and
 // each target adds those that come to it, in parallel. Nothing depends on the order within a batch, so the
-// graph is the same for any number of threads.
+// graph is the same for any number of threads. Distances of large builds are those of codes (build_space.h).
 //
 // Source:  Manohar et al. 2024 (ParlayANN), Alg. 1 (batch insertion with prefix doubling), over the rule of
 //          Subramanya et al. 2019 (DiskANN).
@@ -22,8 +22,9 @@ namespace trivium::index {
 
 // Adds rows [graph->size(), rows.rows) to `graph`, whose degree bound stands (that of `options` is for new
 // graphs). Afterwards every vertex is reachable from graph->entry(), no vertex names itself, none names
-// another twice. Memory on top of the graph: about 20 bytes a row, and 8 bytes an edge of one
-// batch (2 % of the rows).
+// another twice. Vertices that were taken out (graph_repair.h) stay out. Memory on top of the graph: about 20
+// bytes a row, where codes are used a byte a coordinate more, and 8 bytes an edge of one batch (2 % of the
+// rows).
 //
 // kInvalidArgument: options, more than 2^31 - 1 rows. kCancelled. The graph is empty after an error.
 absl::Status ExtendGraph(base::MatrixView rows, base::Metric metric, const GraphBuildOptions& options,

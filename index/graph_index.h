@@ -19,6 +19,12 @@
 
 namespace trivium::index {
 
+// What a graph is walked by, as its profile says; nothing of the others.
+struct GraphCodes {
+  std::optional<EdgeCodes> edges;
+  std::optional<RowCodes> rows;
+};
+
 class GraphIndex final : public SearchIndex {
  public:
   // Rows that may wait outside the graph: scanning all of them takes about half the time of a graph search.
@@ -27,17 +33,22 @@ class GraphIndex final : public SearchIndex {
   // `options` are valid. Add replaces the thread count.
   GraphIndex(std::size_t dimension, base::Metric metric, const GraphBuildOptions& options);
 
-  // Takes over rows with their graph, which covers the first graph.size() of them, and its edge codes; these
-  // are made on the next Seal where `options` ask for them and there are none.
-  GraphIndex(VectorRows rows, ProximityGraph graph, std::optional<EdgeCodes> codes, base::Metric metric,
+  // Takes over rows, in the format of the profile, with their graph, which covers the first graph.size() of
+  // them, and its codes; those of the profile are made on the next Seal where there are none.
+  GraphIndex(VectorRows rows, ProximityGraph graph, GraphCodes codes, base::Metric metric,
              const GraphBuildOptions& options);
 
   std::size_t size() const override { return rows_.size(); }
   std::size_t dimension() const override { return rows_.dimension(); }
   base::Metric metric() const override { return metric_; }
-  base::MatrixView rows() const { return rows_.view(); }
+  base::MatrixView rows() const { return rows_.view().floats(); }  // only of profiles that keep float32
+  const RowsView& stored_rows() const { return rows_.view(); }
   const ProximityGraph& graph() const { return graph_; }
-  const EdgeCodes* codes() const { return codes_ ? &*codes_ : nullptr; }
+  const EdgeCodes* codes() const { return codes_.edges ? &*codes_.edges : nullptr; }
+  const RowCodes* row_codes() const { return codes_.rows ? &*codes_.rows : nullptr; }
+  Profile profile() const { return options_.profile; }
+  // What a search reads; borrowed until the index changes.
+  SearchableRows searchable() const;
 
   absl::Status Add(base::MatrixView rows, int thread_count) override;
 
@@ -50,11 +61,11 @@ class GraphIndex final : public SearchIndex {
                   std::vector<base::Neighbor>* found, SearchCounters* counters) const override;
 
  private:
-  SearchableRows Searchable() const;
+  absl::Status ExtendGraphOverRows(int thread_count);
 
   VectorRows rows_;
   ProximityGraph graph_;
-  std::optional<EdgeCodes> codes_;
+  GraphCodes codes_;
   base::Metric metric_;
   GraphBuildOptions options_;
 };

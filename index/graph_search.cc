@@ -8,6 +8,7 @@
 #include "index/edge_walk.h"
 #include "index/row_distances.h"
 #include "index/row_scan.h"
+#include "index/row_walk.h"
 
 namespace trivium::index {
 namespace {
@@ -28,7 +29,7 @@ constexpr double kCodeHopCost = 8;
 
 struct RowScorer {
   const RowDistances& distances;
-  const float* query;
+  const RowQuery& query;
 
   void Score(const std::uint32_t* vertices, std::size_t count, float* out) {
     distances.Gather(query, vertices, count, out);
@@ -58,6 +59,13 @@ struct FilterTracker {
   void OnExpanded(std::uint32_t, float) { ++counters.hops; }
 };
 
+// Walks that take turns. By edge codes: while one computes, the block that the other will read arrives; more
+// of them push each other out of the cache (measured at 384 dimensions: 1, 2, 4, 8 walks 45, 55, 51, 50
+// thousand queries a second). By row codes, whose turns are short: 1, 2, 4, 8 walks 36, 46, 47, 45.
+constexpr std::size_t kEdgeWalks = 2;
+constexpr std::size_t kRowWalks = 4;
+constexpr std::size_t kMostTurns = 16;
+
 // The searches of one call: what is the same for all its queries.
 class GraphSearch {
  public:
@@ -77,20 +85,23 @@ class GraphSearch {
   bool Scans() const {
     if (graph_.size() == 0 || wanted_ == 0 || parameters_.method == SearchMethod::kExact) return true;
     if (parameters_.method == SearchMethod::kGraph) return false;
-    return searched_.codes != nullptr ? ScanIsCheaperThanCodes(candidates_, beam_width_)
-                                      : ScanIsCheaper(candidates_, beam_width_, graph_.degree_bound());
+    return searched_.edge_codes != nullptr || searched_.row_codes != nullptr
+               ? ScanIsCheaperThanCodes(candidates_, beam_width_)
+               : ScanIsCheaper(candidates_, beam_width_, graph_.degree_bound());
   }
 
   void Scan(const float* query, std::vector<base::Neighbor>* found) {
     scratch_.top.Reset(wanted_);
-    ScanRows(distances_, query, 0, searched_.rows.rows, parameters_.allowed, &scratch_, &counters_);
+    const RowQuery prepared = Prepare(query);
+    ScanRows(distances_, prepared, 0, searched_.rows.rows, parameters_.allowed, &scratch_, &counters_);
     scratch_.top.DrainSorted(found);
   }
 
-  // With exact distances.
+  // By the distances of the rows.
   void Walk(const float* query, std::vector<base::Neighbor>* found) {
     scratch_.top.Reset(wanted_);
-    RowScorer scorer{distances_, query};
+    const RowQuery prepared = Prepare(query);
+    RowScorer scorer{distances_, prepared};
     const std::uint32_t entry = graph_.entry();
     if (parameters_.allowed != nullptr) {
       FilterTracker tracker{counters_, *parameters_.allowed, scratch_.top};
@@ -107,21 +118,35 @@ class GraphSearch {
   }
 
   void Begin(const float* query, EdgeWalk* walk) {
-    walk->Begin(*searched_.codes,
+    walk->Begin(*searched_.edge_codes,
                 {.k = parameters_.k,
                  .beam_width = beam_width_,
                  .allowed = parameters_.allowed,
                  .entry = graph_.entry()},
                 query);
+    walk->PrefetchNext();
+  }
+  void Begin(const float* query, RowWalk* walk) {
+    walk->Begin(graph_, *searched_.row_codes, distances_,
+                {.k = parameters_.k,
+                 .beam_width = beam_width_,
+                 .allowed = parameters_.allowed,
+                 .metric = searched_.metric},
+                query);
   }
 
-  void PrefetchResults(const EdgeWalk& walk) {
-    const std::size_t bytes = searched_.rows.columns * sizeof(float);
-    for (std::size_t i = 0; i < walk.result_count(); ++i) {
-      const char* row = reinterpret_cast<const char*>(searched_.rows.row(walk.result(i)));
-      for (std::size_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(row + byte, 0, 2);
-    }
+  // Part of a walk; false where it is over.
+  static bool Advance(EdgeWalk* walk) {
+    if (!walk->Step()) return false;
+    walk->PrefetchNext();
+    return true;
   }
+  static bool Advance(RowWalk* walk) { return walk->Step(); }
+
+  void PrefetchResults(const EdgeWalk& walk) {
+    for (std::size_t i = 0; i < walk.result_count(); ++i) distances_.PrefetchWhole(walk.result(i));
+  }
+  void PrefetchResults(const RowWalk&) {}  // have their distances
 
   // Ranks the results of a finished walk by exact distances.
   void Finish(const EdgeWalk& walk, const float* query, std::vector<base::Neighbor>* found) {
@@ -129,21 +154,38 @@ class GraphSearch {
     if (scratch_.rows.size() < count) scratch_.rows.resize(count);
     if (scratch_.distances.size() < count) scratch_.distances.resize(count);
     for (std::size_t i = 0; i < count; ++i) scratch_.rows[i] = walk.result(i);
-    distances_.Gather(query, scratch_.rows.data(), count, scratch_.distances.data());
+    distances_.Gather(Prepare(query), scratch_.rows.data(), count, scratch_.distances.data());
     scratch_.top.Reset(wanted_);
     for (std::size_t i = 0; i < count; ++i) scratch_.top.Push({scratch_.distances[i], scratch_.rows[i]});
     counters_.hops += walk.hops();
     counters_.code_distances +=
-        walk.hops() * (searched_.codes->shape().edge_count + 1) + EdgeCodes::kEntryCount;
+        walk.hops() * (searched_.edge_codes->shape().edge_count + 1) + EdgeCodes::kEntryCount;
     counters_.graph_distances += count;
     Complete(query, found);
   }
 
+  void Finish(const RowWalk& walk, const float* query, std::vector<base::Neighbor>* found) {
+    scratch_.top.Reset(wanted_);
+    for (std::size_t i = 0; i < walk.result_count(); ++i) {
+      scratch_.top.Push({walk.result(i).distance, walk.result(i).vertex});
+    }
+    counters_.hops += walk.hops();
+    counters_.code_distances += walk.code_distances();
+    counters_.graph_distances += walk.hops();
+    Complete(query, found);
+  }
+
  private:
+  RowQuery Prepare(const float* query) {
+    return scratch_.query_words.Prepare(searched_.rows.format, query, searched_.rows.columns);
+  }
+
   // Adds the rows that have no vertex; scans where results are missing all the same.
   void Complete(const float* query, std::vector<base::Neighbor>* found) {
-    ScanRows(distances_, query, graph_.size(), searched_.rows.rows, parameters_.allowed, &scratch_,
-             &counters_);
+    if (graph_.size() < searched_.rows.rows) {
+      ScanRows(distances_, Prepare(query), graph_.size(), searched_.rows.rows, parameters_.allowed, &scratch_,
+               &counters_);
+    }
     if (scratch_.top.size() < wanted_) return Scan(query, found);
     scratch_.top.DrainSorted(found);
   }
@@ -159,41 +201,38 @@ class GraphSearch {
   std::size_t beam_width_;
 };
 
-// Two walks, A and B: while A computes, the block that B will read arrives. More of them gain nothing and push
-// each other out of the cache (measured at 384 dimensions: 2, 4, 8 walks 55, 51, 50 thousand queries a
-// second; one alone 45).
-void TakeTurns(GraphSearch* search, base::MatrixView queries, SearchScratch* scratch,
+// Walks of several queries, each of which does a part and asks for the memory of its next one before the others
+// do theirs.
+template <class Walk>
+void TakeTurns(GraphSearch* search, base::MatrixView queries, std::vector<Walk>* walks,
                std::vector<base::Neighbor>* found) {
   enum class Stage : std::uint8_t { kIdle, kWalking, kRanking };
   struct Turn {
-    EdgeWalk* walk;
     std::size_t query = 0;
     Stage stage = Stage::kIdle;
   };
-  Turn turns[] = {{&scratch->walks[0]}, {&scratch->walks[1]}};
+  Turn turns[kMostTurns] = {};
   std::size_t next = 0, left = queries.rows;
   while (left > 0) {
-    for (Turn& turn : turns) {
-      const float* query = queries.row(turn.query);
+    for (std::size_t i = 0; i < walks->size(); ++i) {
+      Turn& turn = turns[i];
+      Walk& walk = (*walks)[i];
       switch (turn.stage) {
         case Stage::kWalking:
-          if (turn.walk->Step()) {
-            turn.walk->PrefetchNext();
-          } else {
-            search->PrefetchResults(*turn.walk);
+          if (!search->Advance(&walk)) {
+            search->PrefetchResults(walk);
             turn.stage = Stage::kRanking;
           }
           break;
         case Stage::kRanking:
-          search->Finish(*turn.walk, query, &found[turn.query]);
+          search->Finish(walk, queries.row(turn.query), &found[turn.query]);
           --left;
           turn.stage = Stage::kIdle;
           [[fallthrough]];
         case Stage::kIdle:
           if (next == queries.rows) break;
           turn.query = next++;
-          search->Begin(queries.row(turn.query), turn.walk);
-          turn.walk->PrefetchNext();
+          search->Begin(queries.row(turn.query), &walk);
           turn.stage = Stage::kWalking;
       }
     }
@@ -227,11 +266,14 @@ void SearchRowsWithGraph(const SearchableRows& searched, base::MatrixView querie
   GraphSearch search(searched, parameters, scratch, &local);
   if (search.Scans()) {
     for (std::size_t i = 0; i < queries.rows; ++i) search.Scan(queries.row(i), &found[i]);
-  } else if (searched.codes == nullptr) {
-    for (std::size_t i = 0; i < queries.rows; ++i) search.Walk(queries.row(i), &found[i]);
+  } else if (searched.edge_codes != nullptr) {
+    if (scratch->edge_walks.empty()) scratch->edge_walks.resize(kEdgeWalks);
+    TakeTurns(&search, queries, &scratch->edge_walks, found);
+  } else if (searched.row_codes != nullptr) {
+    if (scratch->row_walks.empty()) scratch->row_walks.resize(kRowWalks);
+    TakeTurns(&search, queries, &scratch->row_walks, found);
   } else {
-    if (scratch->walks.size() < 2) scratch->walks.resize(2);
-    TakeTurns(&search, queries, scratch, found);
+    for (std::size_t i = 0; i < queries.rows; ++i) search.Walk(queries.row(i), &found[i]);
   }
   if (counters != nullptr) counters->Add(local);
 }

@@ -9,7 +9,10 @@
 #include "base/matrix_view.h"
 #include "base/metric.h"
 #include "index/edge_codes.h"
+#include "index/profile.h"
 #include "index/proximity_graph.h"
+#include "index/row_codes.h"
+#include "index/rows_view.h"
 #include "index/search_index.h"
 #include "index/search_scratch.h"
 
@@ -19,11 +22,21 @@ inline constexpr std::size_t kDefaultBeamWidth = 64;
 
 // Rows and what helps to search them; borrowed.
 struct SearchableRows {
-  base::MatrixView rows;
+  RowsView rows;
   base::Metric metric = base::Metric::kCosine;
   const ProximityGraph* graph = nullptr;  // of rows [0, graph->size()), the rows after them are scanned
-  const EdgeCodes* codes = nullptr;       // of all vertices of the graph; null: distances are exact
+  // Of all vertices of the graph, what it is walked by; at most one of them. Both null: distances of the rows.
+  const EdgeCodes* edge_codes = nullptr;
+  const RowCodes* row_codes = nullptr;
 };
+
+// Whether a profile walks its graph by these codes; with fewer dimensions by the distances of the rows.
+inline bool UsesEdgeCodes(Profile profile, std::size_t dimension) {
+  return profile == Profile::kSpeed && dimension >= EdgeCodes::kSmallestDimension;
+}
+inline bool UsesRowCodes(Profile profile, std::size_t dimension) {
+  return IsCompressed(profile) && dimension >= RowCodes::kSmallestDimension;
+}
 
 // The beam a graph search of `graph_size` vertices uses: the caller's or the default, at least k, and with a
 // filter widened by 1 / selectivity, so that it holds as many allowed vertices as it would without.

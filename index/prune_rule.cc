@@ -4,38 +4,39 @@
 #include <algorithm>
 
 namespace trivium::index {
-namespace {
-
-// Kept neighbours compared in one call: the nearest ones drop a candidate most often, so comparing with all
-// of them at once would waste most of the work.
-constexpr std::size_t kChunk = 8;
-
-bool AnyNearer(const BuildSpace& space, const PruneCandidate& candidate,
-               const std::vector<std::uint32_t>& kept, float squared_alpha, float* distances) {
-  for (std::size_t first = 0; first < kept.size(); first += kChunk) {
-    const std::size_t count = std::min(kChunk, kept.size() - first);
-    space.Distances(candidate.vertex, kept.data() + first, count, distances);
-    for (std::size_t i = 0; i < count; ++i) {
-      if (squared_alpha * distances[i] <= candidate.distance) return true;
-    }
-  }
-  return false;
-}
-
-}  // namespace
 
 void RobustPrune(const BuildSpace& space, const std::vector<PruneCandidate>& candidates, float alpha,
                  std::size_t degree_bound, PruneScratch* scratch, std::vector<std::uint32_t>* kept) {
   const float squared_alpha = alpha * alpha;
-  scratch->distances.resize(kChunk);
-  scratch->unsettled.clear();
+  scratch->rivals.resize(candidates.size());
+  scratch->distances.resize(candidates.size());
+  // Those that no kept neighbour has dropped yet. All of them are compared with each new one in a single
+  // call: as many distances as going through the kept ones for each candidate, in longer calls.
+  std::vector<PruneCandidate>& left = scratch->left;
+  left.assign(candidates.begin(), candidates.end());
+  std::size_t unsettled = std::count_if(left.begin(), left.end(), [](const auto& c) { return !c.settled; });
   kept->clear();
-  for (const PruneCandidate& candidate : candidates) {
+  for (std::size_t next = 0; next < left.size(); ++next) {
+    const PruneCandidate chosen = left[next];
+    kept->push_back(chosen.vertex);
     if (kept->size() == degree_bound) return;
-    const std::vector<std::uint32_t>& rivals = candidate.settled ? scratch->unsettled : *kept;
-    if (AnyNearer(space, candidate, rivals, squared_alpha, scratch->distances.data())) continue;
-    kept->push_back(candidate.vertex);
-    if (!candidate.settled) scratch->unsettled.push_back(candidate.vertex);
+    if (!chosen.settled) --unsettled;
+    if (chosen.settled && unsettled == 0) continue;
+
+    const auto is_rival = [&](const PruneCandidate& other) { return !chosen.settled || !other.settled; };
+    std::size_t count = 0;
+    for (std::size_t i = next + 1; i < left.size(); ++i) {
+      if (is_rival(left[i])) scratch->rivals[count++] = left[i].vertex;
+    }
+    space.Distances(chosen.vertex, scratch->rivals.data(), count, scratch->distances.data());
+    const float* distance = scratch->distances.data();
+    const auto is_dropped = [&](const PruneCandidate& other) {
+      if (!is_rival(other) || squared_alpha * *distance++ > other.distance) return false;
+      if (!other.settled) --unsettled;
+      return true;
+    };
+    left.erase(std::remove_if(left.begin() + static_cast<std::ptrdiff_t>(next) + 1, left.end(), is_dropped),
+               left.end());
   }
 }
 

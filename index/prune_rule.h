@@ -24,7 +24,8 @@ struct PruneCandidate {
 
 // Buffers of one building thread.
 struct PruneScratch {
-  std::vector<std::uint32_t> unsettled;  // kept so far and not settled
+  std::vector<PruneCandidate> left;
+  std::vector<std::uint32_t> rivals;
   std::vector<float> distances;
 };
 

@@ -32,8 +32,9 @@ RandomRotation::RandomRotation(std::size_t dimension, std::uint64_t seed)
   }
 }
 
-void RandomRotation::Apply(const float* in, float* out) const {
+void RandomRotation::Apply(const float* in, const float* origin, float* out) const {
   std::memcpy(out, in, dimension_ * sizeof(float));
+  for (std::size_t i = 0; origin != nullptr && i < dimension_; ++i) out[i] -= origin[i];
   std::memset(out + dimension_, 0, (padded_dimension() - dimension_) * sizeof(float));
   kernels::ActiveDistances().rotate(multipliers_.row(0), padded_dimension(), out);
 }

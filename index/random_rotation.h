@@ -18,9 +18,11 @@ class RandomRotation {
   std::size_t dimension() const { return dimension_; }
   std::size_t padded_dimension() const { return multipliers_.columns(); }
 
-  // `out` has room for padded_dimension() floats. Keeps lengths and inner products. The same to the last bit
+  // out = rotation of `in`, or of in - origin where `origin` is not null. `out` has room for
+  // padded_dimension() floats. Keeps lengths and inner products. The same to the last bit
   // on every instruction set. Safe to call concurrently.
-  void Apply(const float* in, float* out) const;
+  void Apply(const float* in, const float* origin, float* out) const;
+  void Apply(const float* in, float* out) const { Apply(in, nullptr, out); }
 
  private:
   std::size_t dimension_;

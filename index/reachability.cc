@@ -23,7 +23,7 @@ class Repair {
     Spread(graph_.entry(), graph_.entry());
     std::size_t made = 0;
     for (std::uint32_t vertex = 0; vertex < graph_.size(); ++vertex) {
-      if (parent_[vertex] != kUnreached) continue;
+      if (parent_[vertex] != kUnreached || graph_.Neighbors(vertex).empty()) continue;
       Spread(vertex, Link(vertex));
       ++made;
     }

@@ -9,7 +9,8 @@
 
 namespace trivium::index {
 
-// Makes every vertex reachable from graph->entry(): one that is not gets an edge from the nearest reachable
+// Makes every vertex that has neighbours reachable from graph->entry() (one without was taken out, see
+// graph_repair.h): one that is not gets an edge from the nearest reachable
 // vertex that a search of width `beam_width` finds and that has room for it, or else an edge that no path
 // needs. Deterministic. O(edges), and a search for each vertex that was cut off; usually there are few.
 // Needs degree_bound >= 1. Returns how many edges it made.

@@ -16,7 +16,7 @@ constexpr int kDenseRows = 40;
 
 class Scan {
  public:
-  Scan(const RowDistances& distances, const float* query, SearchScratch* scratch, SearchCounters* counters)
+  Scan(const RowDistances& distances, const RowQuery& query, SearchScratch* scratch, SearchCounters* counters)
       : distances_(distances), query_(query), scratch_(*scratch), counters_(*counters) {
     if (scratch_.distances.size() < kBlockRows) scratch_.distances.resize(kBlockRows);
     if (scratch_.rows.size() < kBlockRows) scratch_.rows.resize(kBlockRows);
@@ -76,7 +76,7 @@ class Scan {
   }
 
   const RowDistances& distances_;
-  const float* query_;
+  const RowQuery& query_;
   SearchScratch& scratch_;
   SearchCounters& counters_;
   std::size_t picked_ = 0;
@@ -84,7 +84,7 @@ class Scan {
 
 }  // namespace
 
-void ScanRows(const RowDistances& distances, const float* query, std::size_t first, std::size_t last,
+void ScanRows(const RowDistances& distances, const RowQuery& query, std::size_t first, std::size_t last,
               const base::Bitmap* allowed, SearchScratch* scratch, SearchCounters* counters) {
   Scan scan(distances, query, scratch, counters);
   if (allowed == nullptr) {

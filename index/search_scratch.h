@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The buffers of one searching thread. They grow to the largest search seen and are then reused, so that a
 // search allocates nothing. One scratch may serve any number of indexes, one after the other; never two
-// threads at the same time. About 2 bytes a row of the largest index searched.
+// threads at the same time. A bit a row of the largest index searched.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,8 @@
 #include "base/visited_set.h"
 #include "index/candidate_pool.h"
 #include "index/edge_walk.h"
+#include "index/row_query.h"
+#include "index/row_walk.h"
 
 namespace trivium::index {
 
@@ -20,7 +22,9 @@ struct SearchScratch {
   base::TopK top;
   std::vector<std::uint32_t> rows;  // a batch of rows to score
   std::vector<float> distances;     // their distances
-  std::vector<EdgeWalk> walks;      // that take turns
+  RowQueryWords query_words;        // the query of a scan
+  std::vector<EdgeWalk> edge_walks;  // that take turns
+  std::vector<RowWalk> row_walks;    // likewise
 };
 
 }  // namespace trivium::index

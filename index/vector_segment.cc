@@ -2,29 +2,37 @@
 // Blocks of a vector segment (little-endian, each 4,096-byte aligned by storage/segment_file.h):
 //
 //   "header"  Header, 64 bytes
-//   "rows"    rows x stride float32; stride = dimension rounded up to 16, the rest of a row is zero
+//   "rows"    rows x RowStrideBytes(row format, dimension), the rest of a row is zero; formats: rows_view.h
+//   "scales"  rows x float32; absent where rows are not int8
+//   "norms"   rows x float32, squared norms of the decoded rows; absent where rows are not int8, or where the
+//             metric is not kSquaredL2
 //   "labels"  rows x uint64
 //   "graph"   rows x ProximityGraph::Stride(degree_bound) uint32, drawn in proximity_graph.h;
 //             absent where degree_bound is 0
 //   "edges"   rows x EdgeCodes::shape().bytes, drawn in kernels/edge_code_functions.h
 //   "entries" EdgeCodes::entry_shape().bytes; both absent where edge_codes is 0
+//   "codes"   rows x RowCodes::record_bytes(), drawn in row_codes.h
+//   "center"  RowCodes::center_size() float32; both absent where row_codes is 0
+//
+// Version 1 had no profile, row format nor row codes: zeros, which stand for float32 rows.
 #include "index/vector_segment.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "base/aligned_matrix.h"
 #include "base/status_macros.h"
 #include "index/graph_builder.h"
-#include "index/graph_search.h"
+#include "index/vector_rows.h"
 
 namespace trivium::index {
 namespace {
 
 constexpr char kMagic[8] = {'T', 'R', 'I', 'V', 'V', 'S', 'E', 'G'};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kOldestVersion = 1;
 constexpr std::uint32_t kEdgeCodesVersion = 1;
+constexpr std::uint32_t kRowCodesVersion = 1;
 constexpr std::size_t kMaxDimension = 65536;
 constexpr std::size_t kMinDegreeBound = 4;
 constexpr std::size_t kMaxDegreeBound = 256;
@@ -39,7 +47,10 @@ struct Header {
   std::uint32_t degree_bound;
   std::uint32_t entry;
   std::uint32_t edge_codes;   // 0: none; otherwise kEdgeCodesVersion
-  std::uint32_t reserved[6];  // zero
+  std::uint32_t profile;      // Profile
+  std::uint32_t row_format;   // RowFormat
+  std::uint32_t row_codes;    // 0: none; otherwise kRowCodesVersion
+  std::uint32_t reserved[3];  // zero
 };
 static_assert(sizeof(Header) == 64);
 
@@ -49,21 +60,20 @@ absl::Span<const std::byte> AsBytes(const T* values, std::size_t count) {
 }
 
 // Copies through a small buffer, so that padding is zero and rows of any stride become rows of ours.
-absl::Status AppendRows(base::MatrixView rows, storage::SegmentFileWriter* writer) {
-  const std::size_t stride = base::PaddedStride(rows.columns);
-  const std::size_t rows_at_once = std::max<std::size_t>(1, kStagingBytes / (stride * sizeof(float)));
-  std::vector<float> staging(rows_at_once * stride, 0.0f);
+absl::Status AppendRows(const RowsView& rows, storage::SegmentFileWriter* writer) {
+  const std::size_t stride = RowStrideBytes(rows.format, rows.columns);
+  const std::size_t rows_at_once = std::max<std::size_t>(1, kStagingBytes / stride);
+  const std::size_t used = RowBytes(rows.format, rows.columns);
+  std::vector<std::byte> staging(rows_at_once * stride, std::byte{0});
   for (std::size_t first = 0; first < rows.rows; first += rows_at_once) {
     const std::size_t count = std::min(rows_at_once, rows.rows - first);
-    for (std::size_t i = 0; i < count; ++i) {
-      std::memcpy(&staging[i * stride], rows.row(first + i), rows.columns * sizeof(float));
-    }
+    for (std::size_t i = 0; i < count; ++i) std::memcpy(&staging[i * stride], rows.row(first + i), used);
     TRIVIUM_RETURN_IF_ERROR(writer->Append(AsBytes(staging.data(), count * stride)));
   }
   return absl::OkStatus();
 }
 
-absl::Status CheckShapes(base::MatrixView rows, absl::Span<const std::uint64_t> labels) {
+absl::Status CheckShapes(const RowsView& rows, absl::Span<const std::uint64_t> labels) {
   if (rows.columns == 0 || rows.columns > kMaxDimension) {
     return absl::InvalidArgumentError(
         absl::StrCat("vector dimension: ", rows.columns, ", expected 1 to ", kMaxDimension));
@@ -115,50 +125,82 @@ absl::Status VectorSegment::Build(base::MatrixView rows, absl::Span<const std::u
                                   base::Metric metric, const GraphBuildOptions& options,
                                   const std::string& path) {
   TRIVIUM_RETURN_IF_ERROR(CheckShapes(rows, labels));
-  ProximityGraph graph(options.degree_bound);
+  const Profile profile = options.profile;
+  ProximityGraph graph(DegreeBoundOf(profile, options.degree_bound));
   TRIVIUM_RETURN_IF_ERROR(ExtendGraph(rows, metric, options, &graph));
-  if (!options.edge_codes || rows.rows == 0 || rows.columns < EdgeCodes::kSmallestDimension) {
-    return Write(rows, labels, metric, &graph, nullptr, path);
+  SearchableRows contents = {.rows = rows, .metric = metric, .graph = &graph};
+  VectorRows encoded(rows.columns, FormatOf(profile), metric);
+  if (IsCompressed(profile)) {
+    TRIVIUM_RETURN_IF_ERROR(encoded.Append(rows));
+    contents.rows = encoded.view();
   }
-  EdgeCodes codes(rows.columns, metric, graph.degree_bound());
-  codes.Update(rows, graph, options.threads);
-  return Write(rows, labels, metric, &graph, &codes, path);
+  std::optional<EdgeCodes> edge_codes;
+  std::optional<RowCodes> row_codes;
+  if (rows.rows > 0 && UsesEdgeCodes(profile, rows.columns)) {
+    edge_codes.emplace(rows.columns, metric, graph.degree_bound());
+    edge_codes->Update(rows, graph, options.threads);
+    contents.edge_codes = &*edge_codes;
+  }
+  if (rows.rows > 0 && UsesRowCodes(profile, rows.columns)) {
+    row_codes.emplace(rows.columns, metric);
+    row_codes->Update(contents.rows, options.threads);
+    contents.row_codes = &*row_codes;
+  }
+  return Write(contents, profile, labels, path);
 }
 
-absl::Status VectorSegment::Write(base::MatrixView rows, absl::Span<const std::uint64_t> labels,
-                                  base::Metric metric, const ProximityGraph* graph, const EdgeCodes* codes,
-                                  const std::string& path) {
+absl::Status VectorSegment::Write(const SearchableRows& contents, Profile profile,
+                                  absl::Span<const std::uint64_t> labels, const std::string& path) {
+  const RowsView& rows = contents.rows;
+  const ProximityGraph* graph = contents.graph;
   TRIVIUM_RETURN_IF_ERROR(CheckShapes(rows, labels));
   if (graph != nullptr && graph->size() != rows.rows) {
     return absl::InvalidArgumentError(
         absl::StrCat("vertices of the graph: ", graph->size(), ", expected ", rows.rows));
   }
+  const EdgeCodes* edge_codes = graph != nullptr ? contents.edge_codes : nullptr;
+  const RowCodes* row_codes = graph != nullptr ? contents.row_codes : nullptr;
   Header header = {};
   std::memcpy(header.magic, kMagic, sizeof(kMagic));
   header.version = kVersion;
-  header.metric = static_cast<std::uint32_t>(metric);
+  header.metric = static_cast<std::uint32_t>(contents.metric);
   header.rows = rows.rows;
   header.dimension = static_cast<std::uint32_t>(rows.columns);
+  header.profile = static_cast<std::uint32_t>(profile);
+  header.row_format = static_cast<std::uint32_t>(rows.format);
   if (graph != nullptr) {
     header.degree_bound = static_cast<std::uint32_t>(graph->degree_bound());
     header.entry = graph->entry();
-    if (codes != nullptr) header.edge_codes = kEdgeCodesVersion;
   }
+  if (edge_codes != nullptr) header.edge_codes = kEdgeCodesVersion;
+  if (row_codes != nullptr) header.row_codes = kRowCodesVersion;
 
   TRIVIUM_ASSIGN_OR_RETURN(const auto writer, storage::SegmentFileWriter::Create(path));
   TRIVIUM_RETURN_IF_ERROR(writer->AddBlock("header", AsBytes(&header, 1)));
   TRIVIUM_RETURN_IF_ERROR(writer->BeginBlock("rows"));
   TRIVIUM_RETURN_IF_ERROR(AppendRows(rows, writer.get()));
+  if (rows.format == RowFormat::kInt8) {
+    TRIVIUM_RETURN_IF_ERROR(writer->AddBlock("scales", AsBytes(rows.scales, rows.rows)));
+    if (contents.metric == base::Metric::kSquaredL2) {
+      TRIVIUM_RETURN_IF_ERROR(writer->AddBlock("norms", AsBytes(rows.squared_norms, rows.rows)));
+    }
+  }
   TRIVIUM_RETURN_IF_ERROR(writer->AddBlock("labels", AsBytes(labels.data(), labels.size())));
   if (graph != nullptr) {
     const std::size_t words = graph->size() * graph->stride();
     TRIVIUM_RETURN_IF_ERROR(writer->AddBlock("graph", AsBytes(graph->words(), words)));
   }
-  if (graph != nullptr && codes != nullptr) {
+  if (edge_codes != nullptr) {
+    TRIVIUM_RETURN_IF_ERROR(writer->AddBlock(
+        "edges", AsBytes(edge_codes->blocks(), edge_codes->size() * edge_codes->shape().bytes)));
     TRIVIUM_RETURN_IF_ERROR(
-        writer->AddBlock("edges", AsBytes(codes->blocks(), codes->size() * codes->shape().bytes)));
+        writer->AddBlock("entries", AsBytes(edge_codes->entry_block(), edge_codes->entry_shape().bytes)));
+  }
+  if (row_codes != nullptr) {
+    TRIVIUM_RETURN_IF_ERROR(writer->AddBlock(
+        "codes", AsBytes(row_codes->records(), row_codes->size() * row_codes->record_bytes())));
     TRIVIUM_RETURN_IF_ERROR(
-        writer->AddBlock("entries", AsBytes(codes->entry_block(), codes->entry_shape().bytes)));
+        writer->AddBlock("center", AsBytes(row_codes->center(), row_codes->center_size())));
   }
   return writer->Commit();
 }
@@ -180,7 +222,9 @@ absl::Status VectorSegment::Load() {
   if (std::memcmp(header->magic, kMagic, sizeof(kMagic)) != 0) {
     return absl::DataLossError(absl::StrCat("segment ", path(), ": not a vector segment"));
   }
-  if (header->version != kVersion) return damaged("version", header->version, "1");
+  if (header->version < kOldestVersion || header->version > kVersion) {
+    return damaged("version", header->version, "1 or 2");
+  }
   if (header->metric > static_cast<std::uint32_t>(base::Metric::kSquaredL2)) {
     return damaged("metric", header->metric, "0 to 2");
   }
@@ -196,11 +240,22 @@ absl::Status VectorSegment::Load() {
     return damaged("entry vertex", header->entry, absl::StrCat("less than ", header->rows));
   }
 
+  if (header->profile > static_cast<std::uint32_t>(Profile::kSmall)) {
+    return damaged("profile", header->profile, "0 to 3");
+  }
+  // Version 1 does not say; what it walked by tells.
+  profile_ = header->version > 1        ? static_cast<Profile>(header->profile)
+             : header->edge_codes != 0 ? Profile::kSpeed
+                                        : Profile::kExact;
+  const auto format = static_cast<RowFormat>(header->row_format);
+  if (header->row_format > 2 || format != FormatOf(profile_)) {
+    return damaged("row format", header->row_format,
+                   absl::StrCat(static_cast<int>(FormatOf(profile_)), " of profile ", static_cast<int>(profile_)));
+  }
+
   // The limits above keep these products far from overflow.
   metric_ = static_cast<base::Metric>(header->metric);
-  const std::size_t stride = base::PaddedStride(header->dimension);
-  TRIVIUM_ASSIGN_OR_RETURN(const float* values, TypedBlock<float>(*file_, "rows", header->rows * stride));
-  rows_ = base::MatrixView(values, header->rows, header->dimension, stride);
+  TRIVIUM_RETURN_IF_ERROR(LoadRows(format, header->rows, header->dimension));
   TRIVIUM_ASSIGN_OR_RETURN(const std::uint64_t* labels,
                            TypedBlock<std::uint64_t>(*file_, "labels", header->rows));
   labels_ = absl::MakeConstSpan(labels, header->rows);
@@ -209,14 +264,34 @@ absl::Status VectorSegment::Load() {
   TRIVIUM_ASSIGN_OR_RETURN(const std::uint32_t* records, TypedBlock<std::uint32_t>(*file_, "graph", words));
   graph_ = ProximityGraph(records, header->rows, header->degree_bound, header->entry);
   TRIVIUM_RETURN_IF_ERROR(CheckGraph(graph_, path()));
-  if (header->edge_codes == 0 || header->rows == 0) return absl::OkStatus();
-  if (header->edge_codes != kEdgeCodesVersion) return damaged("edge codes", header->edge_codes, "0 or 1");
-  return LoadCodes();
+  if (header->rows == 0) return absl::OkStatus();
+  if (header->edge_codes > kEdgeCodesVersion || (header->edge_codes != 0 && IsCompressed(profile_))) {
+    return damaged("edge codes", header->edge_codes, IsCompressed(profile_) ? "0" : "0 or 1");
+  }
+  if (header->row_codes > kRowCodesVersion || (header->row_codes != 0 && !IsCompressed(profile_))) {
+    return damaged("row codes", header->row_codes, IsCompressed(profile_) ? "0 or 1" : "0");
+  }
+  if (header->edge_codes != 0) TRIVIUM_RETURN_IF_ERROR(LoadEdgeCodes());
+  if (header->row_codes != 0) TRIVIUM_RETURN_IF_ERROR(LoadRowCodes());
+  return absl::OkStatus();
+}
+
+absl::Status VectorSegment::LoadRows(RowFormat format, std::size_t size, std::size_t dimension) {
+  rows_.format = format;
+  rows_.rows = size;
+  rows_.columns = dimension;
+  rows_.stride_bytes = RowStrideBytes(format, dimension);
+  TRIVIUM_ASSIGN_OR_RETURN(rows_.data, TypedBlock<std::byte>(*file_, "rows", size * rows_.stride_bytes));
+  if (format != RowFormat::kInt8) return absl::OkStatus();
+  TRIVIUM_ASSIGN_OR_RETURN(rows_.scales, TypedBlock<float>(*file_, "scales", size));
+  if (metric_ != base::Metric::kSquaredL2) return absl::OkStatus();
+  TRIVIUM_ASSIGN_OR_RETURN(rows_.squared_norms, TypedBlock<float>(*file_, "norms", size));
+  return absl::OkStatus();
 }
 
 // Vertices in the blocks are checked by the walk that reads them: reading all of them here would bring the
 // largest part of the file into memory.
-absl::Status VectorSegment::LoadCodes() {
+absl::Status VectorSegment::LoadEdgeCodes() {
   const EdgeCodes shape(dimension(), metric_, graph_.degree_bound());
   TRIVIUM_ASSIGN_OR_RETURN(const std::uint8_t* blocks,
                            TypedBlock<std::uint8_t>(*file_, "edges", size() * shape.shape().bytes));
@@ -230,15 +305,29 @@ absl::Status VectorSegment::LoadCodes() {
   return absl::OkStatus();
 }
 
+absl::Status VectorSegment::LoadRowCodes() {
+  const RowCodes shape(dimension(), metric_);
+  const std::size_t record_bytes = size() * shape.record_bytes();
+  TRIVIUM_ASSIGN_OR_RETURN(const std::uint8_t* records,
+                           TypedBlock<std::uint8_t>(*file_, "codes", record_bytes));
+  TRIVIUM_ASSIGN_OR_RETURN(const float* center, TypedBlock<float>(*file_, "center", shape.center_size()));
+  row_codes_.emplace(dimension(), metric_, size(), records, center, file_);
+  return absl::OkStatus();
+}
+
+SearchableRows VectorSegment::searchable() const {
+  return {.rows = rows_, .metric = metric_, .graph = &graph_, .edge_codes = codes(), .row_codes = row_codes()};
+}
+
 void VectorSegment::Search(const float* query, const SearchParameters& parameters, SearchScratch* scratch,
                            std::vector<base::Neighbor>* found, SearchCounters* counters) const {
-  SearchRowsWithGraph({rows_, metric_, &graph_, codes()}, query, parameters, scratch, found, counters);
+  SearchRowsWithGraph(searchable(), query, parameters, scratch, found, counters);
 }
 
 void VectorSegment::SearchMany(base::MatrixView queries, const SearchParameters& parameters,
                                SearchScratch* scratch, std::vector<base::Neighbor>* found,
                                SearchCounters* counters) const {
-  SearchRowsWithGraph({rows_, metric_, &graph_, codes()}, queries, parameters, scratch, found, counters);
+  SearchRowsWithGraph(searchable(), queries, parameters, scratch, found, counters);
 }
 
 }  // namespace trivium::index

@@ -16,7 +16,7 @@ struct VertexDistances {
   void Score(const std::uint32_t* vertices, std::size_t count, float* out) {
     space.Distances(from, vertices, count, out);
   }
-  void Prefetch(std::uint32_t vertex) { space.Prefetch(vertex); }
+  __attribute__((always_inline)) void Prefetch(std::uint32_t vertex) { space.Prefetch(vertex); }
 };
 
 struct IgnoringTracker {

@@ -53,6 +53,37 @@ struct Avx2CodeLanes {
     return _mm_cvtsi128_si32(_mm_add_epi32(pairs, _mm_shuffle_epi32(pairs, 1)));
   }
 
+  // Each byte of a mask takes the bit of its dimension: bytes of the code are spread, their bits compared.
+  static std::int32_t SelectedSum(const std::uint8_t* bits, const std::int8_t* values,
+                                  std::size_t dimension) {
+    const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2,
+                                            3, 3, 3, 3, 3, 3, 3, 3);
+    const __m256i places = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
+    const __m256i ones = _mm256_set1_epi8(1), word_ones = _mm256_set1_epi16(1);
+    __m256i sum = _mm256_setzero_si256();
+    for (std::size_t i = 0; i < dimension; i += 64) {
+      __m256i words = _mm256_setzero_si256();
+#pragma GCC unroll 2
+      for (std::size_t j = i; j < i + 64; j += 32) {
+        int code;
+        __builtin_memcpy(&code, bits + j / 8, sizeof(code));
+        const __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(code), spread), places);
+        const __m256i chosen = _mm256_and_si256(_mm256_cmpeq_epi8(own, places),
+                                                _mm256_loadu_si256((const __m256i_u*)(values + j)));
+        words = _mm256_add_epi16(words, _mm256_maddubs_epi16(ones, chosen));
+      }
+      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(words, word_ones));
+    }
+    const __m128i quarters = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    const __m128i pairs = _mm_add_epi32(quarters, _mm_unpackhi_epi64(quarters, quarters));
+    return _mm_cvtsi128_si32(_mm_add_epi32(pairs, _mm_shuffle_epi32(pairs, 1)));
+  }
+
+  static void SelectedSums(const std::uint8_t* const* bits, const std::int8_t* values, std::size_t dimension,
+                           std::int32_t* sums) {
+    for (int code = 0; code < 4; ++code) sums[code] = SelectedSum(bits[code], values, dimension);
+  }
+
   static std::size_t SelectBelow(const std::uint16_t* sums, const std::uint8_t* offsets,
                                  const std::uint8_t* scales, const std::uint8_t* ids,
                                  const EdgeEstimate& estimate, float* distances, std::uint32_t* vertices) {

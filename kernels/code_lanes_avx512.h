@@ -52,6 +52,41 @@ struct Avx512CodeLanes {
     return _mm512_reduce_add_epi32(sum);
   }
 
+  static void SelectedSums(const std::uint8_t* const* bits, const std::int8_t* values, std::size_t dimension,
+                           std::int32_t* sums) {
+    const __m512i ones = _mm512_set1_epi8(1), word_ones = _mm512_set1_epi16(1);
+    __m512i total[4] = {};
+    // A pair of bytes adds at most 254 to a word: 64 steps fit.
+    constexpr std::size_t kMost = 64 * 64;
+    for (std::size_t first = 0; first < dimension; first += kMost) {
+      const std::size_t last = dimension - first < kMost ? dimension : first + kMost;
+      __m512i words[4] = {};
+      for (std::size_t i = first; i < last; i += 64) {
+        const __m512i bytes = _mm512_loadu_si512(values + i);
+#pragma GCC unroll 4
+        for (int code = 0; code < 4; ++code) {
+          __mmask64 mask;
+          __builtin_memcpy(&mask, bits[code] + i / 8, sizeof(mask));
+          words[code] = _mm512_add_epi16(words[code],
+                                         _mm512_maddubs_epi16(ones, _mm512_maskz_mov_epi8(mask, bytes)));
+        }
+      }
+#pragma GCC unroll 4
+      for (int code = 0; code < 4; ++code) {
+        total[code] = _mm512_add_epi32(total[code], _mm512_madd_epi16(words[code], word_ones));
+      }
+    }
+    // Sums of all four in one go: lanes of two registers are added in pairs, twice.
+    const __m512i low = _mm512_add_epi32(_mm512_unpacklo_epi32(total[0], total[1]),
+                                         _mm512_unpackhi_epi32(total[0], total[1]));
+    const __m512i high = _mm512_add_epi32(_mm512_unpacklo_epi32(total[2], total[3]),
+                                          _mm512_unpackhi_epi32(total[2], total[3]));
+    const __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
+    const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
+    _mm_storeu_si128((__m128i_u*)sums,
+                     _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1)));
+  }
+
   static std::size_t SelectBelow(const std::uint16_t* sums, const std::uint8_t* offsets,
                                  const std::uint8_t* scales, const std::uint8_t* ids,
                                  const EdgeEstimate& estimate, float* distances, std::uint32_t* vertices) {

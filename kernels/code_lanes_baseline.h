@@ -33,6 +33,21 @@ struct BaselineCodeLanes {
     return sum;
   }
 
+  static std::int32_t SelectedSum(const std::uint8_t* bits, const std::int8_t* values,
+                                  std::size_t dimension) {
+    std::int32_t sum = 0;
+    for (std::size_t i = 0; i < dimension; i += 8) {
+      const int code = bits[i / 8];
+      for (int j = 0; j < 8; ++j) sum += -(code >> j & 1) & values[i + j];
+    }
+    return sum;
+  }
+
+  static void SelectedSums(const std::uint8_t* const* bits, const std::int8_t* values, std::size_t dimension,
+                           std::int32_t* sums) {
+    for (int code = 0; code < 4; ++code) sums[code] = SelectedSum(bits[code], values, dimension);
+  }
+
   static std::size_t SelectBelow(const std::uint16_t* sums, const std::uint8_t* offsets,
                                  const std::uint8_t* scales, const std::uint8_t* ids,
                                  const EdgeEstimate& estimate, float* distances, std::uint32_t* vertices) {

@@ -42,13 +42,34 @@ struct DistanceTable {
   void (*squared_l2_i8_rows)(const std::int8_t* query, const std::int8_t* rows, std::size_t stride,
                              std::size_t count, std::size_t dimension, std::int32_t* out);
 
-  // One to chosen rows: out[i] = f(query, rows + ids[i] * stride), i < count. Prefetches rows ahead.
+  // One to chosen rows: out[i] = f(query, rows + ids[i] * stride), i < count. The f32 forms prefetch rows
+  // ahead; the int8 form leaves that to the caller, whose rows are often in a cache already.
   void (*inner_product_f32_gather)(const float* query, const float* rows, std::size_t stride,
                                    const std::uint32_t* ids, std::size_t count, std::size_t dimension,
                                    float* out);
   void (*squared_l2_f32_gather)(const float* query, const float* rows, std::size_t stride,
                                 const std::uint32_t* ids, std::size_t count, std::size_t dimension,
                                 float* out);
+  void (*inner_product_i8_gather)(const std::int8_t* query, const std::int8_t* rows, std::size_t stride,
+                                  const std::uint32_t* ids, std::size_t count, std::size_t dimension,
+                                  std::int32_t* out);
+  void (*inner_product_f16_gather)(const float* query, const Half* rows, std::size_t stride,
+                                   const std::uint32_t* ids, std::size_t count, std::size_t dimension,
+                                   float* out);
+  void (*squared_l2_f16_gather)(const float* query, const Half* rows, std::size_t stride,
+                                const std::uint32_t* ids, std::size_t count, std::size_t dimension,
+                                float* out);
+
+  // int16 queries, int8 rows. Exact where the absolute values of the query sum to less than 2^31 / 128.
+  void (*inner_product_i16_i8_rows)(const std::int16_t* query, const std::int8_t* rows, std::size_t stride,
+                                    std::size_t count, std::size_t dimension, std::int32_t* out);
+  void (*inner_product_i16_i8_gather)(const std::int16_t* query, const std::int8_t* rows, std::size_t stride,
+                                      const std::uint32_t* ids, std::size_t count, std::size_t dimension,
+                                      std::int32_t* out);
+
+  // Sign codes; see sign_code_kernel.h. `dimension` is a multiple of 64.
+  void (*sum_selected)(const std::int8_t* values, const std::uint8_t* codes, std::size_t stride,
+                       const std::uint32_t* ids, std::size_t count, std::size_t dimension, std::int32_t* out);
 
   // Edge codes; see edge_code_kernel.h. `dimension` is a multiple of 64.
   std::size_t (*score_edges)(const EdgeBlockShape& shape, const EdgeQuery& query, const std::uint8_t* block,

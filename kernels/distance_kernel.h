@@ -113,6 +113,21 @@ void OneToRows(const typename Terms::Query* query, const typename Terms::Row* ro
   for (; i < count; ++i) out[i] = OneToOne<Terms>(query, rows + i * stride, dimension);
 }
 
+// Without prefetches.
+template <class Terms>
+void OneToCachedGathered(const typename Terms::Query* query, const typename Terms::Row* rows,
+                         std::size_t stride, const std::uint32_t* ids, std::size_t count,
+                         std::size_t dimension, typename Terms::Result* out) {
+  constexpr int kRows = Terms::kRowsAtOnce;
+  std::size_t i = 0;
+  for (; i + kRows <= count; i += kRows) {
+    const typename Terms::Row* block[kRows];
+    for (int r = 0; r < kRows; ++r) block[r] = rows + ids[i + r] * stride;
+    SumTerms<Terms, kRows>(query, block, dimension, out + i);
+  }
+  for (; i < count; ++i) out[i] = OneToOne<Terms>(query, rows + ids[i] * stride, dimension);
+}
+
 template <class Terms>
 void OneToGathered(const typename Terms::Query* query, const typename Terms::Row* rows, std::size_t stride,
                    const std::uint32_t* ids, std::size_t count, std::size_t dimension,

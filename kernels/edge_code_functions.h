@@ -39,7 +39,8 @@ struct EdgeBlockShape {
 // A rotated query, as the kernels read it.
 struct EdgeQuery {
   // dimension / 4 groups of 16: entry c of group g is the sum of +-q over dimensions 4 g to 4 g + 3, + where
-  // the bit of c is set, as (sum - table_offset / (dimension / 4)) / table_scale, 0 to 63.
+  // the bit of c is set, as (sum - table_offset / (dimension / 4)) / table_scale, 0 to 63; a sum
+  // of one entry of each group fits 16 bits.
   const std::uint8_t* table = nullptr;
   float table_scale = 0;
   float table_offset = 0;

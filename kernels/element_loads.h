@@ -42,6 +42,34 @@ struct F16Elements : FloatSums<Lanes> {
   }
 };
 
+// int16 queries and int8 rows, summed in int32.
+template <class Lanes>
+struct I16I8Elements {
+  using Query = std::int16_t;
+  using Row = std::int8_t;
+  using Result = std::int32_t;
+  using Accumulator = typename Lanes::Ints;
+  using Words = typename Lanes::Words;
+  static constexpr std::size_t kStep = Lanes::kWords;
+  static constexpr int kRowsAtOnce = Lanes::kRowsAtOnce;
+
+  static Accumulator Zero() { return Lanes::ZeroInts(); }
+  static Accumulator Join(Accumulator a, Accumulator b) { return Lanes::AddInts(a, b); }
+  static std::int32_t Total(Accumulator sum) { return Lanes::SumInts(sum); }
+  static Words LoadQuery(const std::int16_t* p) {
+    Words words;
+    __builtin_memcpy(&words, p, sizeof(words));
+    return words;
+  }
+  static Words LoadFirstQuery(const std::int16_t* p, std::size_t n) {
+    std::int16_t buffer[kStep] = {};
+    __builtin_memcpy(buffer, p, n * sizeof(std::int16_t));
+    return LoadQuery(buffer);
+  }
+  static Words LoadRow(const std::int8_t* p) { return Lanes::LoadWords(p); }
+  static Words LoadFirstRow(const std::int8_t* p, std::size_t n) { return Lanes::LoadFirstWords(p, n); }
+};
+
 // int8 queries and rows, widened to int16, summed in int32.
 template <class Lanes>
 struct I8Elements {

@@ -6,6 +6,7 @@
 #include "kernels/edge_code_kernel.h"
 #include "kernels/inner_product_kernel.h"
 #include "kernels/rotation_kernel.h"
+#include "kernels/sign_code_kernel.h"
 #include "kernels/squared_l2_kernel.h"
 
 namespace trivium::kernels {
@@ -22,6 +23,16 @@ void F32FromF16(const Half* in, std::size_t count, float* out) {
   std::size_t i = 0;
   for (; i + Lanes::kFloats <= count; i += Lanes::kFloats) Lanes::Store(out + i, Lanes::LoadHalves(in + i));
   if (i < count) Lanes::StoreFirst(out + i, Lanes::LoadFirstHalves(in + i, count - i), count - i);
+}
+
+// Terms may bring a gathering form of their own.
+template <class ProductI8>
+constexpr auto GatherI8() {
+  if constexpr (requires { &ProductI8::Gather; }) {
+    return &ProductI8::Gather;
+  } else {
+    return &OneToCachedGathered<ProductI8>;
+  }
 }
 
 // `ProductI8` may replace the widening int8 inner product by one the instruction set has an instruction for.
@@ -43,6 +54,12 @@ constexpr DistanceTable MakeTable(const char* name) {
       .squared_l2_i8_rows = &OneToRows<SquaredL2I8<Lanes>>,
       .inner_product_f32_gather = &OneToGathered<InnerProductF32<Lanes>>,
       .squared_l2_f32_gather = &OneToGathered<SquaredL2F32<Lanes>>,
+      .inner_product_i8_gather = GatherI8<ProductI8>(),
+      .inner_product_f16_gather = &OneToGathered<InnerProductF16<Lanes>>,
+      .squared_l2_f16_gather = &OneToGathered<SquaredL2F16<Lanes>>,
+      .inner_product_i16_i8_rows = &OneToRows<InnerProductI16I8<Lanes>>,
+      .inner_product_i16_i8_gather = &OneToGathered<InnerProductI16I8<Lanes>>,
+      .sum_selected = &SumSelected<CodeLanes>,
       .score_edges = &ScoreEdges<CodeLanes>,
       .encode_edge = &EncodeEdge<Lanes>,
       .fill_sign_table = &FillSignTable<Lanes>,

@@ -28,6 +28,7 @@ struct BuildArguments : CommonArguments {
   std::string config;
   int threads = 0;
   double target_recall = 0;    // 0: no calibration
+  std::string profile;
   std::string sample_vectors;  // file of queries to calibrate with; empty: the store's own vectors
 };
 
@@ -45,6 +46,9 @@ class Builder {
 
   absl::Status Run() {
     TRIVIUM_CLI_RETURN_IF_ERROR(options_.Validate());
+    if (!arguments_.profile.empty()) {
+      TRIVIUM_CLI_ASSIGN_OR_RETURN(options_.profile, ParseProfile(arguments_.profile));
+    }
     TRIVIUM_CLI_RETURN_IF_ERROR(calibrate_.Validate());
     if (arguments_.target_recall == 0 && !arguments_.sample_vectors.empty()) {
       return absl::InvalidArgumentError("--sample-vectors: without --target-recall, expected both");
@@ -328,6 +332,10 @@ void AddBuildCommand(CLI::App& app, Run* run) {
                    "Queries for --target-recall: .npy, .fvecs or .fbin (default: 200 of the store's own "
                    "vectors, which are easier)")
       ->type_name("FILE");
+  command
+      ->add_option("--profile", arguments->profile,
+                   "How vectors are stored: speed, balanced or small (default: as before, first speed)")
+      ->type_name("NAME");
   command->add_option("--threads", arguments->threads, "Threads to use (default: all)")->type_name("N");
   AddEncoderCommandOption(*command, arguments.get());
   command->callback([=] { *run = [=] { return RunBuild(*arguments); }; });

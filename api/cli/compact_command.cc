@@ -12,6 +12,7 @@ namespace {
 
 struct CompactArguments : CommonArguments {
   int threads = 0;
+  std::string profile;
 };
 
 absl::Status RunCompact(const CompactArguments& arguments) {
@@ -21,6 +22,9 @@ absl::Status RunCompact(const CompactArguments& arguments) {
   options.progress = bar.Callback();
   options.cancelled = &Interrupted();
   TRIVIUM_CLI_RETURN_IF_ERROR(options.Validate());
+  if (!arguments.profile.empty()) {
+    TRIVIUM_CLI_ASSIGN_OR_RETURN(options.profile, ParseProfile(arguments.profile));
+  }
   CatchInterrupts();
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenWriter(arguments.store));
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const CompactReport report, store->Compact(options));
@@ -43,6 +47,10 @@ void AddCompactCommand(CLI::App& app, Run* run) {
   CLI::App* command = app.add_subcommand("compact", "Merge segments and drop what was deleted");
   auto arguments = std::make_shared<CompactArguments>();
   AddStoreArgument(*command, arguments.get());
+  command
+      ->add_option("--profile", arguments->profile,
+                   "How vectors are stored: speed, balanced or small (default: as before, first speed)")
+      ->type_name("NAME");
   command->add_option("--threads", arguments->threads, "Threads to use (default: all)")->type_name("N");
   command->callback([=] { *run = [=] { return RunCompact(*arguments); }; });
 }

@@ -24,7 +24,8 @@ Json ToJson(const StoreInfo& info) {
                               {"encoder", space.encoder},
                               {"encoder_fingerprint", space.encoder_fingerprint},
                               {"beam_width", space.beam_width},
-                              {"target_recall", space.target_recall}});
+                              {"target_recall", space.target_recall},
+                              {"profile", std::string(ProfileName(space.profile))}});
   }
   for (const ExpertInfo& expert : info.experts) {
     json["experts"].push_back({{"name", expert.name},
@@ -62,13 +63,14 @@ std::string ToText(const StoreInfo& info) {
   std::string text =
       absl::StrFormat("%s: %s documents, format %d, trivium %s, %s kernels\n", info.path,
                       Grouped(info.documents), info.format_version, info.version, info.kernels);
-  Table spaces({"space", ">dimension", "metric", "encoder", "beam width"});
+  Table spaces({"space", ">dimension", "metric", "encoder", "beam width", "profile"});
   for (const SpaceInfo& space : info.spaces) {
     spaces.Add({space.name, Grouped(space.dimension), std::string(MetricName(space.metric)),
                 space.encoder.empty() ? "-" : OneLine(space.encoder, 40),
                 space.beam_width == 0 ? "default"
                                       : absl::StrFormat("%d, for recall %g", space.beam_width,
-                                                        space.target_recall)});
+                                                        space.target_recall),
+                std::string(ProfileName(space.profile))});
   }
   Table experts({"expert", "space", "partition", "adapter", ">cost", "description"});
   for (const ExpertInfo& expert : info.experts) {

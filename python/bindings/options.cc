@@ -62,11 +62,13 @@ SearchOptions MakeSearchOptions(std::int64_t k, const py::object& experts, std::
   return options;
 }
 
-BuildOptions MakeBuildOptions(int threads, std::int64_t degree_bound, std::int64_t build_beam_width) {
+BuildOptions MakeBuildOptions(int threads, std::int64_t degree_bound, std::int64_t build_beam_width,
+                              const std::optional<std::string>& profile) {
   BuildOptions options;
   options.threads = threads;
   options.degree_bound = AsCount(degree_bound, "degree_bound");
   options.build_beam_width = AsCount(build_beam_width, "build_beam_width");
+  if (profile) options.profile = Check(ParseProfile(*profile));
   Check(options.Validate());
   return options;
 }
@@ -89,7 +91,7 @@ void BindOptions(py::module_& module) {
   static const BuildOptions build;
   py::class_<BuildOptions>(module, "BuildOptions")
       .def(py::init(&MakeBuildOptions), "threads"_a = build.threads, "degree_bound"_a = build.degree_bound,
-           "build_beam_width"_a = build.build_beam_width)
+           "build_beam_width"_a = build.build_beam_width, "profile"_a = py::none())
       .def_readonly("threads", &BuildOptions::threads)
       .def_readonly("degree_bound", &BuildOptions::degree_bound)
       .def_readonly("build_beam_width", &BuildOptions::build_beam_width);

@@ -51,7 +51,8 @@ py::object Space(const SpaceInfo& space) {
   return Class("SpaceInfo")("name"_a = space.name, "dimension"_a = space.dimension,
                             "metric"_a = std::string(MetricName(space.metric)), "encoder"_a = space.encoder,
                             "encoder_fingerprint"_a = space.encoder_fingerprint,
-                            "beam_width"_a = space.beam_width, "target_recall"_a = space.target_recall);
+                            "beam_width"_a = space.beam_width, "target_recall"_a = space.target_recall,
+                            "profile"_a = std::string(ProfileName(space.profile)));
 }
 
 py::object Expert(const ExpertInfo& expert) {

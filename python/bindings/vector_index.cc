@@ -118,6 +118,14 @@ class PythonVectorIndex {
   std::size_t dimension() const { return index_.dimension(); }
   std::string metric() const { return std::string(MetricName(index_.metric())); }
   std::string algorithm() const { return std::string(VectorIndexAlgorithmName(index_.algorithm())); }
+  std::string profile() const { return std::string(ProfileName(index_.profile())); }
+
+  py::dict MemoryBytes() const {
+    const VectorIndexMemory memory = Look([&] { return index_.MemoryBytes(); });
+    return py::dict("rows"_a = memory.rows, "graph"_a = memory.graph, "codes"_a = memory.codes,
+                    "labels"_a = memory.labels);
+  }
+
   bool Contains(std::uint64_t label) const {
     return Look([&] { return index_.Contains(label); });
   }
@@ -180,7 +188,7 @@ class PythonVectorIndex {
 VectorIndexOptions MakeOptions(std::int64_t dimension, const std::string& metric,
                                const std::string& algorithm, std::int64_t degree_bound,
                                std::int64_t build_beam_width, std::int64_t cell_count, int threads,
-                               std::uint64_t seed) {
+                               std::uint64_t seed, const std::string& profile) {
   VectorIndexOptions options;
   options.dimension = AsCount(dimension, "dimension");
   options.metric = Check(ParseMetric(metric));
@@ -190,6 +198,7 @@ VectorIndexOptions MakeOptions(std::int64_t dimension, const std::string& metric
   options.cell_count = AsCount(cell_count, "cell_count");
   options.threads = threads;
   options.seed = seed;
+  options.profile = Check(ParseProfile(profile));
   return options;
 }
 
@@ -212,12 +221,16 @@ void BindVectorIndex(py::module_& module) {
            "metric"_a = std::string(MetricName(defaults.metric)),
            "algorithm"_a = std::string(VectorIndexAlgorithmName(defaults.algorithm)),
            "degree_bound"_a = defaults.degree_bound, "build_beam_width"_a = defaults.build_beam_width,
-           "cell_count"_a = defaults.cell_count, "threads"_a = defaults.threads, "seed"_a = defaults.seed)
+           "cell_count"_a = defaults.cell_count, "threads"_a = defaults.threads, "seed"_a = defaults.seed,
+           "profile"_a = std::string(ProfileName(defaults.profile)))
       .def_readonly("degree_bound", &VectorIndexOptions::degree_bound)
       .def_readonly("build_beam_width", &VectorIndexOptions::build_beam_width)
       .def_readonly("cell_count", &VectorIndexOptions::cell_count)
       .def_readonly("threads", &VectorIndexOptions::threads)
-      .def_readonly("seed", &VectorIndexOptions::seed);
+      .def_readonly("seed", &VectorIndexOptions::seed)
+      .def_property_readonly("profile", [](const VectorIndexOptions& options) {
+        return std::string(ProfileName(options.profile));
+      });
 
   py::class_<VectorFilter>(module, "VectorFilter",
                            "Which labels a search may return; made by VectorIndex.filter.")
@@ -253,7 +266,9 @@ void BindVectorIndex(py::module_& module) {
       .def("search_batch", &PythonVectorIndex::SearchBatch)
       .def_property_readonly("dimension", &PythonVectorIndex::dimension)
       .def_property_readonly("metric", &PythonVectorIndex::metric)
-      .def_property_readonly("algorithm", &PythonVectorIndex::algorithm);
+      .def_property_readonly("algorithm", &PythonVectorIndex::algorithm)
+      .def_property_readonly("profile", &PythonVectorIndex::profile)
+      .def("memory_bytes", &PythonVectorIndex::MemoryBytes);
 }
 
 }  // namespace trivium::python

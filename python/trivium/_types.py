@@ -32,6 +32,9 @@ Experts = Union[str, Sequence[str]]
 
 IndexName = Literal["graph", "exact"]
 
+Profile = Literal["speed", "balanced", "small"]
+"""How vectors are stored; see VectorIndex."""
+
 Metric = Literal["cosine", "inner_product", "squared_l2"]
 
 Encoder = Callable[[list[str], Literal["query", "document"]], Array]

@@ -219,6 +219,8 @@ class SpaceInfo(Report):
     """Of searches that do not say; 0: the default."""
     target_recall: float
     """What beam_width was calibrated for; 0: it was not."""
+    profile: str
+    """How the vectors of segments built from now on are stored."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,7 @@ from ._types import (
     Filter,
     IndexName,
     Metric,
+    Profile,
     Progress,
     Qrels,
     Queries,
@@ -226,14 +227,17 @@ class Store:
         threads: int = _BUILD.threads,
         degree_bound: int = _BUILD.degree_bound,
         build_beam_width: int = _BUILD.build_beam_width,
+        profile: Profile | None = None,
     ) -> BuildReport:
         """Seals the vectors written since the last build into segments with a graph each.
 
         Searches are right without it, only slower. threads: 0 means all processors. degree_bound, 4 to 256:
         neighbours a vertex; more costs memory and time, saves hops. build_beam_width: 0 is the default.
-        Ctrl-C stops it, with the store unchanged.
+        profile: how every space's vectors are stored from now on, see `VectorIndex`; None keeps each space's own,
+        first "speed". Segments that are there keep theirs until `compact(profile=...)`; what "balanced" or
+        "small" rounded stays rounded. Ctrl-C stops it, with the store unchanged.
         """
-        options = _trivium.BuildOptions(threads, degree_bound, build_beam_width)
+        options = _trivium.BuildOptions(threads, degree_bound, build_beam_width, profile)
         with progress_callback(progress) as callback:
             return self._core.build(options, callback)
 
@@ -443,9 +447,10 @@ class Store:
         threads: int = _BUILD.threads,
         degree_bound: int = _BUILD.degree_bound,
         build_beam_width: int = _BUILD.build_beam_width,
+        profile: Profile | None = None,
     ) -> CompactReport:
         """Merges each vector set into one segment without its deleted rows; arguments as of `build`."""
-        options = _trivium.BuildOptions(threads, degree_bound, build_beam_width)
+        options = _trivium.BuildOptions(threads, degree_bound, build_beam_width, profile)
         with progress_callback(progress) as callback:
             return self._core.compact(options, callback)
 

@@ -14,10 +14,11 @@ import numpy.typing as npt
 from . import _trivium
 from ._arguments import progress_callback
 from ._trivium import VectorFilter
-from ._types import Array, IndexName, Metric, Progress
+from ._types import Array, IndexName, Metric, Profile, Progress
 from .errors import InvalidArgument
 
 Algorithm = Literal["graph", "exact", "hnswlib", "faiss_flat", "faiss_ivf"]
+
 
 Labels = Union[Sequence[int], npt.NDArray[np.integer[Any]]]
 """Integers from 0 to 2**64 - 1."""
@@ -61,6 +62,7 @@ class VectorIndex:
         metric: Metric = "cosine",
         algorithm: Algorithm = "graph",
         *,
+        profile: Profile = "speed",
         degree_bound: int = _DEFAULTS.degree_bound,
         build_beam_width: int = _DEFAULTS.build_beam_width,
         cell_count: int = _DEFAULTS.cell_count,
@@ -70,14 +72,17 @@ class VectorIndex:
         """An empty index of 1 to 65,536 floats a row.
 
         algorithm: "graph" is the engine's own and scans where that is faster; "exact" always scans; "hnswlib",
-        "faiss_flat" and "faiss_ivf" are there to compare with. degree_bound (4 to 256): neighbours a row has in
+        "faiss_flat" and "faiss_ivf" are there to compare with. profile: what "graph" and "exact" keep of the
+        vectors. In bytes a vector at 384 dimensions, with graph and codes: "speed" float32, 3,776; "balanced"
+        binary16, 960, at most 65,504 in size; "small" 8 bits with a scale for each vector, 580. Scores, exact
+        search and `get` see what is kept. degree_bound (4 to 256): neighbours a row has in
         the graph; more costs memory and time to add, and is more accurate at the same beam width.
         build_beam_width (8 to 4,096): candidates looked at when a row is added. cell_count: of faiss_ivf, 0
         chooses by size. threads: for adding rows, 0 means all processors.
         """
         self._core = _trivium.VectorIndex.create(
             _trivium.VectorIndexOptions(
-                dimension, metric, algorithm, degree_bound, build_beam_width, cell_count, threads, seed
+                dimension, metric, algorithm, degree_bound, build_beam_width, cell_count, threads, seed, profile
             )
         )
 
@@ -98,7 +103,7 @@ class VectorIndex:
         """Opens a file that `save` wrote. Raises NotFound, DataLoss.
 
         The file is mapped and used in place with the algorithms "graph" and "exact"; others are built anew from
-        its rows. algorithm: None means as saved. verify: check every byte first.
+        its rows. algorithm: None means as saved; the profile is always the file's. verify: check every byte first.
         """
         return cls._wrap(_trivium.VectorIndex.load(os.fspath(path), algorithm, verify, threads))
 
@@ -147,6 +152,15 @@ class VectorIndex:
         return self._core.algorithm
 
     @property
+    def profile(self) -> str:
+        """What it keeps of the vectors: "speed", "balanced" or "small"."""
+        return self._core.profile
+
+    def memory_bytes(self) -> dict[str, int]:
+        """Bytes it holds, in memory or mapped from its file, by part: "rows", "graph", "codes", "labels"."""
+        return self._core.memory_bytes()
+
+    @property
     def labels(self) -> npt.NDArray[np.uint64]:
         """All labels, in the order they were added."""
         return self._core.labels()
@@ -180,7 +194,7 @@ class VectorIndex:
         self._core.compact()
 
     def get(self, label: int) -> npt.NDArray[np.float32]:
-        """The stored vector (dimension,), of unit length for the cosine metric. Raises NotFound."""
+        """The vector (dimension,) as the profile keeps it, of unit length for the cosine metric. Raises NotFound."""
         return self._core.get(label)
 
     def filter(self, allowed: Allowed) -> VectorFilter:

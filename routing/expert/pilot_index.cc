@@ -52,7 +52,7 @@ absl::Status PilotIndex::Build(base::MatrixView vectors, std::size_t graph_thres
   PilotIndex fresh;
   if (vectors.rows >= graph_threshold) {
     index::GraphBuildOptions options;
-    options.edge_codes = false;  // utilities are weighted by distance: they want exact ones
+    options.profile = index::Profile::kExact;  // utilities are weighted by distance: they want exact ones
     fresh.built_ = std::make_unique<index::GraphIndex>(vectors.columns, base::Metric::kCosine, options);
     TRIVIUM_RETURN_IF_ERROR(fresh.built_->Add(vectors, options.threads));
     TRIVIUM_RETURN_IF_ERROR(fresh.built_->Seal(options.threads));
@@ -131,7 +131,8 @@ absl::Status PilotIndex::Save(const std::string& path) const {
   const index::ProximityGraph* graph = nullptr;
   if (built_ != nullptr) graph = &built_->graph();
   if (opened_ != nullptr && opened_->graph().size() > 0) graph = &opened_->graph();
-  return index::VectorSegment::Write(rows_, RowLabels(rows_), base::Metric::kCosine, graph, nullptr, path);
+  return index::VectorSegment::Write({.rows = rows_, .metric = base::Metric::kCosine, .graph = graph},
+                                     index::Profile::kExact, RowLabels(rows_), path);
 }
 
 absl::Status PilotIndex::Open(const std::string& path) {
@@ -140,6 +141,10 @@ absl::Status PilotIndex::Open(const std::string& path) {
   if (fresh.opened_->metric() != base::Metric::kCosine) {
     return absl::DataLossError(absl::StrFormat("pilot index: metric %d, expected cosine (%s)",
                                                static_cast<int>(fresh.opened_->metric()), path));
+  }
+  if (fresh.opened_->stored_rows().format != index::RowFormat::kFloat32) {
+    return absl::DataLossError(absl::StrFormat("pilot index: row format %d, expected float32 (%s)",
+                                               static_cast<int>(fresh.opened_->stored_rows().format), path));
   }
   fresh.rows_ = fresh.opened_->rows();
   fresh.fingerprint_ = Fingerprint(fresh.opened_->labels());

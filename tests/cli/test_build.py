@@ -32,6 +32,7 @@ def test_a_partition_and_an_expert_per_corpus(trivium, data, tmp_path):
             "encoder_fingerprint": "",
             "beam_width": 0,
             "target_recall": 0.0,
+            "profile": "speed",
         }
     ]
     assert {(e["name"], e["space"], e["partition"]) for e in info["experts"]} == {
@@ -283,3 +284,14 @@ def test_calibration_flags_are_checked_before_any_work(trivium, data, tmp_path, 
     outcome = trivium("build", tmp_path / "store", *corpus_arguments(data), *arguments)
     assert outcome.code == 2 and message in outcome.err
     assert not (tmp_path / "store").exists()
+
+
+def test_a_profile_is_kept_and_compact_changes_it(trivium, data, tmp_path):
+    store = tmp_path / "store"
+    trivium("build", store, *corpus_arguments(data), "--profile", "small")
+    assert trivium("inspect", store, "--json").json["spaces"][0]["profile"] == "small"
+    trivium("compact", store, "--profile", "balanced")
+    assert trivium("inspect", store, "--json").json["spaces"][0]["profile"] == "balanced"
+    assert trivium("verify", store).code == 0
+    outcome = trivium("build", store, *corpus_arguments(data), "--profile", "tiny")
+    assert outcome.code == 2 and "tiny" in outcome.err and "balanced" in outcome.err

@@ -64,5 +64,69 @@ TEST(CandidatePool, BoundIsInfiniteUntilFull) {
   EXPECT_EQ(pool.size(), 2u);
 }
 
+TEST(CandidatePool, OrdersDistancesOfEitherSignAndHoldsTheLargestVertex) {
+  CandidatePool pool;
+  pool.Reset(10);
+  const float infinity = std::numeric_limits<float>::infinity();
+  const auto last = static_cast<std::uint32_t>(kMaxVertexCount - 1);
+  const std::vector<float> distances = {3, -0.0f, infinity, -1e-30f, 1e-30f, -7, -infinity, 0, -2.5f};
+  for (std::size_t i = 0; i < distances.size(); ++i) {
+    pool.Insert(distances[i], last - static_cast<std::uint32_t>(i));
+  }
+  std::vector<float> sorted = distances;
+  std::sort(sorted.begin(), sorted.end());
+  ASSERT_EQ(pool.size(), sorted.size());
+  for (std::size_t i = 0; i < sorted.size(); ++i) EXPECT_EQ(pool[i].distance, sorted[i]);
+  // Two zeros are one distance, so the smaller vertex comes first.
+  EXPECT_EQ(pool[4].vertex, last - 7);
+  EXPECT_EQ(pool[5].vertex, last - 1);
+  EXPECT_EQ(pool.PopNearest()->vertex, last - 6);
+}
+
+TEST(CandidatePool, AVertexMayWaitAtSeveralDistances) {
+  CandidatePool pool;
+  pool.Reset(4);
+  pool.Insert(2, 7);
+  pool.Insert(1, 7);
+  pool.Insert(1, 7);
+  EXPECT_EQ(pool.size(), 3u);
+  EXPECT_EQ(pool.PopNearest()->distance, 1.0f);
+  EXPECT_EQ(pool.PopNearest()->distance, 1.0f);
+  EXPECT_EQ(pool.PopNearest()->distance, 2.0f);
+  EXPECT_FALSE(pool.PopNearest().has_value());
+}
+
+TEST(CandidatePool, DropsWhatIsBeyondALimitAndTakesOthersAgain) {
+  CandidatePool pool;
+  pool.Reset(4);
+  for (std::uint32_t i = 1; i <= 4; ++i) pool.Insert(static_cast<float>(i), i);
+  EXPECT_EQ(pool.PopNearest()->vertex, 1u);
+  EXPECT_EQ(pool.PopNearest()->vertex, 2u);
+  EXPECT_EQ(pool.PopNearest()->vertex, 3u);
+  pool.DropBeyond(2);  // itself stays
+  EXPECT_EQ(pool.size(), 2u);
+  EXPECT_EQ(pool.Bound(), std::numeric_limits<float>::infinity());
+  EXPECT_FALSE(pool.PeekNearest().has_value());  // both were popped
+  pool.Insert(9, 9);
+  EXPECT_EQ(pool.PopNearest()->vertex, 9u);
+  pool.DropBeyond(-1);
+  EXPECT_EQ(pool.size(), 0u);
+  EXPECT_FALSE(pool.PopNearest().has_value());
+}
+
+TEST(CandidatePool, WidenedKeepsWhatItHasAndTakesMore) {
+  CandidatePool pool;
+  pool.Reset(2);
+  for (std::uint32_t i = 1; i <= 5; ++i) pool.Insert(static_cast<float>(i), i);
+  EXPECT_EQ(pool.PopNearest()->vertex, 1u);
+  pool.Widen(300);
+  EXPECT_EQ(pool.Bound(), std::numeric_limits<float>::infinity());
+  for (std::uint32_t i = 6; i <= 305; ++i) pool.Insert(static_cast<float>(i), i);
+  EXPECT_EQ(pool.size(), 300u);
+  EXPECT_EQ(pool.Bound(), 303.0f);
+  EXPECT_EQ(pool.PopNearest()->vertex, 2u);
+  EXPECT_EQ(pool.PopNearest()->vertex, 6u);
+}
+
 }  // namespace
 }  // namespace trivium::index

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "index/graph_search.h"
 #include "tests/support/random_vectors.h"
 #include "tests/support/status_matchers.h"
 
@@ -81,6 +82,43 @@ TEST(GraphBuilder, BuildsTheSameGraphOnAnyNumberOfThreads) {
       options.threads = threads;
       EXPECT_EQ(Words(BuildGraph(vectors.view(), metric, options)), expected) << threads;
     }
+  }
+}
+
+// From 4,096 rows on distances are those of codes, where these are good enough.
+TEST(GraphBuilder, KeepsItsInvariantsWithCodesOnAnyNumberOfThreads) {
+  for (const base::Metric metric : kMetrics) {
+    const auto vectors = ClusteredVectors(5000, 16, metric, 2);
+    GraphBuildOptions options = SmallOptions();
+    const ProximityGraph graph = BuildGraph(vectors.view(), metric, options);
+    ExpectInvariants(graph, 5000);
+    options.threads = 3;
+    EXPECT_EQ(Words(BuildGraph(vectors.view(), metric, options)), Words(graph));
+  }
+}
+
+TEST(GraphBuilder, GraphsBuiltWithCodesFindTheNearestRows) {
+  for (const base::Metric metric : kMetrics) {
+    const auto vectors = ClusteredVectors(5000, 24, metric, 2);
+    const auto queries = ClusteredVectors(100, 24, metric, 9);
+    GraphBuildOptions options = SmallOptions();
+    options.degree_bound = 16;
+    options.beam_width = 80;
+    const ProximityGraph graph = BuildGraph(vectors.view(), metric, options);
+    SearchParameters parameters;
+    parameters.k = 10;
+    parameters.beam_width = 64;
+    parameters.method = SearchMethod::kGraph;
+    SearchScratch scratch;
+    std::vector<base::Neighbor> found;
+    std::size_t hits = 0;
+    for (std::size_t q = 0; q < 100; ++q) {
+      SearchRowsWithGraph({vectors.view(), metric, &graph}, queries.row(q), parameters, &scratch, &found,
+                          nullptr);
+      hits += testing_support::CountFound(
+          found, testing_support::SlowSearch(vectors.view(), metric, queries.row(q), 10));
+    }
+    EXPECT_GE(hits, 960u) << static_cast<int>(metric);
   }
 }
 

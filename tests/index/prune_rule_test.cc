@@ -108,31 +108,5 @@ TEST(RobustPrune, SettledCandidatesChangeTheCostNotTheResult) {
   }
 }
 
-TEST(BuildSpace, DistancesAreThoseOfTheSphereForInnerProducts) {
-  const auto rows = ClusteredVectors(100, 5, base::Metric::kInnerProduct, 4);
-  const BuildSpace space(rows.view(), base::Metric::kInnerProduct);
-  double largest = 0;
-  std::vector<double> norms(100);
-  for (std::size_t i = 0; i < 100; ++i) {
-    norms[i] = -testing_support::SlowDistance(base::Metric::kInnerProduct, rows.row(i), rows.row(i), 5);
-    largest = std::max(largest, norms[i]);
-  }
-  for (std::uint32_t a = 0; a < 100; a += 7) {
-    for (std::uint32_t b = 0; b < 100; ++b) {
-      const double squares =
-          testing_support::SlowDistance(base::Metric::kSquaredL2, rows.row(a), rows.row(b), 5);
-      const double extra = std::sqrt(largest - norms[a]) - std::sqrt(largest - norms[b]);
-      float distance;
-      space.Distances(a, &b, 1, &distance);
-      EXPECT_NEAR(distance, squares + extra * extra, 1e-4 * largest);
-    }
-  }
-}
-
-TEST(BuildSpace, MedoidIsTheRowNearestToTheMean) {
-  const auto rows = Line({0, 10, 4, 6.5f, 1});  // mean 4.3
-  EXPECT_EQ(BuildSpace(rows.view(), base::Metric::kSquaredL2).Medoid(), 2u);
-}
-
 }  // namespace
 }  // namespace trivium::index

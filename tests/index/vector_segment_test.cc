@@ -116,7 +116,7 @@ TEST(VectorSegment, HoldsNoRowsOrNoGraphWhereNoneWereGiven) {
 
   const auto vectors = ClusteredVectors(100, kColumns, base::Metric::kCosine, 1);
   ASSERT_OK(
-      VectorSegment::Write(vectors.view(), Labels(100), base::Metric::kCosine, nullptr, nullptr, dir.File("flat")));
+      VectorSegment::Write({.rows = vectors.view()}, Profile::kExact, Labels(100), dir.File("flat")));
   ASSERT_OK_AND_ASSIGN(const auto flat, VectorSegment::Open(dir.File("flat"), true));
   EXPECT_EQ(flat->graph().size(), 0u);
   EXPECT_EQ(Search(*flat, vectors.row(7), SearchMethod::kGraph).front().row, 7u);
@@ -224,7 +224,11 @@ TEST_F(DamagedSegment, HeaderFieldsOutOfRangeAreRefusedEvenUnverified) {
                 StatusIs(absl::StatusCode::kDataLoss, HasSubstr(what)));
   };
   expect_refused(0, 0, "not a vector segment");
-  expect_refused(8, 2, "version 2");
+  expect_refused(8, 0, "version 0");
+  expect_refused(8, 3, "version 3");
+  expect_refused(40, 4, "profile 4");
+  expect_refused(44, 1, "row format 1");
+  expect_refused(44, 3, "row format 3");
   expect_refused(12, 3, "metric 3");
   expect_refused(16, 61, "block rows");
   expect_refused(16, 0, "block rows");

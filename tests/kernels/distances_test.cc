@@ -101,6 +101,10 @@ TEST_P(Distances, BytesAreExactAtTheExtremes) {
       for (int b : {-128, 127, -1}) {
         const std::vector<std::int8_t> x(d, static_cast<std::int8_t>(a)), y(d, static_cast<std::int8_t>(b));
         EXPECT_EQ(table().inner_product_i8(x.data(), y.data(), d), a * b * static_cast<int>(d));
+        const std::uint32_t id = 0;
+        std::int32_t gathered;
+        table().inner_product_i8_gather(x.data(), y.data(), d, &id, 1, d, &gathered);
+        EXPECT_EQ(gathered, a * b * static_cast<int>(d));
         EXPECT_EQ(table().squared_l2_i8(x.data(), y.data(), d), (a - b) * (a - b) * static_cast<int>(d));
       }
     }
@@ -179,6 +183,10 @@ TEST_P(Distances, RowsAndGatheredRowsHaveTheBitsOfSingleRows) {
       table().squared_l2_f32_gather(q, x, stride, ids.data(), count, d, out.data());
       for (std::size_t i = 0; i < count; ++i) {
         EXPECT_EQ(out.Get(i), table().squared_l2_f32(q, x + ids[i] * stride, d));
+      }
+      table().inner_product_i8_gather(bq, bx, stride, ids.data(), count, d, ints.data());
+      for (std::size_t i = 0; i < count; ++i) {
+        EXPECT_EQ(ints.Get(i), table().inner_product_i8(bq, bx + ids[i] * stride, d));
       }
     }
   }

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -132,6 +133,33 @@ def test_save_and_load(index: trivium.VectorIndex, vectors: np.ndarray, tmp_path
     np.testing.assert_array_equal(loaded.search_batch(vectors[:20], k=5).labels, expected.labels)
     loaded.add([0], -vectors[:1])
     assert loaded.search(-vectors[0], k=1).labels.tolist() == [0]
+
+
+@pytest.mark.parametrize(("profile", "error", "bytes_a_row"), [("speed", 1e-7, 3776), ("balanced", 1e-4, 960), ("small", 2e-3, 580)])
+def test_profiles_trade_memory_for_accuracy(
+    rng: np.random.Generator, tmp_path: Path, profile: Literal["speed", "balanced", "small"], error: float, bytes_a_row: int
+) -> None:
+    vectors = rng.standard_normal((1500, 384), dtype=np.float32)
+    labels = np.arange(1500, dtype=np.uint64)
+    index = trivium.VectorIndex(384, profile=profile)
+    index.add(labels, vectors)
+    index.save(tmp_path / "index")
+    for made in (index, trivium.VectorIndex.load(tmp_path / "index")):
+        assert made.profile == profile
+        memory = made.memory_bytes()
+        assert set(memory) == {"rows", "graph", "codes", "labels"}
+        assert memory["labels"] == 8 * 1500
+        # A sample to start from and a centre do not grow with the rows.
+        assert sum(memory.values()) - memory["labels"] == pytest.approx(bytes_a_row * 1500, abs=40_000)
+        assert np.abs(made.get(7) - unit(vectors[7])).max() <= error
+        assert made.search(vectors[7], k=1, index="graph").labels[0] == 7
+
+
+def test_unknown_profile_is_refused() -> None:
+    with pytest.raises(trivium.InvalidArgument, match="'tiny', expected speed, balanced or small"):
+        trivium.VectorIndex(8, profile="tiny")  # type: ignore[arg-type]
+    with pytest.raises(trivium.InvalidArgument, match="profile"):
+        trivium.VectorIndex(8, algorithm="hnswlib", profile="small")
 
 
 def test_damaged_and_missing_files_are_named(index: trivium.VectorIndex, tmp_path: Path) -> None:

@@ -78,6 +78,9 @@ struct BuildOptions {
   std::size_t degree_bound =
       32;  // neighbours a vertex: more costs memory and build time, saves hops. 4 to 256
   std::size_t build_beam_width = 0;  // 0: the builder's default
+  // How the vectors of every space are stored from now on; none: each space keeps its own, first kSpeed.
+  // Segments of another profile are rebuilt by Compact. What a compressed one rounded stays rounded.
+  std::optional<Profile> profile;
   ProgressCallback progress;
   const std::atomic<bool>* cancelled = nullptr;  // checked now and then; kCancelled, store unchanged
   TRIVIUM_EXPORT absl::Status Validate() const;

@@ -105,6 +105,7 @@ struct SpaceInfo {
   std::string encoder_fingerprint;  // of the encoder that wrote its vectors; empty: none did
   std::size_t beam_width = 0;       // of searches that do not say; 0: the default
   double target_recall = 0;         // what it was calibrated for; 0: it was not
+  Profile profile = Profile::kSpeed;
 };
 struct ExpertInfo {
   std::string name, space, description;

@@ -24,6 +24,20 @@ enum class Metric : std::uint8_t { kCosine, kInnerProduct, kSquaredL2 };
 TRIVIUM_EXPORT std::string_view MetricName(Metric metric);
 TRIVIUM_EXPORT absl::StatusOr<Metric> ParseMetric(std::string_view name);
 
+// What an index keeps of its vectors: speed against memory. In bytes a vector at 384 dimensions, with graph and
+// codes, where float32 vectors with an HNSW graph (M = 16) take 1,680:
+//
+//   kSpeed     3,776  float32 vectors; the fastest searches
+//   kBalanced    960  binary16 vectors: components to 11 bits, none beyond 65,504
+//   kSmall       580  8-bit vectors with a scale each: components err by up to a 254th of the largest
+//
+// Searches, exact ones too, and reading a vector back see the vectors as they are kept.
+enum class Profile : std::uint8_t { kSpeed, kBalanced, kSmall };
+
+// "speed", "balanced", "small".
+TRIVIUM_EXPORT std::string_view ProfileName(Profile profile);
+TRIVIUM_EXPORT absl::StatusOr<Profile> ParseProfile(std::string_view name);
+
 // A borrowed row-major matrix of float32, rows x columns, without gaps.
 struct MatrixView {
   const float* data = nullptr;
