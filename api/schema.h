@@ -27,7 +27,7 @@ struct SpaceRecord {
   std::string encoder_fingerprint;
   // Of searches that do not say: calibrated for a recall, see Store::Calibrate; 0: the index's default.
   std::size_t beam_width = 0;
-  double target_recall = 0;  // what beam_width was calibrated for; 0: it was not
+  double target_recall = 0;           // what beam_width was calibrated for; 0: it was not
   Profile profile = Profile::kSpeed;  // of segments built from now on
 };
 

@@ -193,8 +193,8 @@ absl::Status Searcher::SearchExperts(const Plan& plan, std::size_t depth, QueryV
     list.expert = chosen;
     if (!expert.sets.empty()) {
       TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
-      parameters.beam_width = options_.beam_width > 0 ? options_.beam_width
-                                                      : state_->schema.SpaceById(expert.space)->beam_width;
+      parameters.beam_width =
+          options_.beam_width > 0 ? options_.beam_width : state_->schema.SpaceById(expert.space)->beam_width;
       const std::vector<float>* adapter = plan.plain ? nullptr : expert.adapter.get();
       if (adapter != nullptr) {
         TRIVIUM_RETURN_IF_ERROR(

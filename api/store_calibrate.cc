@@ -151,16 +151,14 @@ absl::StatusOr<CalibrationReport> Store::Calibrate(const CalibrateOptions& optio
     const SpaceSearch search(*state, id);
     if (search.empty()) continue;
     Calibration calibration(search, queries, options);
-    const index::BeamCalibration chosen =
-        index::CalibrateBeam(options.target_recall, options.k,
-                             [&](std::size_t width) { return calibration.RecallAt(width); });
+    const index::BeamCalibration chosen = index::CalibrateBeam(
+        options.target_recall, options.k, [&](std::size_t width) { return calibration.RecallAt(width); });
     if (calibration.cancelled()) return absl::CancelledError("calibration: cancelled by the caller");
     for (SpaceRecord& space : state->schema.spaces) {
       if (space.id != id) continue;
       space.beam_width = chosen.beam_width;
       space.target_recall = options.target_recall;
-      report.spaces.push_back(
-          {space.name, chosen.beam_width, chosen.recall, chosen.reached, queries.rows()});
+      report.spaces.push_back({space.name, chosen.beam_width, chosen.recall, chosen.reached, queries.rows()});
     }
   }
   TRIVIUM_RETURN_IF_ERROR(impl_->Commit(std::move(state), {}, true));

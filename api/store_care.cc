@@ -91,9 +91,8 @@ absl::StatusOr<StoreInfo> Store::Inspect() const {
     info.partitions.emplace_back(partition.name, counts[partition.id]);
   }
   for (const SpaceRecord& space : state->schema.spaces) {
-    info.spaces.push_back(
-        {space.name, space.dimension, space.metric, space.encoder, space.encoder_fingerprint,
-         space.beam_width, space.target_recall, space.profile});
+    info.spaces.push_back({space.name, space.dimension, space.metric, space.encoder,
+                           space.encoder_fingerprint, space.beam_width, space.target_recall, space.profile});
   }
   for (const ExpertRecord& expert : state->schema.experts) {
     ExpertInfo view;

@@ -89,8 +89,8 @@ absl::StatusOr<VectorIndex> VectorIndex::Load(const std::string& path,
   adopted.metric = PublicMetric(segment->metric());
   adopted.algorithm =
       options.algorithm.value_or(has_graph ? VectorIndexAlgorithm::kGraph : VectorIndexAlgorithm::kExact);
-  const bool in_place = adopted.algorithm == VectorIndexAlgorithm::kGraph ||
-                        adopted.algorithm == VectorIndexAlgorithm::kExact;
+  const bool in_place =
+      adopted.algorithm == VectorIndexAlgorithm::kGraph || adopted.algorithm == VectorIndexAlgorithm::kExact;
   if (in_place) adopted.profile = PublicProfile(segment->profile());
   if (has_graph) adopted.degree_bound = stored.degree_bound();
   adopted.build_beam_width = options.build_beam_width;

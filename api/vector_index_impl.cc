@@ -54,10 +54,10 @@ absl::Status VectorIndex::Impl::Adopt(index::VectorRows rows) {
   const base::Metric metric = BaseMetric(options.metric);
   switch (options.algorithm) {
     case VectorIndexAlgorithm::kGraph:
-      AdoptGraph(std::move(rows),
-                 index::ProximityGraph(
-                     index::DegreeBoundOf(EngineProfile(options.profile), options.degree_bound)),
-                 {});
+      AdoptGraph(
+          std::move(rows),
+          index::ProximityGraph(index::DegreeBoundOf(EngineProfile(options.profile), options.degree_bound)),
+          {});
       return graph->size() > index::GraphIndex::kMaxTailRows ? graph->Seal(options.threads)
                                                              : absl::OkStatus();
     case VectorIndexAlgorithm::kExact: {
@@ -163,6 +163,17 @@ void VectorIndex::Impl::DropHalfAdded() {
 
 absl::Status VectorIndex::Impl::Rebuild() {
   try {
+    if (graph != nullptr) {
+      TRIVIUM_ASSIGN_OR_RETURN(std::unique_ptr<index::GraphIndex> kept,
+                               graph->KeepRows(labels.live(), options.threads));
+      LabelTable live;
+      live.Append(labels.LiveLabels());
+      graph = kept.get();
+      index = std::move(kept);
+      labels = std::move(live);
+      version = NextVersion();
+      return absl::OkStatus();
+    }
     index::VectorRows rows = NoRows();
     rows.Reserve(labels.live_count());
     labels.live().ForEachSet([&](std::size_t row) { rows.AppendEncoded(Rows(), row); });
@@ -241,8 +252,8 @@ absl::Status VectorIndex::Impl::SearchMany(MatrixView queries, const std::vector
   std::atomic<std::uint64_t> hops{0}, distances{0};
   std::atomic<bool> out_of_memory{false};
   const index::SearchParameters parameters = Parameters(search);
-  const std::size_t chunk = std::clamp<std::size_t>(queries.rows / (4 * static_cast<std::size_t>(threads)), 1,
-                                                    kQueriesAtOnce);
+  const std::size_t chunk =
+      std::clamp<std::size_t>(queries.rows / (4 * static_cast<std::size_t>(threads)), 1, kQueriesAtOnce);
   base::ParallelFor((queries.rows + chunk - 1) / chunk, threads, 1, [&](std::size_t item, int) {
     try {
       std::unique_ptr<VectorSearchBuffers> work = buffers.Take();

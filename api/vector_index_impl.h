@@ -68,8 +68,8 @@ struct VectorIndex::Impl {
   const index::RowsView& Rows() const;  // with removed ones
   index::GraphBuildOptions GraphOptions() const;
 
-  // Makes an index of `rows`, in the format of the profile, in place of what there is; labels are left as they
-  // are.
+  // Makes an index of `rows`, in the format of the profile, in place of what there is; labels are left as
+  // they are.
   absl::Status Adopt(index::VectorRows rows);
   void AdoptGraph(index::VectorRows rows, index::ProximityGraph built, index::GraphCodes codes);
   index::VectorRows NoRows() const;  // in the format of the profile

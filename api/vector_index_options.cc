@@ -50,7 +50,8 @@ absl::Status VectorIndexOptions::Validate() const {
       algorithm == VectorIndexAlgorithm::kGraph || algorithm == VectorIndexAlgorithm::kExact;
   if (profile != Profile::kSpeed && !keeps_profile) {
     return absl::InvalidArgumentError(absl::StrFormat("profile: %s, expected speed where the algorithm is %s",
-                                                      ProfileName(profile), VectorIndexAlgorithmName(algorithm)));
+                                                      ProfileName(profile),
+                                                      VectorIndexAlgorithmName(algorithm)));
   }
   if (threads < 0) {
     return absl::InvalidArgumentError(absl::StrFormat("threads: %d, expected 0 (all) or more", threads));

@@ -41,7 +41,7 @@ struct VectorPart {
   std::shared_ptr<const RowSource> rows;
   std::shared_ptr<const base::Bitmap> live;  // null: all of them
   std::size_t live_count = 0;
-  std::string file;  // of a segment; empty: not sealed yet
+  std::string file;                                 // of a segment; empty: not sealed yet
   index::Profile profile = index::Profile::kSpeed;  // of a segment
 };
 

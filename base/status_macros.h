@@ -10,8 +10,8 @@
 #define TRIVIUM_CONCAT_INNER(a, b) a##b
 #define TRIVIUM_CONCAT(a, b) TRIVIUM_CONCAT_INNER(a, b)
 
-#define TRIVIUM_RETURN_IF_ERROR(expression)                       \
-  do {                                                            \
+#define TRIVIUM_RETURN_IF_ERROR(expression)                                                      \
+  do {                                                                                           \
     if (absl::Status trivium_status = (expression); !trivium_status.ok()) return trivium_status; \
   } while (false)
 

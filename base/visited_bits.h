@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which vertices a search has seen, in one bit each: an eighth of a byte a vertex instead of VisitedSet's two,
-// so that the sets of several searches that take turns stay in the second cache. Starting anew costs
+// Which vertices a search has seen, in one bit each: an eighth of a byte a vertex instead of VisitedSet's
+// two, so that the sets of several searches that take turns stay in the second cache. Starting anew costs
 // O(vertices seen before). Not thread-safe.
 #pragma once
 

@@ -67,7 +67,8 @@ class NeighborExpander {
   }
 
   void Expand(std::uint32_t vertex, CandidatePool* pool) {
-    // The next vertex is likely the one now second: its record arrives while this one's neighbours are scored.
+    // The next vertex is likely the one now second: its record arrives while this one's neighbours are
+    // scored.
     if (const auto next = pool->PeekNearest()) graph_.Prefetch(next->vertex);
     ScoreUnseen(graph_.Neighbors(vertex), pool);
   }

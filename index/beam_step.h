@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The best-first search of a proximity graph, one step of it. There is one loop in the whole engine, this one:
-// which vertices an expansion offers and how far away they are (full precision, codes, learned) is the
+// The best-first search of a proximity graph, one step of it. There is one loop in the whole engine, this
+// one: which vertices an expansion offers and how far away they are (full precision, codes, learned) is the
 // expander's business. A search is a sequence of steps, so that several can take turns while their memory
 // reads are under way.
 //

@@ -12,8 +12,8 @@
 namespace trivium::index {
 namespace {
 
-// The step of 16 levels, in standard deviations, with the least error for a normal distribution, which rotated
-// components have (Max 1960).
+// The step of 16 levels, in standard deviations, with the least error for a normal distribution, which
+// rotated components have (Max 1960).
 constexpr double kStep = 0.335;
 
 std::uint16_t ToBfloat(float value) {
@@ -70,8 +70,7 @@ void EdgeBlockEncoder::SetEdge(std::size_t place, std::uint32_t vertex, const fl
     Put(block_ + shape_.scales + 2 * place, ToBfloat(scale));
   }
   const std::size_t lane = place % kernels::kEdgesAtOnce;
-  std::uint8_t* codes =
-      block_ + shape_.codes + (place - lane) * shape_.dimension / 8 + lane % 16;
+  std::uint8_t* codes = block_ + shape_.codes + (place - lane) * shape_.dimension / 8 + lane % 16;
   const int shift = lane < 16 ? 0 : 4;
   for (std::size_t g = 0; g < signs_.size(); ++g) {
     codes[16 * g] |= static_cast<std::uint8_t>(signs_[g] << shift);

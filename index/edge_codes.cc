@@ -24,7 +24,9 @@ constexpr std::size_t kMeanRows = 1024;
 // In the header of the entry block.
 constexpr std::size_t kNormOffset = 8;
 
-constexpr std::size_t RoundUp(std::size_t value, std::size_t step) { return (value + step - 1) / step * step; }
+constexpr std::size_t RoundUp(std::size_t value, std::size_t step) {
+  return (value + step - 1) / step * step;
+}
 
 // The power of two that brings `values` into the middle of binary16's range: rows of any unit keep all of its
 // 11 bits.

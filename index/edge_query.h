@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A query as edge codes read it: rotated, its sums of four components as 6-bit tables, its components as int8.
+// A query as edge codes read it: rotated, its sums of four components as 6-bit tables, its components as
+// int8.
 #pragma once
 
 #include <cstdint>

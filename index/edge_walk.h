@@ -2,7 +2,8 @@
 // One search of a graph by its edge codes: the expander of BeamStep together with its pool.
 //
 // A vertex may be offered by several neighbours, each with an estimate of its own, and waits in the pool once
-// for each; what counts is the best. Expanding it gives its distance from the 4-bit code, which ranks results.
+// for each; what counts is the best. Expanding it gives its distance from the 4-bit code, which ranks
+// results.
 //
 // When it stops: a pool bounded by its width expands as much for an easy query as for a hard one. Here a
 // candidate is also dropped where it is farther than the k-th result by a share `slack`, so the width can be

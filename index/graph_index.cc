@@ -8,8 +8,15 @@
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
 #include "index/graph_builder.h"
+#include "index/graph_repair.h"
 
 namespace trivium::index {
+namespace {
+
+// With fewer of its vertices left a graph is built anew: repairing costs as much and is no better.
+constexpr double kSmallestKeptShare = 0.3;
+
+}  // namespace
 
 GraphIndex::GraphIndex(std::size_t dimension, base::Metric metric, const GraphBuildOptions& options)
     : rows_(dimension, FormatOf(options.profile), metric),
@@ -34,16 +41,44 @@ absl::Status GraphIndex::Add(base::MatrixView rows, int thread_count) {
   return rows_.size() - graph_.size() > kMaxTailRows ? Seal(thread_count) : absl::OkStatus();
 }
 
+base::MatrixView GraphIndex::Floats(int thread_count, base::AlignedMatrix* memory) const {
+  if (rows_.format() == RowFormat::kFloat32) return rows_.view().floats();
+  *memory = base::AlignedMatrix(rows_.size(), dimension());
+  base::ParallelFor(rows_.size(), base::ResolveThreadCount(thread_count), 256,
+                    [&](std::size_t i, int) { rows_.view().CopyRow(i, memory->row(i)); });
+  return memory->view();
+}
+
 absl::Status GraphIndex::ExtendGraphOverRows(int thread_count) {
   GraphBuildOptions options = options_;
   options.threads = thread_count;
   if (rows_.size() == graph_.size()) return absl::OkStatus();
-  if (rows_.format() == RowFormat::kFloat32) return ExtendGraph(rows_.view().floats(), metric_, options, &graph_);
-  // Decoded while the graph grows.
-  base::AlignedMatrix decoded(rows_.size(), dimension());
-  base::ParallelFor(rows_.size(), base::ResolveThreadCount(thread_count), 256,
-                    [&](std::size_t i, int) { rows_.view().CopyRow(i, decoded.row(i)); });
-  return ExtendGraph(decoded.view(), metric_, options, &graph_);
+  base::AlignedMatrix decoded;  // while the graph grows
+  return ExtendGraph(Floats(thread_count, &decoded), metric_, options, &graph_);
+}
+
+absl::StatusOr<std::unique_ptr<GraphIndex>> GraphIndex::KeepRows(const base::Bitmap& live,
+                                                                 int thread_count) const {
+  GraphBuildOptions options = options_;
+  options.threads = thread_count;
+  base::Bitmap kept(graph_.size()), removed(graph_.size());
+  for (std::size_t i = 0; i < graph_.size(); ++i) (live.Test(i) ? kept : removed).Set(i);
+  ProximityGraph graph(graph_.degree_bound());
+  if (kept.CountSet() > kSmallestKeptShare * static_cast<double>(graph_.size())) {
+    ProximityGraph copy(graph_.words(), graph_.size(), graph_.degree_bound(), graph_.entry());
+    copy.Resize(graph_.size());  // makes it its own
+    base::AlignedMatrix decoded;
+    TRIVIUM_RETURN_IF_ERROR(RemoveVertices(Floats(thread_count, &decoded).First(graph_.size()), metric_,
+                                           options, removed, &copy));
+    graph = KeepVertices(copy, kept);
+  }
+  VectorRows rows(dimension(), rows_.format(), metric_);
+  rows.Reserve(live.CountSet());
+  live.ForEachSet([&](std::size_t i) { rows.AppendEncoded(rows_.view(), i); });
+  auto index =
+      std::make_unique<GraphIndex>(std::move(rows), std::move(graph), GraphCodes(), metric_, options_);
+  if (index->size() > kMaxTailRows) TRIVIUM_RETURN_IF_ERROR(index->Seal(thread_count));
+  return index;
 }
 
 absl::Status GraphIndex::Seal(int thread_count) {
@@ -56,8 +91,7 @@ absl::Status GraphIndex::Seal(int thread_count) {
     codes_.edges = std::move(codes);
   }
   if (UsesRowCodes(options_.profile, dimension()) && (!codes_.rows || codes_.rows->size() < rows_.size())) {
-    RowCodes codes =
-        codes_.rows ? *std::exchange(codes_.rows, std::nullopt) : RowCodes(dimension(), metric_);
+    RowCodes codes = codes_.rows ? *std::exchange(codes_.rows, std::nullopt) : RowCodes(dimension(), metric_);
     codes.Update(rows_.view(), thread_count);
     codes_.rows = std::move(codes);
   }

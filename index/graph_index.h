@@ -6,10 +6,14 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/aligned_matrix.h"
+#include "base/bitmap.h"
 #include "index/edge_codes.h"
 #include "index/graph_build_options.h"
 #include "index/graph_search.h"
@@ -55,12 +59,18 @@ class GraphIndex final : public SearchIndex {
   // Moves the tail into the graph whatever its length, as before saving.
   absl::Status Seal(int thread_count);
 
+  // An index of the rows that are set in `live` (size() bits), in their order; the graph is repaired, not
+  // built anew, unless most of it goes. Recall is that of a fresh build within about a point.
+  absl::StatusOr<std::unique_ptr<GraphIndex>> KeepRows(const base::Bitmap& live, int thread_count) const;
+
   void Search(const float* query, const SearchParameters& parameters, SearchScratch* scratch,
               std::vector<base::Neighbor>* found, SearchCounters* counters) const override;
   void SearchMany(base::MatrixView queries, const SearchParameters& parameters, SearchScratch* scratch,
                   std::vector<base::Neighbor>* found, SearchCounters* counters) const override;
 
  private:
+  // The rows as float32: the stored ones, or decoded into `memory`.
+  base::MatrixView Floats(int thread_count, base::AlignedMatrix* memory) const;
   absl::Status ExtendGraphOverRows(int thread_count);
 
   VectorRows rows_;

@@ -173,4 +173,22 @@ absl::Status RemoveVertices(base::MatrixView rows, base::Metric metric, const Gr
   return status;
 }
 
+ProximityGraph KeepVertices(const ProximityGraph& graph, const base::Bitmap& kept) {
+  std::vector<std::uint32_t> number(graph.size());
+  std::uint32_t count = 0;
+  kept.ForEachSet([&](std::size_t vertex) { number[vertex] = count++; });
+  ProximityGraph dense(graph.degree_bound());
+  dense.Resize(count);
+  std::vector<std::uint32_t> neighbors;
+  kept.ForEachSet([&](std::size_t vertex) {
+    neighbors.clear();
+    for (const std::uint32_t neighbor : graph.Neighbors(static_cast<std::uint32_t>(vertex))) {
+      neighbors.push_back(number[neighbor]);
+    }
+    dense.SetNeighbors(number[vertex], neighbors);
+  });
+  if (count > 0) dense.set_entry(number[graph.entry()]);
+  return dense;
+}
+
 }  // namespace trivium::index

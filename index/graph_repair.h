@@ -34,4 +34,8 @@ namespace trivium::index {
 absl::Status RemoveVertices(base::MatrixView rows, base::Metric metric, const GraphBuildOptions& options,
                             const base::Bitmap& removed, ProximityGraph* graph);
 
+// The graph of the vertices of `kept` alone (graph.size() bits, the entry's set), numbered in their order. No
+// vertex of `kept` may have one outside as a neighbour, which RemoveVertices sees to. O(edges).
+ProximityGraph KeepVertices(const ProximityGraph& graph, const base::Bitmap& kept);
+
 }  // namespace trivium::index

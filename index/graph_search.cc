@@ -143,7 +143,8 @@ class GraphSearch {
   }
   static bool Advance(RowWalk* walk) { return walk->Step(); }
 
-  void PrefetchResults(const EdgeWalk& walk) {
+  // Inlined by force, as RowDistances::PrefetchWhole.
+  __attribute__((always_inline)) void PrefetchResults(const EdgeWalk& walk) {
     for (std::size_t i = 0; i < walk.result_count(); ++i) distances_.PrefetchWhole(walk.result(i));
   }
   void PrefetchResults(const RowWalk&) {}  // have their distances
@@ -201,8 +202,8 @@ class GraphSearch {
   std::size_t beam_width_;
 };
 
-// Walks of several queries, each of which does a part and asks for the memory of its next one before the others
-// do theirs.
+// Walks of several queries, each of which does a part and asks for the memory of its next one before the
+// others do theirs.
 template <class Walk>
 void TakeTurns(GraphSearch* search, base::MatrixView queries, std::vector<Walk>* walks,
                std::vector<base::Neighbor>* found) {

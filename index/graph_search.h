@@ -25,7 +25,8 @@ struct SearchableRows {
   RowsView rows;
   base::Metric metric = base::Metric::kCosine;
   const ProximityGraph* graph = nullptr;  // of rows [0, graph->size()), the rows after them are scanned
-  // Of all vertices of the graph, what it is walked by; at most one of them. Both null: distances of the rows.
+  // Of all vertices of the graph, what it is walked by; at most one of them. Both null: distances of the
+  // rows.
   const EdgeCodes* edge_codes = nullptr;
   const RowCodes* row_codes = nullptr;
 };

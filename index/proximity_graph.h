@@ -71,8 +71,8 @@ class ProximityGraph {
     return {record + 1, record[0]};
   }
 
-  // Brings the start of a record into the cache: the first two lines hold 31 neighbours. Inlined by force: GCC
-  // 12 drops calls of functions that only prefetch.
+  // Brings the start of a record into the cache: the first two lines hold 31 neighbours. Inlined by force:
+  // GCC 12 drops calls of functions that only prefetch.
   __attribute__((always_inline)) void Prefetch(std::uint32_t vertex) const {
     const std::uint32_t* record = words_ + vertex * stride_;
     __builtin_prefetch(record);

@@ -50,11 +50,11 @@ void RowCodeQuery::Estimate(const RowCodes& codes, const std::uint8_t* records, 
   for (std::size_t done = 0; done < count; done += kSums) {
     std::int32_t sums[kSums];
     const std::size_t some = std::min(kSums, count - done);
-    sum_selected(values_.data(), records, codes.record_bytes(), ids + done, some, codes.padded_dimension(), sums);
+    sum_selected(values_.data(), records, codes.record_bytes(), ids + done, some, codes.padded_dimension(),
+                 sums);
     for (std::size_t i = 0; i < some; ++i) {
-      const float distance =
-          codes.Estimate(records + ids[done + i] * codes.record_bytes(), center_distance_,
-                         value_scale_ * static_cast<float>(2 * sums[i] - value_sum_));
+      const float distance = codes.Estimate(records + ids[done + i] * codes.record_bytes(), center_distance_,
+                                            value_scale_ * static_cast<float>(2 * sums[i] - value_sum_));
       // std::min returns its first argument where the second is NaN, as of a damaged file.
       out[done + i] = std::min(std::numeric_limits<float>::max(), distance);
     }

@@ -98,8 +98,8 @@ void RowCodes::Encode(const RowsView& rows, std::size_t first, int thread_count)
     rows.CopyRow(first + item, own.row.data());
     rotation_.Apply(own.row.data(), own.rotated.data());
     if (inner_product_) {
-      own.largest_square = std::max(
-          own.largest_square, table.inner_product_f32(own.rotated.data(), own.rotated.data(), padded));
+      own.largest_square = std::max(own.largest_square,
+                                    table.inner_product_f32(own.rotated.data(), own.rotated.data(), padded));
     }
     float moments[3];
     table.encode_edge(owned_center_.data(), own.rotated.data(), padded, own.nibbles.data(), moments);

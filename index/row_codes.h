@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One bit a dimension of each row, in one array: what a compressed index walks its graph by. A record is a cache
-// line at 384 dimensions, and the records of 160 thousand rows are small enough to stay in a large third cache.
+// One bit a dimension of each row, in one array: what a compressed index walks its graph by. A record is a
+// cache line at 384 dimensions, and the records of 160 thousand rows are small enough to stay in a large
+// third cache.
 //
 //   record:  signs, padded dimension / 8 bytes | float offset | float scale | zeros up to the stride
 //

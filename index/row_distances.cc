@@ -26,13 +26,14 @@ void RowDistances::Gather(const RowQuery& query, const std::uint32_t* ids, std::
   switch (rows_.format) {
     case RowFormat::kFloat32: {
       const auto gather = inner_product_ ? table_.inner_product_f32_gather : table_.squared_l2_f32_gather;
-      gather(query.values, As<float>(rows_.data), rows_.stride_bytes / sizeof(float), ids, count, columns, out);
+      gather(query.values, As<float>(rows_.data), rows_.stride_bytes / sizeof(float), ids, count, columns,
+             out);
       return Finish(count, out);
     }
     case RowFormat::kFloat16: {
       const auto gather = inner_product_ ? table_.inner_product_f16_gather : table_.squared_l2_f16_gather;
-      gather(query.values, As<kernels::Half>(rows_.data), rows_.stride_bytes / sizeof(kernels::Half), ids, count,
-             columns, out);
+      gather(query.values, As<kernels::Half>(rows_.data), rows_.stride_bytes / sizeof(kernels::Half), ids,
+             count, columns, out);
       return Finish(count, out);
     }
     case RowFormat::kInt8:
@@ -67,7 +68,8 @@ void RowDistances::Block(const RowQuery& query, std::size_t first, std::size_t c
         const std::size_t some = std::min(kProducts, count - done);
         table_.inner_product_i16_i8_rows(query.words, As<std::int8_t>(rows + done * rows_.stride_bytes),
                                          rows_.stride_bytes, some, columns, products);
-        for (std::size_t i = 0; i < some; ++i) out[done + i] = FromProduct(query, first + done + i, products[i]);
+        for (std::size_t i = 0; i < some; ++i)
+          out[done + i] = FromProduct(query, first + done + i, products[i]);
       }
   }
 }
@@ -84,8 +86,9 @@ void RowDistances::Finish(std::size_t count, float* out) const {
 
 float RowDistances::FromProduct(const RowQuery& query, std::size_t row, std::int32_t product) const {
   const float inner = rows_.scales[row] * query.word_scale * static_cast<float>(product);
-  const float distance =
-      inner_product_ ? -inner : std::max(0.0f, query.squared_norm + (rows_.squared_norms[row] - 2.0f * inner));
+  const float distance = inner_product_
+                             ? -inner
+                             : std::max(0.0f, query.squared_norm + (rows_.squared_norms[row] - 2.0f * inner));
   return std::min(std::numeric_limits<float>::infinity(), distance);
 }
 

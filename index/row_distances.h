@@ -28,7 +28,9 @@ class RowDistances {
 
   const RowsView& rows() const { return rows_; }
 
-  __attribute__((always_inline)) void Prefetch(std::uint32_t row) const { __builtin_prefetch(rows_.row(row)); }
+  __attribute__((always_inline)) void Prefetch(std::uint32_t row) const {
+    __builtin_prefetch(rows_.row(row));
+  }
 
   // All of a row into the second cache: prefetches into the first one wait for its few outstanding misses.
   // Inlined by force: GCC 12 drops calls of functions that only prefetch.

@@ -24,9 +24,8 @@ RowQuery RowQueryWords::Prepare(RowFormat format, const float* values, std::size
   words_.assign(dimension, 0);
   query.words = words_.data();
   // The sum of absolute values is at most the square root of the dimension times the norm.
-  const float factor =
-      std::min(kLargestWord / LargestSize(values, dimension),
-               kLargestSum / std::sqrt(static_cast<float>(dimension) * query.squared_norm));
+  const float factor = std::min(kLargestWord / LargestSize(values, dimension),
+                                kLargestSum / std::sqrt(static_cast<float>(dimension) * query.squared_norm));
   if (!std::isfinite(factor) || factor <= 0) return query;  // zeros, as near as float32 can tell
   for (std::size_t i = 0; i < dimension; ++i) {
     // Rounded half away from zero: unlike std::lrintf, in lanes.

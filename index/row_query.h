@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A query as rows of any format read it. Rows of int8 want it as int16, so that sums are exact integers and the
-// same on every instruction set; 15 bits of the query cost no accuracy beside 8 of a row.
+// A query as rows of any format read it. Rows of int8 want it as int16, so that sums are exact integers and
+// the same on every instruction set; 15 bits of the query cost no accuracy beside 8 of a row.
 #pragma once
 
 #include <cstddef>

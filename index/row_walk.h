@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One search of a graph by row codes: the expander of BeamStep together with its pool.
 //
-// Unseen neighbours are scored by their codes; a vertex that is expanded gets its distance from its stored row,
-// which arrives together with its neighbours and ranks the results. Stops as EdgeWalk does, by a share of the
-// k-th result's distance.
+// Unseen neighbours are scored by their codes; a vertex that is expanded gets its distance from its stored
+// row, which arrives together with its neighbours and ranks the results. Stops as EdgeWalk does, by a share
+// of the k-th result's distance.
 //
 // A hop has two halves, so that walks which take turns wait for nothing: one reads the neighbours of the
 // vertex and asks for the codes of the unseen ones, the other scores these and asks for the row and the

@@ -42,7 +42,8 @@ struct RowsView {
   // Only of kFloat32.
   base::MatrixView floats() const {
     assert(format == RowFormat::kFloat32);
-    return base::MatrixView(reinterpret_cast<const float*>(data), rows, columns, stride_bytes / sizeof(float));
+    return base::MatrixView(reinterpret_cast<const float*>(data), rows, columns,
+                            stride_bytes / sizeof(float));
   }
   // Decodes row i into `columns` floats.
   void CopyRow(std::size_t i, float* out) const;

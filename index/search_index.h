@@ -21,10 +21,11 @@ struct SearchScratch;  // index/search_scratch.h: buffers of one thread, reused 
 
 // What a search cost. Deterministic for a given index and query.
 struct SearchCounters {
-  std::uint64_t hops = 0;             // vertices expanded
-  std::uint64_t graph_distances = 0;  // exact distances computed while walking a graph, or to rank its results
-  std::uint64_t scan_distances = 0;   // exact distances computed by scanning rows
-  std::uint64_t code_distances = 0;   // distances estimated from codes
+  std::uint64_t hops = 0;  // vertices expanded
+  std::uint64_t graph_distances =
+      0;                             // exact distances computed while walking a graph, or to rank its results
+  std::uint64_t scan_distances = 0;  // exact distances computed by scanning rows
+  std::uint64_t code_distances = 0;  // distances estimated from codes
   std::uint64_t distances() const { return graph_distances + scan_distances + code_distances; }
   void Add(const SearchCounters& other) {
     hops += other.hops;
@@ -67,8 +68,9 @@ class SearchIndex {
                       std::vector<base::Neighbor>* found, SearchCounters* counters) const = 0;
 
   // Search for each row of `queries`; `found`: one list for each. May be faster than one by one.
-  virtual void SearchMany(base::MatrixView queries, const SearchParameters& parameters, SearchScratch* scratch,
-                          std::vector<base::Neighbor>* found, SearchCounters* counters) const {
+  virtual void SearchMany(base::MatrixView queries, const SearchParameters& parameters,
+                          SearchScratch* scratch, std::vector<base::Neighbor>* found,
+                          SearchCounters* counters) const {
     for (std::size_t i = 0; i < queries.rows; ++i) {
       Search(queries.row(i), parameters, scratch, &found[i], counters);
     }

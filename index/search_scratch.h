@@ -20,9 +20,9 @@ struct SearchScratch {
   base::VisitedSet visited;
   CandidatePool pool;
   base::TopK top;
-  std::vector<std::uint32_t> rows;  // a batch of rows to score
-  std::vector<float> distances;     // their distances
-  RowQueryWords query_words;        // the query of a scan
+  std::vector<std::uint32_t> rows;   // a batch of rows to score
+  std::vector<float> distances;      // their distances
+  RowQueryWords query_words;         // the query of a scan
   std::vector<EdgeWalk> edge_walks;  // that take turns
   std::vector<RowWalk> row_walks;    // likewise
 };

@@ -46,10 +46,12 @@ void VectorRows::Reserve(std::size_t size) {
   if (owner_ == nullptr && size * stride <= owned_.size()) return;
   base::HugeBytes fresh(size * stride);
   const std::size_t row_bytes = std::min(stride, view_.stride_bytes);
-  for (std::size_t i = 0; i < view_.rows; ++i) std::memcpy(fresh.data() + i * stride, view_.row(i), row_bytes);
+  for (std::size_t i = 0; i < view_.rows; ++i)
+    std::memcpy(fresh.data() + i * stride, view_.row(i), row_bytes);
   if (owner_ != nullptr) {
     if (view_.scales != nullptr) scales_.assign(view_.scales, view_.scales + view_.rows);
-    if (view_.squared_norms != nullptr) squared_norms_.assign(view_.squared_norms, view_.squared_norms + view_.rows);
+    if (view_.squared_norms != nullptr)
+      squared_norms_.assign(view_.squared_norms, view_.squared_norms + view_.rows);
   }
   if (view_.format == RowFormat::kInt8) scales_.reserve(size);
   if (keeps_norms_) squared_norms_.reserve(size);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rows of an index in its format: owned and growing, or borrowed from a mapped file, read through one view
-// either way. Appending to borrowed rows copies them first. Not thread-safe while appending.
+// The rows of an index in its format: owned and growing, or borrowed from a mapped file, read through one
+// view either way. Appending to borrowed rows copies them first. Not thread-safe while appending.
 #pragma once
 
 #include <cstddef>
@@ -31,8 +31,8 @@ class VectorRows {
   RowFormat format() const { return view_.format; }
   const RowsView& view() const { return view_; }
 
-  // Encodes `rows`, which have dimension() columns and are none of this object's own memory. kInvalidArgument,
-  // with nothing appended: a component is beyond the format's range.
+  // Encodes `rows`, which have dimension() columns and are none of this object's own memory.
+  // kInvalidArgument, with nothing appended: a component is beyond the format's range.
   absl::Status Append(base::MatrixView rows);
 
   // Copies row i of `from`, of the same format, dimension and metric, as it is.

@@ -244,13 +244,14 @@ absl::Status VectorSegment::Load() {
     return damaged("profile", header->profile, "0 to 3");
   }
   // Version 1 does not say; what it walked by tells.
-  profile_ = header->version > 1        ? static_cast<Profile>(header->profile)
+  profile_ = header->version > 1       ? static_cast<Profile>(header->profile)
              : header->edge_codes != 0 ? Profile::kSpeed
-                                        : Profile::kExact;
+                                       : Profile::kExact;
   const auto format = static_cast<RowFormat>(header->row_format);
   if (header->row_format > 2 || format != FormatOf(profile_)) {
-    return damaged("row format", header->row_format,
-                   absl::StrCat(static_cast<int>(FormatOf(profile_)), " of profile ", static_cast<int>(profile_)));
+    return damaged(
+        "row format", header->row_format,
+        absl::StrCat(static_cast<int>(FormatOf(profile_)), " of profile ", static_cast<int>(profile_)));
   }
 
   // The limits above keep these products far from overflow.
@@ -316,7 +317,8 @@ absl::Status VectorSegment::LoadRowCodes() {
 }
 
 SearchableRows VectorSegment::searchable() const {
-  return {.rows = rows_, .metric = metric_, .graph = &graph_, .edge_codes = codes(), .row_codes = row_codes()};
+  return {
+      .rows = rows_, .metric = metric_, .graph = &graph_, .edge_codes = codes(), .row_codes = row_codes()};
 }
 
 void VectorSegment::Search(const float* query, const SearchParameters& parameters, SearchScratch* scratch,

@@ -31,20 +31,20 @@ namespace trivium::index {
 // Immutable; all methods are safe to call concurrently.
 class VectorSegment {
  public:
-  // Builds the graph over `rows` and writes everything to `path`, which must not exist yet, rows in the format
-  // of the profile.
+  // Builds the graph over `rows` and writes everything to `path`, which must not exist yet, rows in the
+  // format of the profile.
   //
   //   rows    n x dimension, finite; unit vectors for the cosine metric. Used in place: the memory needed on
   //           top is that of the profile (profile.h), without float32 rows
   //   labels  n, in the order of the rows; the segment gives them no meaning
   //
-  // kInvalidArgument: options, shapes, a component beyond the range of the profile. kCancelled. kAlreadyExists,
-  // kResourceExhausted and the like from writing; no file is left then.
+  // kInvalidArgument: options, shapes, a component beyond the range of the profile. kCancelled.
+  // kAlreadyExists, kResourceExhausted and the like from writing; no file is left then.
   static absl::Status Build(base::MatrixView rows, absl::Span<const std::uint64_t> labels,
                             base::Metric metric, const GraphBuildOptions& options, const std::string& path);
 
-  // Writes rows with what is there already to search them: in `contents`, graph null: without one, every search
-  // scans; codes null: without them. The rows have the format of `profile`.
+  // Writes rows with what is there already to search them: in `contents`, graph null: without one, every
+  // search scans; codes null: without them. The rows have the format of `profile`.
   static absl::Status Write(const SearchableRows& contents, Profile profile,
                             absl::Span<const std::uint64_t> labels, const std::string& path);
 

@@ -56,8 +56,8 @@ struct Avx2CodeLanes {
   // Each byte of a mask takes the bit of its dimension: bytes of the code are spread, their bits compared.
   static std::int32_t SelectedSum(const std::uint8_t* bits, const std::int8_t* values,
                                   std::size_t dimension) {
-    const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2,
-                                            3, 3, 3, 3, 3, 3, 3, 3);
+    const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2,
+                                            2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
     const __m256i places = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
     const __m256i ones = _mm256_set1_epi8(1), word_ones = _mm256_set1_epi16(1);
     __m256i sum = _mm256_setzero_si256();
@@ -91,8 +91,8 @@ struct Avx2CodeLanes {
     for (std::size_t i = 0; i < kEdgesAtOnce; i += 8) {
       const __m256 sum =
           _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i_u*)(sums + i))));
-      const __m256 product = _mm256_fmadd_ps(sum, _mm256_set1_ps(estimate.table_scale),
-                                             _mm256_set1_ps(estimate.table_offset));
+      const __m256 product =
+          _mm256_fmadd_ps(sum, _mm256_set1_ps(estimate.table_scale), _mm256_set1_ps(estimate.table_offset));
       const __m256 distance =
           _mm256_add_ps(_mm256_set1_ps(estimate.center),
                         _mm256_fnmadd_ps(LoadBfloat(scales + 2 * i), product, LoadBfloat(offsets + 2 * i)));

@@ -43,9 +43,8 @@ struct Avx512CodeLanes {
     __m512i sum = _mm512_setzero_si512();
     for (std::size_t i = 0; i < dimension; i += 64) {
       const __m256i pair = _mm256_loadu_si256((const __m256i_u*)(nibbles + i / 2));
-      const __m512i code =
-          _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_and_si256(pair, low)),
-                             _mm256_and_si256(_mm256_srli_epi16(pair, 4), low), 1);
+      const __m512i code = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_and_si256(pair, low)),
+                                              _mm256_and_si256(_mm256_srli_epi16(pair, 4), low), 1);
       const __m512i words = _mm512_maddubs_epi16(code, _mm512_loadu_si512(values + i));
       sum = _mm512_add_epi32(sum, _mm512_madd_epi16(words, ones));
     }
@@ -67,8 +66,8 @@ struct Avx512CodeLanes {
         for (int code = 0; code < 4; ++code) {
           __mmask64 mask;
           __builtin_memcpy(&mask, bits[code] + i / 8, sizeof(mask));
-          words[code] = _mm512_add_epi16(words[code],
-                                         _mm512_maddubs_epi16(ones, _mm512_maskz_mov_epi8(mask, bytes)));
+          words[code] =
+              _mm512_add_epi16(words[code], _mm512_maddubs_epi16(ones, _mm512_maskz_mov_epi8(mask, bytes)));
         }
       }
 #pragma GCC unroll 4
@@ -93,17 +92,18 @@ struct Avx512CodeLanes {
     std::size_t count = 0;
 #pragma GCC unroll 2
     for (std::size_t i = 0; i < kEdgesAtOnce; i += 16) {
-      const __m512 sum = _mm512_cvtepi32_ps(
-          _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i_u*)(sums + i))));
-      const __m512 product = _mm512_fmadd_ps(sum, _mm512_set1_ps(estimate.table_scale),
-                                             _mm512_set1_ps(estimate.table_offset));
+      const __m512 sum =
+          _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i_u*)(sums + i))));
+      const __m512 product =
+          _mm512_fmadd_ps(sum, _mm512_set1_ps(estimate.table_scale), _mm512_set1_ps(estimate.table_offset));
       const __m512 distance =
           _mm512_add_ps(_mm512_set1_ps(estimate.center),
                         _mm512_fnmadd_ps(LoadBfloat(scales + 2 * i), product, LoadBfloat(offsets + 2 * i)));
       const __mmask16 below = _mm512_cmp_ps_mask(distance, _mm512_set1_ps(estimate.bound), _CMP_LT_OQ);
       // Compressed in a register: compressing into memory takes over 100 cycles on AMD's Zen 4.
       _mm512_storeu_ps(distances + count, _mm512_maskz_compress_ps(below, distance));
-      _mm512_storeu_si512(vertices + count, _mm512_maskz_compress_epi32(below, _mm512_loadu_si512(ids + 4 * i)));
+      _mm512_storeu_si512(vertices + count,
+                          _mm512_maskz_compress_epi32(below, _mm512_loadu_si512(ids + 4 * i)));
       count += static_cast<std::size_t>(__builtin_popcount(below));
     }
     return count;

@@ -19,8 +19,8 @@ struct EdgeEstimate {
 };
 
 // Writes the vertices that edges of `block` lead to and whose estimated distance is below `bound`, in the
-// order of the edges, with these distances; returns how many. Both need room for edge_count + 16. `*center`: the
-// distance of the block's own vertex, from its 4-bit code.
+// order of the edges, with these distances; returns how many. Both need room for edge_count + 16. `*center`:
+// the distance of the block's own vertex, from its 4-bit code.
 //
 // Source:  Gou et al. 2025 (SymphonyQG): sign codes of neighbours relative to the expanded vertex, summed by
 //          table look-ups in registers (Andre et al. 2015, FastScan).
@@ -33,9 +33,8 @@ std::size_t ScoreEdges(const EdgeBlockShape& shape, const EdgeQuery& query, cons
   float header[2];
   __builtin_memcpy(header, block + shape.header, sizeof(header));
   // A stored value u stands for scale * (u - 7.5).
-  const float inner_product =
-      header[0] * query.value_scale *
-      (static_cast<float>(product) - 7.5f * static_cast<float>(query.value_sum));
+  const float inner_product = header[0] * query.value_scale *
+                              (static_cast<float>(product) - 7.5f * static_cast<float>(query.value_sum));
   EdgeEstimate estimate;
   estimate.center =
       query.inner_product ? -inner_product : query.squared_norm + header[1] - 2.0f * inner_product;

@@ -6,6 +6,7 @@
 
 namespace trivium::kernels {
 
-constexpr DistanceTable kAvx512VnniDistances = MakeTable<Avx512VnniLanes, Avx512CodeLanes, VnniInnerProductI8>("avx512");
+constexpr DistanceTable kAvx512VnniDistances =
+    MakeTable<Avx512VnniLanes, Avx512CodeLanes, VnniInnerProductI8>("avx512");
 
 }  // namespace trivium::kernels

@@ -65,8 +65,7 @@ struct Avx2Lanes {
   // Rounded to nearest even, as int8.
   static void StoreBytes(std::uint8_t* p, Float v) {
     const __m256i wide = _mm256_cvtps_epi32(v);
-    const __m128i words =
-        _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
     _mm_storel_epi64((__m128i_u*)p, _mm_packs_epi16(words, words));
   }
 

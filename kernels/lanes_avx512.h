@@ -46,8 +46,7 @@ struct Avx512Lanes {
     if constexpr (kHalf == 2) swapped = _mm512_permute_ps(v, 0x4E);
     if constexpr (kHalf == 4) swapped = _mm512_shuffle_f32x4(v, v, 0xB1);
     if constexpr (kHalf == 8) swapped = _mm512_shuffle_f32x4(v, v, 0x4E);
-    constexpr __mmask16 kSecond =
-        kHalf == 1 ? 0xAAAA : kHalf == 2 ? 0xCCCC : kHalf == 4 ? 0xF0F0 : 0xFF00;
+    constexpr __mmask16 kSecond = kHalf == 1 ? 0xAAAA : kHalf == 2 ? 0xCCCC : kHalf == 4 ? 0xF0F0 : 0xFF00;
     return _mm512_mask_sub_ps(_mm512_add_ps(v, swapped), kSecond, swapped, v);
   }
   // Bit i is set where lane i has no sign bit; v with the sign of lanes whose bit is not set flipped.

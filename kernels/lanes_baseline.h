@@ -51,15 +51,14 @@ struct BaselineLanes {
     constexpr int kSwap = kHalf == 1 ? 0xB1 : 0x4E;
     const __m128 swapped = _mm_shuffle_ps(v, v, kSwap);
     const __m128i second = kHalf == 1 ? _mm_setr_epi32(0, -1, 0, -1) : _mm_setr_epi32(0, 0, -1, -1);
-    return _mm_castsi128_ps(Choose(second, _mm_castps_si128(_mm_sub_ps(swapped, v)),
-                                   _mm_castps_si128(_mm_add_ps(v, swapped))));
+    return _mm_castsi128_ps(
+        Choose(second, _mm_castps_si128(_mm_sub_ps(swapped, v)), _mm_castps_si128(_mm_add_ps(v, swapped))));
   }
   // Bit i is set where lane i has no sign bit; v with the sign of lanes whose bit is not set flipped.
   static unsigned NotNegative(Float v) { return static_cast<unsigned>(~_mm_movemask_ps(v)) & 15u; }
   static Float WithSigns(Float v, unsigned set) {
     const __m128i bits = _mm_setr_epi32(1, 2, 4, 8);
-    const __m128i kept =
-        _mm_cmpeq_epi32(_mm_and_si128(_mm_set1_epi32(static_cast<int>(set)), bits), bits);
+    const __m128i kept = _mm_cmpeq_epi32(_mm_and_si128(_mm_set1_epi32(static_cast<int>(set)), bits), bits);
     return _mm_xor_ps(v, _mm_andnot_ps(_mm_castsi128_ps(kept), _mm_set1_ps(-0.0f)));
   }
   // Rounded to nearest even, as int8.

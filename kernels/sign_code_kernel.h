@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel of sign codes: one bit a dimension, bit i of byte j for dimension 8 j + i. Of the *CodeLanes* type
-// of an instruction set (code_lanes_*.h) it needs
+// The kernel of sign codes: one bit a dimension, bit i of byte j for dimension 8 j + i. Of the *CodeLanes*
+// type of an instruction set (code_lanes_*.h) it needs
 //   SelectedSums(bits, values, dimension, sums) of 4 codes, exact sums of the int8 values whose bit is set
 #pragma once
 
@@ -13,8 +13,8 @@ namespace trivium::kernels {
 // signs, +1 for a set bit and -1 for others, <values, s> is twice that less the sum of all values.
 //
 // Differs from the usual popcounts over bit planes of the query (Gao and Long 2024, RaBitQ, section 3.3.2): a
-// mask of 64 bits selects bytes in one instruction of AVX-512, so the query may have 8 bits instead of 4 at the
-// same price.
+// mask of 64 bits selects bytes in one instruction of AVX-512, so the query may have 8 bits instead of 4 at
+// the same price.
 template <class CodeLanes>
 void SumSelected(const std::int8_t* values, const std::uint8_t* codes, std::size_t stride,
                  const std::uint32_t* ids, std::size_t count, std::size_t dimension, std::int32_t* out) {

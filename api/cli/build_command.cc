@@ -27,7 +27,7 @@ struct BuildArguments : CommonArguments {
   BuildFlags flags;
   std::string config;
   int threads = 0;
-  double target_recall = 0;    // 0: no calibration
+  double target_recall = 0;  // 0: no calibration
   std::string profile;
   std::string sample_vectors;  // file of queries to calibrate with; empty: the store's own vectors
 };
@@ -106,16 +106,16 @@ class Builder {
   absl::Status CheckSampleVectors() {
     if (arguments_.sample_vectors.empty()) return absl::OkStatus();
     if (plan_.spaces.size() != 1) {
-      return absl::InvalidArgumentError(absl::StrFormat(
-          "--sample-vectors: with %d spaces, expected one", plan_.spaces.size()));
+      return absl::InvalidArgumentError(
+          absl::StrFormat("--sample-vectors: with %d spaces, expected one", plan_.spaces.size()));
     }
     const SpacePlan& space = plan_.spaces.front();
     TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<VectorReader> reader,
                                  VectorReader::Open(arguments_.sample_vectors));
     if (reader->columns() != space.dimension || reader->rows() == 0) {
-      return absl::InvalidArgumentError(absl::StrFormat(
-          "sample vectors: %d x %d, expected at least one row of %d (%s)", reader->rows(), reader->columns(),
-          space.dimension, arguments_.sample_vectors));
+      return absl::InvalidArgumentError(
+          absl::StrFormat("sample vectors: %d x %d, expected at least one row of %d (%s)", reader->rows(),
+                          reader->columns(), space.dimension, arguments_.sample_vectors));
     }
     sample_.resize(reader->rows() * reader->columns());
     TRIVIUM_CLI_RETURN_IF_ERROR(reader->Read(0, reader->rows(), sample_.data()));

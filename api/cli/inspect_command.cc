@@ -67,9 +67,9 @@ std::string ToText(const StoreInfo& info) {
   for (const SpaceInfo& space : info.spaces) {
     spaces.Add({space.name, Grouped(space.dimension), std::string(MetricName(space.metric)),
                 space.encoder.empty() ? "-" : OneLine(space.encoder, 40),
-                space.beam_width == 0 ? "default"
-                                      : absl::StrFormat("%d, for recall %g", space.beam_width,
-                                                        space.target_recall),
+                space.beam_width == 0
+                    ? "default"
+                    : absl::StrFormat("%d, for recall %g", space.beam_width, space.target_recall),
                 std::string(ProfileName(space.profile))});
   }
   Table experts({"expert", "space", "partition", "adapter", ">cost", "description"});

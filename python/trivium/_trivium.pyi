@@ -148,7 +148,11 @@ class SearchOptions:
 
 class BuildOptions:
     def __init__(
-        self, threads: int = ..., degree_bound: int = ..., build_beam_width: int = ..., profile: str | None = ...
+        self,
+        threads: int = ...,
+        degree_bound: int = ...,
+        build_beam_width: int = ...,
+        profile: str | None = ...,
     ) -> None: ...
     @property
     def threads(self) -> int: ...

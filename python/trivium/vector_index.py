@@ -82,7 +82,15 @@ class VectorIndex:
         """
         self._core = _trivium.VectorIndex.create(
             _trivium.VectorIndexOptions(
-                dimension, metric, algorithm, degree_bound, build_beam_width, cell_count, threads, seed, profile
+                dimension,
+                metric,
+                algorithm,
+                degree_bound,
+                build_beam_width,
+                cell_count,
+                threads,
+                seed,
+                profile,
             )
         )
 
@@ -190,7 +198,7 @@ class VectorIndex:
         self._core.remove(_label_array(labels))
 
     def compact(self) -> None:
-        """Frees the memory of removed rows by building the index anew."""
+        """Frees the memory of removed rows: a graph is repaired around them, another index is built anew."""
         self._core.compact()
 
     def get(self, label: int) -> npt.NDArray[np.float32]:

@@ -60,7 +60,8 @@ Answers Room(std::size_t queries, std::size_t k) {
           .counts = std::vector<std::size_t>(queries, 99)};
 }
 
-Answers AskBatch(const VectorIndex& index, MatrixView queries, const VectorSearchOptions& options, int threads) {
+Answers AskBatch(const VectorIndex& index, MatrixView queries, const VectorSearchOptions& options,
+                 int threads) {
   Answers answers = Room(queries.rows, options.k);
   VectorSearchStats stats;
   EXPECT_OK(index.SearchBatch(queries, options, threads, absl::MakeSpan(answers.labels),
@@ -74,9 +75,9 @@ Answers AskOneByOne(const VectorIndex& index, const Data& queries, const VectorS
   Answers answers = Room(queries.labels.size(), options.k);
   VectorSearchStats stats;
   for (std::size_t i = 0; i < queries.labels.size(); ++i) {
-    const auto count = index.Search(
-        queries.row(i), options, absl::MakeSpan(answers.labels).subspan(i * options.k, options.k),
-        absl::MakeSpan(answers.scores).subspan(i * options.k, options.k), &stats);
+    const auto count = index.Search(queries.row(i), options,
+                                    absl::MakeSpan(answers.labels).subspan(i * options.k, options.k),
+                                    absl::MakeSpan(answers.scores).subspan(i * options.k, options.k), &stats);
     EXPECT_OK(count);
     answers.counts[i] = count.value_or(0);
   }
@@ -176,7 +177,8 @@ TEST(VectorIndexWithCodes, RemovedRowsAreNeverFound) {
     ASSERT_OK(compacted ? index.Compact() : absl::OkStatus());
     const Answers after = AskBatch(index, queries.view(), options, 1);
     for (const std::size_t count : after.counts) EXPECT_EQ(count, 20u);
-    for (const std::uint64_t label : after.labels) EXPECT_EQ(std::count(removed.begin(), removed.end(), label), 0);
+    for (const std::uint64_t label : after.labels)
+      EXPECT_EQ(std::count(removed.begin(), removed.end(), label), 0);
     EXPECT_GE(Overlap(after, AskBatch(index, queries.view(), {.k = 20, .exact = true}, 1), 20), 0.95);
   }
 }

@@ -45,7 +45,8 @@ VectorIndexOptions Options(Profile profile) {
   return options;
 }
 
-std::vector<std::uint64_t> Ask(const VectorIndex& index, const Data& data, const VectorSearchOptions& options) {
+std::vector<std::uint64_t> Ask(const VectorIndex& index, const Data& data,
+                               const VectorSearchOptions& options) {
   constexpr std::size_t kQueries = 40;
   std::vector<std::uint64_t> labels(kQueries * options.k);
   std::vector<float> scores(labels.size());
@@ -143,7 +144,8 @@ TEST(VectorIndexMemory, ARowTakesAtMostItsShareOfVectorsWithAnHnswGraph) {
   std::vector<std::uint64_t> labels(kCount);
   for (std::size_t i = 0; i < kCount; ++i) labels[i] = i;
   ASSERT_EQ(matrix.stride(), kWide);
-  for (const auto& [profile, share] : {std::pair{Profile::kBalanced, 0.6}, std::pair{Profile::kSmall, 0.35}}) {
+  for (const auto& [profile, share] :
+       {std::pair{Profile::kBalanced, 0.6}, std::pair{Profile::kSmall, 0.35}}) {
     VectorIndexOptions options = Options(profile);
     options.dimension = kWide;
     ASSERT_OK_AND_ASSIGN(VectorIndex index, VectorIndex::Create(options));
@@ -151,7 +153,8 @@ TEST(VectorIndexMemory, ARowTakesAtMostItsShareOfVectorsWithAnHnswGraph) {
     const VectorIndexMemory memory = index.MemoryBytes();
     // The sample that searches start from and the centre do not grow with the rows.
     constexpr double kFixedBytes = 256 * 64 + 385 * 4;
-    EXPECT_LE((static_cast<double>(memory.total() - memory.labels) - kFixedBytes) / kCount, share * kPeerBytes);
+    EXPECT_LE((static_cast<double>(memory.total() - memory.labels) - kFixedBytes) / kCount,
+              share * kPeerBytes);
   }
 }
 
@@ -164,7 +167,8 @@ TEST(VectorIndexProfile, HasNamesAndRefusesOthers) {
                                              HasSubstr("'tiny', expected speed, balanced or small")));
   VectorIndexOptions options = Options(Profile::kSmall);
   options.algorithm = VectorIndexAlgorithm::kHnswlib;
-  EXPECT_THAT(VectorIndex::Create(options), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("profile: small")));
+  EXPECT_THAT(VectorIndex::Create(options),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("profile: small")));
 }
 
 TEST(VectorIndexProfile, BalancedRefusesWhatBinary16CannotHoldAndStaysAsItWas) {

@@ -24,7 +24,8 @@ using testing_support::SlowEdgeBlock;
 constexpr base::Metric kMetrics[] = {base::Metric::kCosine, base::Metric::kInnerProduct,
                                      base::Metric::kSquaredL2};
 
-EdgeCodes MakeCodes(base::MatrixView rows, base::Metric metric, const ProximityGraph& graph, int threads = 1) {
+EdgeCodes MakeCodes(base::MatrixView rows, base::Metric metric, const ProximityGraph& graph,
+                    int threads = 1) {
   EdgeCodes codes(rows.columns, metric, graph.degree_bound());
   codes.Update(rows, graph, threads);
   return codes;
@@ -61,8 +62,12 @@ TEST(EdgeCodes, TakeOneBlockOf2048BytesAVertexAt384Dimensions) {
 
 TEST(EdgeCodes, HoldNeighboursSignsAndFactorsAsDrawn) {
   for (const base::Metric metric : kMetrics) {
-    for (const auto& [dimension, degree] : {std::pair<std::size_t, std::size_t>{64, 4}, {100, 24}, {384, 32},
-                                            {448, 33}, {512, 64}, {768, 100}}) {
+    for (const auto& [dimension, degree] : {std::pair<std::size_t, std::size_t>{64, 4},
+                                            {100, 24},
+                                            {384, 32},
+                                            {448, 33},
+                                            {512, 64},
+                                            {768, 100}}) {
       SCOPED_TRACE(dimension);
       const auto rows = ClusteredVectors(120, dimension, metric, 1, 5);
       const ProximityGraph graph = RandomGraph(120, degree, 2);
@@ -158,8 +163,14 @@ TEST(EdgeCodes, AreTheSameForAnyThreadCountAndAnyWayToGetThere) {
 }
 
 TEST(EdgeCodes, SampleOneStartForEach64RowsUpTo256) {
-  for (const auto& [size, entries] : {std::pair<std::size_t, std::size_t>{0, 0}, {1, 0}, {63, 0}, {64, 1},
-                                      {128, 2}, {1000, 15}, {16384, 256}, {20000, 256}}) {
+  for (const auto& [size, entries] : {std::pair<std::size_t, std::size_t>{0, 0},
+                                      {1, 0},
+                                      {63, 0},
+                                      {64, 1},
+                                      {128, 2},
+                                      {1000, 15},
+                                      {16384, 256},
+                                      {20000, 256}}) {
     const auto rows = ClusteredVectors(size, 64, base::Metric::kInnerProduct, 1);
     ProximityGraph graph(4);
     graph.Resize(size);

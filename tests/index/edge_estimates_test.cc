@@ -33,9 +33,9 @@ double ExactDistance(base::Metric metric, const float* a, const float* b, std::s
 struct Estimates {
   Estimates(const EdgeCodes& codes, const EdgeQuery& query, std::uint32_t vertex)
       : distances(codes.shape().edge_count + 16), vertices(codes.shape().edge_count + 16) {
-    count = kernels::ActiveDistances().score_edges(
-        codes.shape(), query.view(), codes.block(vertex), std::numeric_limits<float>::infinity(), &center,
-        distances.data(), vertices.data());
+    count = kernels::ActiveDistances().score_edges(codes.shape(), query.view(), codes.block(vertex),
+                                                   std::numeric_limits<float>::infinity(), &center,
+                                                   distances.data(), vertices.data());
   }
   std::vector<float> distances;
   std::vector<std::uint32_t> vertices;
@@ -100,11 +100,10 @@ TEST(EdgeEstimates, OfEdgesAreUnbiasedWithTheErrorThatRaBitQPredicts) {
             const double scale = block.Scale(e);  // factor |r|^2 / <r, s>
             const double spread = padded * Square(scale / factor) / rr - 1;
             const double rounding = 5e-7 * (Square(block.Offset(e)) + Square(scale * padded * step / 16));
-            const double deviation =
-                std::sqrt(Square(factor) * (qq * rr - qr * qr) * spread / (padded - 1) +
-                          Square(scale * step) * padded / 48 + rounding);
-            const double exact = ExactDistance(metric, q, n, dimension) -
-                                 ExactDistance(metric, q, rows.row(v), dimension);
+            const double deviation = std::sqrt(Square(factor) * (qq * rr - qr * qr) * spread / (padded - 1) +
+                                               Square(scale * step) * padded / 48 + rounding);
+            const double exact =
+                ExactDistance(metric, q, n, dimension) - ExactDistance(metric, q, rows.row(v), dimension);
             const double estimate = double{estimates.distances[e]} - estimates.center;
             errors.Add(estimate - exact, deviation);
             product += estimate * exact;

@@ -92,8 +92,8 @@ TEST(EdgeQuery, OfZerosEstimatesZeroProducts) {
   EXPECT_TRUE(std::isfinite(query.view().table_scale));
   for (std::size_t i = 0; i < 128; ++i) ASSERT_EQ(query.view().values[i], 0);
   for (std::size_t i = 0; i < 4 * 128; ++i) {
-    ASSERT_NEAR(query.view().table[i] * double{query.view().table_scale} + query.view().table_offset / 32.0, 0,
-                0.501 * query.view().table_scale);
+    ASSERT_NEAR(query.view().table[i] * double{query.view().table_scale} + query.view().table_offset / 32.0,
+                0, 0.501 * query.view().table_scale);
   }
 }
 

@@ -145,8 +145,7 @@ TEST(EdgeWalk, OnlyAllowedVerticesAreResults) {
   for (std::size_t i = 0; i < 1500; i += 5) allowed.Set(i);
   const auto queries = ClusteredVectors(10, 64, base::Metric::kCosine, 5);
   for (std::size_t i = 0; i < queries.rows(); ++i) {
-    const Walked walked =
-        Walk(collection, queries.row(i), {.k = 10, .beam_width = 320, .allowed = &allowed});
+    const Walked walked = Walk(collection, queries.row(i), {.k = 10, .beam_width = 320, .allowed = &allowed});
     EXPECT_GE(walked.results.size(), 10u);
     for (const std::uint32_t vertex : walked.results) EXPECT_EQ(vertex % 5, 0u);
   }
@@ -157,8 +156,7 @@ TEST(EdgeWalk, OnlyAllowedVerticesAreResults) {
 TEST(EdgeWalk, VisitsEveryVertexOnceWhereKIsTheSizeOfASmallGraph) {
   for (const std::size_t size : {1u, 2u, 9u, 10u, 11u, 33u}) {
     const Collection collection(size, 64, base::Metric::kSquaredL2);
-    const Walked walked =
-        Walk(collection, collection.rows.row(0), {.k = size + 5, .beam_width = 200});
+    const Walked walked = Walk(collection, collection.rows.row(0), {.k = size + 5, .beam_width = 200});
     EXPECT_EQ(walked.hops, size);
     EXPECT_EQ(walked.results.size(), size);
     EXPECT_EQ(walked.results.front(), 0u);
@@ -168,8 +166,8 @@ TEST(EdgeWalk, VisitsEveryVertexOnceWhereKIsTheSizeOfASmallGraph) {
 TEST(EdgeWalk, AQueryOfZerosFindsTheShortestRows) {
   const Collection collection(600, 64, base::Metric::kSquaredL2);
   const std::vector<float> zeros(64, 0.0f);
-  const auto expected = testing_support::SlowSearch(collection.rows.view(), base::Metric::kSquaredL2,
-                                                    zeros.data(), 10);
+  const auto expected =
+      testing_support::SlowSearch(collection.rows.view(), base::Metric::kSquaredL2, zeros.data(), 10);
   const Walked walked = Walk(collection, zeros.data());
   std::size_t hits = 0;
   for (const base::Neighbor& neighbor : expected) {
@@ -188,13 +186,15 @@ TEST(EdgeWalk, RandomBytesInPlaceOfBlocksAreWalkedWithoutLeavingThem) {
     const auto query = ClusteredVectors(1, 100, metric, 1, 1);
     for (int repeat = 0; repeat < 300; ++repeat) {
       for (std::size_t i = 0; i < blocks.size(); ++i) blocks.Set(i, static_cast<std::uint8_t>(random.Next()));
-      for (std::size_t i = 0; i < entries.size(); ++i) entries.Set(i, static_cast<std::uint8_t>(random.Next()));
+      for (std::size_t i = 0; i < entries.size(); ++i)
+        entries.Set(i, static_cast<std::uint8_t>(random.Next()));
       const auto put = [&](auto* bytes, std::size_t offset, std::uint64_t vertex) {
         const auto value = static_cast<std::uint32_t>(vertex);
         std::memcpy(bytes->data() + offset, &value, sizeof(value));
       };
       // Some ids are in range or just beyond, or nothing would be walked at all.
-      for (std::size_t i = 0; i < 256; i += 2) put(&entries, shape.entry_shape().vertices + 4 * i, random.Below(52));
+      for (std::size_t i = 0; i < 256; i += 2)
+        put(&entries, shape.entry_shape().vertices + 4 * i, random.Below(52));
       for (std::size_t v = 0; v < 50; ++v) {
         for (std::size_t e = 0; e < 64; e += 3) {
           put(&blocks, v * shape.shape().bytes + shape.shape().vertices + 4 * e, random.Below(52));

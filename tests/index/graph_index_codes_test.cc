@@ -55,7 +55,8 @@ double Recall(const GraphIndex& index, base::MatrixView queries, const SearchPar
     EXPECT_TRUE(std::is_sorted(one[i].begin(), one[i].end()));
     for (const base::Neighbor& neighbor : one[i]) {
       EXPECT_TRUE(parameters.allowed == nullptr || parameters.allowed->Test(neighbor.row));
-      const double exact = SlowDistance(index.metric(), query, index.rows().row(neighbor.row), queries.columns);
+      const double exact =
+          SlowDistance(index.metric(), query, index.rows().row(neighbor.row), queries.columns);
       EXPECT_NEAR(neighbor.distance, exact, 1e-5 * std::abs(exact) + 1e-3);
     }
     hits += CountFound(one[i], expected);

@@ -61,8 +61,7 @@ TEST(GraphIndexProfiles, FindAboutAsMuchAsSpeedAtEqualBeam) {
       EXPECT_EQ(index.codes(), nullptr);
       for (const std::size_t beam_width : {64u, 128u}) {
         const SearchParameters parameters{.beam_width = beam_width, .method = SearchMethod::kGraph};
-        EXPECT_GE(Recall(index, vectors.view(), parameters),
-                  Recall(speed, vectors.view(), parameters) - 0.06)
+        EXPECT_GE(Recall(index, vectors.view(), parameters), Recall(speed, vectors.view(), parameters) - 0.06)
             << static_cast<int>(metric) << " " << static_cast<int>(profile) << " " << beam_width;
       }
     }

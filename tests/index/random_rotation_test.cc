@@ -30,8 +30,12 @@ double Product(const float* a, const float* b, std::size_t dimension) {
 }
 
 TEST(RandomRotation, PadsToTheNextMultipleOf64) {
-  for (const auto& [dimension, padded] : {std::pair<std::size_t, std::size_t>{1, 64}, {64, 64}, {65, 128},
-                                          {100, 128}, {384, 384}, {385, 448}}) {
+  for (const auto& [dimension, padded] : {std::pair<std::size_t, std::size_t>{1, 64},
+                                          {64, 64},
+                                          {65, 128},
+                                          {100, 128},
+                                          {384, 384},
+                                          {385, 448}}) {
     const RandomRotation rotation(dimension, 1);
     EXPECT_EQ(rotation.dimension(), dimension);
     EXPECT_EQ(rotation.padded_dimension(), padded);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a search costs on fixed collections, against recorded figures: a change that makes graphs or walks
-// worse shows here before any clock is asked. Counters do not depend on the machine or the thread count; between
-// instruction sets the build's roundings move them by some tenths of a percent.
+// worse shows here before any clock is asked. Counters do not depend on the machine or the thread count;
+// between instruction sets the build's roundings move them by some tenths of a percent.
 //
 // To update after a change that is meant: run
 //   build/release/bin/trivium_index_test --gtest_filter='SearchCost*'

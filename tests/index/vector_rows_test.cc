@@ -70,8 +70,9 @@ TEST(VectorRows, DistancesAreThoseOfTheDecodedRowsInEveryForm) {
         distances.Gather(query, ids.data(), 200, gathered.data());
         for (std::size_t i = 0; i < 200; ++i) {
           const double expected = SlowDistance(metric, queries.row(q), decoded.row(i), 100);
-          const double size = 1 + std::abs(SlowDistance(base::Metric::kInnerProduct, queries.row(q), queries.row(q), 100)) +
-                              std::abs(expected);
+          const double size =
+              1 + std::abs(SlowDistance(base::Metric::kInnerProduct, queries.row(q), queries.row(q), 100)) +
+              std::abs(expected);
           EXPECT_NEAR(block[i], expected, 1e-4 * size);
           EXPECT_EQ(gathered[i], block[ids[i]]);
         }
@@ -87,7 +88,8 @@ TEST(VectorRows, EncodingWhatWasDecodedChangesNothing) {
     ASSERT_OK(once.Append(vectors.view()));
     ASSERT_OK(twice.Append(Decoded(once.view()).view()));
     for (std::size_t i = 0; i < 40; ++i) {
-      EXPECT_TRUE(std::equal(once.view().row(i), once.view().row(i) + RowBytes(format, 65), twice.view().row(i)));
+      EXPECT_TRUE(
+          std::equal(once.view().row(i), once.view().row(i) + RowBytes(format, 65), twice.view().row(i)));
     }
   }
 }

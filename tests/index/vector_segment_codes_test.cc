@@ -40,8 +40,8 @@ class SegmentWithCodes : public ::testing::Test {
   }
 
   void Build(const std::string& name) {
-    ASSERT_OK(VectorSegment::Build(vectors_.view(), labels_, base::Metric::kSquaredL2, options_,
-                                   dir_.File(name)));
+    ASSERT_OK(
+        VectorSegment::Build(vectors_.view(), labels_, base::Metric::kSquaredL2, options_, dir_.File(name)));
   }
 
   Answers Ask(const VectorSegment& segment, SearchMethod method) const {
@@ -158,7 +158,8 @@ TEST_F(SegmentWithCodes, BlocksOfAnotherSizeAreRefused) {
 TEST_F(SegmentWithCodes, ATruncationAnywhereInThemIsDataLoss) {
   for (std::size_t length = EdgesPlace(); length < bytes_.size(); length += 1997) {
     for (const bool verify : {false, true}) {
-      ASSERT_THAT(OpenDamaged(bytes_.substr(0, length), verify), StatusIs(absl::StatusCode::kDataLoss)) << length;
+      ASSERT_THAT(OpenDamaged(bytes_.substr(0, length), verify), StatusIs(absl::StatusCode::kDataLoss))
+          << length;
     }
   }
   for (const std::size_t missing : {1u, 8u, 64u}) {
@@ -177,7 +178,8 @@ TEST_F(SegmentWithCodes, AFlippedBitIsSeenWhenVerifiedAndHarmlessWhenNot) {
         repeat % 2 == 0 ? edges + random.Below(edge_bytes) : entries + random.Below(entry_bytes);
     std::string damaged = bytes_;
     damaged[offset] = static_cast<char>(damaged[offset] ^ (1 << random.Below(8)));
-    ASSERT_THAT(OpenDamaged(damaged, true), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("bad"))) << offset;
+    ASSERT_THAT(OpenDamaged(damaged, true), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("bad")))
+        << offset;
     ASSERT_OK_AND_ASSIGN(const auto trusted, OpenDamaged(damaged, false));
     Ask(*trusted, SearchMethod::kGraph);
     EXPECT_EQ(Ask(*trusted, SearchMethod::kExact), exact);

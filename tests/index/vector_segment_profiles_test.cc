@@ -82,7 +82,8 @@ class SegmentOfProfile : public ::testing::TestWithParam<std::tuple<Profile, bas
 
 INSTANTIATE_TEST_SUITE_P(All, SegmentOfProfile,
                          ::testing::Combine(::testing::Values(Profile::kBalanced, Profile::kSmall),
-                                            ::testing::Values(base::Metric::kCosine, base::Metric::kInnerProduct,
+                                            ::testing::Values(base::Metric::kCosine,
+                                                              base::Metric::kInnerProduct,
                                                               base::Metric::kSquaredL2)));
 
 TEST_P(SegmentOfProfile, ReopensWithItsProfileRowsAndAnswers) {
@@ -106,7 +107,8 @@ TEST_P(SegmentOfProfile, ReopensWithItsProfileRowsAndAnswers) {
 TEST_P(SegmentOfProfile, ATruncationAnywhereIsDataLoss) {
   for (std::size_t length = 0; length < bytes_.size(); length += 1997) {
     for (const bool verify : {false, true}) {
-      ASSERT_THAT(OpenDamaged(bytes_.substr(0, length), verify), StatusIs(absl::StatusCode::kDataLoss)) << length;
+      ASSERT_THAT(OpenDamaged(bytes_.substr(0, length), verify), StatusIs(absl::StatusCode::kDataLoss))
+          << length;
     }
   }
 }
@@ -166,19 +168,22 @@ TEST_P(SegmentOfProfile, AProfileThatIsNotThatOfTheRowsIsDataLoss) {
       if (offset == kCodesOffset && value == 1) continue;
       damaged[header + offset] = value;
       if (offset == kProfileOffset && value == 3) continue;
-      EXPECT_THAT(OpenDamaged(damaged, false), StatusIs(absl::StatusCode::kDataLoss)) << offset << " " << int(value);
+      EXPECT_THAT(OpenDamaged(damaged, false), StatusIs(absl::StatusCode::kDataLoss))
+          << offset << " " << int(value);
     }
   }
 }
 
-// The memory limits of the profiles, at 384 dimensions: shares of float32 vectors with hnswlib's graph (M = 16).
+// The memory limits of the profiles, at 384 dimensions: shares of float32 vectors with hnswlib's graph (M =
+// 16).
 TEST(SegmentSizes, ARowTakesAtMostItsShareOfVectorsWithAnHnswGraph) {
   constexpr double kPeerBytes = 384 * 4 + 144;
   const TempDir dir;
   const std::size_t rows = 2000;
   for (const base::Metric metric : {base::Metric::kCosine, base::Metric::kSquaredL2}) {
     const auto vectors = ClusteredVectors(rows, 384, metric, 1);
-    for (const auto& [profile, share] : {std::pair{Profile::kBalanced, 0.6}, std::pair{Profile::kSmall, 0.35}}) {
+    for (const auto& [profile, share] :
+         {std::pair{Profile::kBalanced, 0.6}, std::pair{Profile::kSmall, 0.35}}) {
       const std::string path = dir.File(std::to_string(int(profile)) + std::to_string(int(metric)));
       ASSERT_OK(VectorSegment::Build(vectors.view(), Labels(rows), metric, Options(profile), path));
       ASSERT_OK_AND_ASSIGN(const auto segment, VectorSegment::Open(path, true));

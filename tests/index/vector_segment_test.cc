@@ -115,8 +115,7 @@ TEST(VectorSegment, HoldsNoRowsOrNoGraphWhereNoneWereGiven) {
   EXPECT_TRUE(Search(*empty, query.data(), SearchMethod::kGraph).empty());
 
   const auto vectors = ClusteredVectors(100, kColumns, base::Metric::kCosine, 1);
-  ASSERT_OK(
-      VectorSegment::Write({.rows = vectors.view()}, Profile::kExact, Labels(100), dir.File("flat")));
+  ASSERT_OK(VectorSegment::Write({.rows = vectors.view()}, Profile::kExact, Labels(100), dir.File("flat")));
   ASSERT_OK_AND_ASSIGN(const auto flat, VectorSegment::Open(dir.File("flat"), true));
   EXPECT_EQ(flat->graph().size(), 0u);
   EXPECT_EQ(Search(*flat, vectors.row(7), SearchMethod::kGraph).front().row, 7u);

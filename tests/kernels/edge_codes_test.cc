@@ -64,8 +64,14 @@ struct IntegerCase {
       Put(shape.offsets + 2 * e, BfloatFromInteger(static_cast<int>(random.Below(255)) - 127));
       Put(shape.scales + 2 * e, BfloatFromInteger(static_cast<int>(random.Below(5))));
     }
-    query = {.table = table.data(), .table_scale = 2, .table_offset = -5, .values = values.data(),
-             .value_scale = 1, .value_sum = sum, .squared_norm = 77, .inner_product = inner_product};
+    query = {.table = table.data(),
+             .table_scale = 2,
+             .table_offset = -5,
+             .values = values.data(),
+             .value_scale = 1,
+             .value_sum = sum,
+             .squared_norm = 77,
+             .inner_product = inner_product};
   }
 
   template <class T>
@@ -177,7 +183,8 @@ TEST_P(EdgeCodeKernels, AnEdgeIsEncodedAsItsSignsAndThreeSums) {
     for (const bool integers : {true, false}) {
       GuardedArray<float> from(dimension), to(dimension);
       for (std::size_t i = 0; i < dimension; ++i) {
-        from.Set(i, integers ? static_cast<float>(random.Below(17)) - 8 : static_cast<float>(random.Normal()));
+        from.Set(i,
+                 integers ? static_cast<float>(random.Below(17)) - 8 : static_cast<float>(random.Normal()));
         to.Set(i, integers ? static_cast<float>(random.Below(17)) - 8 : static_cast<float>(random.Normal()));
       }
       GuardedArray<std::uint8_t> signs(dimension / 4);
@@ -224,8 +231,8 @@ TEST_P(EdgeCodeKernels, TableEntriesAreRoundedSumsOfFourAndTheSameOnEveryTable) 
 }
 
 TEST_P(EdgeCodeKernels, ComponentsAreRoundedToTheNearestByteTiesToEven) {
-  const std::vector<float> values = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f, 63.25f, -63.75f,
-                                     63.5f, -63.5f, 0, -0.0f, 1e-30f, 50.5f, 3, -3};
+  const std::vector<float> values = {0.5f,  1.5f,   2.5f, -0.5f, -1.5f,  -2.5f, 63.25f, -63.75f,
+                                     63.5f, -63.5f, 0,    -0.0f, 1e-30f, 50.5f, 3,      -3};
   const std::vector<int> expected = {0, 2, 2, 0, -2, -2, 63, -64, 64, -64, 0, 0, 0, 50, 3, -3};
   std::vector<std::int8_t> bytes(values.size());
   table().round_to_bytes(values.data(), values.size(), 1, bytes.data());

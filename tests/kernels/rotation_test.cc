@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/rotation_kernel.h"
-
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -8,6 +6,7 @@
 
 #include "base/random.h"
 #include "gtest/gtest.h"
+#include "kernels/rotation_kernel.h"
 #include "tests/kernels/every_table.h"
 #include "tests/support/slow_distances.h"
 

@@ -16,7 +16,8 @@ TEST_P(CompressedRows, SumsOfSelectedValuesAreExactForEveryCountAndStride) {
   base::Random random(3);
   for (const std::size_t dimension : {64u, 128u, 384u, 448u, 4096u, 8256u}) {
     std::vector<std::int8_t> values(dimension);
-    for (std::int8_t& value : values) value = static_cast<std::int8_t>(static_cast<int>(random.Below(256)) - 128);
+    for (std::int8_t& value : values)
+      value = static_cast<std::int8_t>(static_cast<int>(random.Below(256)) - 128);
     for (const std::size_t gap : {0u, 8u, 13u}) {
       const std::size_t stride = dimension / 8 + gap, codes_count = 9;
       std::vector<std::uint8_t> codes(stride * codes_count - gap);
@@ -87,10 +88,12 @@ TEST_P(CompressedRows, GatheredHalvesHaveTheDistancesOfABlock) {
   const std::vector<std::uint32_t> ids = {5, 5, 0, 2, 4, 1};
   std::vector<float> block(count), gathered(count);
   table().inner_product_f16_rows(query.data(), rows.data(), stride, count, dimension, block.data());
-  table().inner_product_f16_gather(query.data(), rows.data(), stride, ids.data(), count, dimension, gathered.data());
+  table().inner_product_f16_gather(query.data(), rows.data(), stride, ids.data(), count, dimension,
+                                   gathered.data());
   for (std::size_t i = 0; i < count; ++i) EXPECT_EQ(gathered[i], block[ids[i]]);
   table().squared_l2_f16_rows(query.data(), rows.data(), stride, count, dimension, block.data());
-  table().squared_l2_f16_gather(query.data(), rows.data(), stride, ids.data(), count, dimension, gathered.data());
+  table().squared_l2_f16_gather(query.data(), rows.data(), stride, ids.data(), count, dimension,
+                                gathered.data());
   for (std::size_t i = 0; i < count; ++i) EXPECT_EQ(gathered[i], block[ids[i]]);
 }
 

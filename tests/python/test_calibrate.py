@@ -12,7 +12,9 @@ ROWS, DIMENSION = 6000, 64
 def clustered(rows, seed):
     rng = np.random.default_rng(seed)
     centers = np.random.default_rng(0).standard_normal((40, DIMENSION))
-    return (centers[rng.integers(0, 40, rows)] + 0.7 * rng.standard_normal((rows, DIMENSION))).astype(np.float32)
+    return (centers[rng.integers(0, 40, rows)] + 0.7 * rng.standard_normal((rows, DIMENSION))).astype(
+        np.float32
+    )
 
 
 @pytest.fixture

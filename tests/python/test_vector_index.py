@@ -135,9 +135,16 @@ def test_save_and_load(index: trivium.VectorIndex, vectors: np.ndarray, tmp_path
     assert loaded.search(-vectors[0], k=1).labels.tolist() == [0]
 
 
-@pytest.mark.parametrize(("profile", "error", "bytes_a_row"), [("speed", 1e-7, 3776), ("balanced", 1e-4, 960), ("small", 2e-3, 580)])
+@pytest.mark.parametrize(
+    ("profile", "error", "bytes_a_row"),
+    [("speed", 1e-7, 3776), ("balanced", 1e-4, 960), ("small", 2e-3, 580)],
+)
 def test_profiles_trade_memory_for_accuracy(
-    rng: np.random.Generator, tmp_path: Path, profile: Literal["speed", "balanced", "small"], error: float, bytes_a_row: int
+    rng: np.random.Generator,
+    tmp_path: Path,
+    profile: Literal["speed", "balanced", "small"],
+    error: float,
+    bytes_a_row: int,
 ) -> None:
     vectors = rng.standard_normal((1500, 384), dtype=np.float32)
     labels = np.arange(1500, dtype=np.uint64)

@@ -90,8 +90,8 @@ struct BuildOptions {
 struct CalibrateOptions {
   double target_recall = 0.95;  // share of the true k nearest vectors to be found, in (0, 1)
   std::size_t k = 10;           // 1 to 1,000
-  // Sample queries, n rows for each space to calibrate. Best are real ones: a few hundred. Empty: every space,
-  // with up to 200 of its own vectors as queries, which are easier than questions.
+  // Sample queries, n rows for each space to calibrate. Best are real ones: a few hundred. Empty: every
+  // space, with up to 200 of its own vectors as queries, which are easier than questions.
   std::vector<SpaceVectors> queries;
   int threads = 0;                               // 0: all processors this process may use
   const std::atomic<bool>* cancelled = nullptr;  // checked now and then; kCancelled, store unchanged

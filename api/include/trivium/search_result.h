@@ -49,13 +49,13 @@ struct Route {
 
 // Deterministic counters and times of one query.
 struct Trace {
-  std::uint64_t hops = 0;                          // graph vertices expanded
+  std::uint64_t hops = 0;  // graph vertices expanded
   // By kind: "graph" exact ones while walking or ranking, "scan" exact ones of rows scanned, "code" estimates
   // from codes (about 33 a hop, 32 of them in one go), "dispatch".
   std::map<std::string, std::uint64_t> distances;
   std::uint64_t distance_computations = 0;  // sum over graph, scan and code: what index search cost
-  std::uint64_t vector_sets = 0;                   // distinct ones searched
-  std::uint64_t searches = 0;  // searches of a vector set (more than vector_sets with adapters)
+  std::uint64_t vector_sets = 0;            // distinct ones searched
+  std::uint64_t searches = 0;               // searches of a vector set (more than vector_sets with adapters)
   std::uint64_t encoder_calls = 0;
   std::vector<std::pair<std::string, double>>
       stages_us;  // "encode", "dispatch", "filter", "search", "fuse", "load"

@@ -24,8 +24,8 @@ enum class Metric : std::uint8_t { kCosine, kInnerProduct, kSquaredL2 };
 TRIVIUM_EXPORT std::string_view MetricName(Metric metric);
 TRIVIUM_EXPORT absl::StatusOr<Metric> ParseMetric(std::string_view name);
 
-// What an index keeps of its vectors: speed against memory. In bytes a vector at 384 dimensions, with graph and
-// codes, where float32 vectors with an HNSW graph (M = 16) take 1,680:
+// What an index keeps of its vectors: speed against memory. In bytes a vector at 384 dimensions, with graph
+// and codes, where float32 vectors with an HNSW graph (M = 16) take 1,680:
 //
 //   kSpeed     3,776  float32 vectors; the fastest searches
 //   kBalanced    960  binary16 vectors: components to 11 bits, none beyond 65,504

@@ -46,8 +46,8 @@ struct VectorIndexOptions {
   Profile profile = Profile::kSpeed;
 
   // kGraph, kHnswlib: neighbours a row has in the graph (for hnswlib: twice its M). More: better recall at
-  // the same beam width, more memory (4 bytes each), slower to add. 4 to 256. Compressed profiles take one less
-  // of a multiple of 16, which saves a cache line a row.
+  // the same beam width, more memory (4 bytes each), slower to add. 4 to 256. Compressed profiles take one
+  // less of a multiple of 16, which saves a cache line a row.
   std::size_t degree_bound = 32;
   // kGraph, kHnswlib: candidates looked at when a row is added. More: better graph, slower. 8 to 4,096.
   std::size_t build_beam_width = 200;
@@ -141,8 +141,8 @@ class TRIVIUM_EXPORT VectorIndex {
   // until Compact.
   absl::Status Remove(absl::Span<const std::uint64_t> labels);
 
-  // Frees the memory of removed rows by building the index anew from the others. Nothing to do where none was
-  // removed.
+  // Frees the memory of removed rows: a graph is repaired around them, another index is built anew from the
+  // others. Nothing to do where none was removed.
   absl::Status Compact();
 
   std::size_t size() const;  // rows, without removed ones
