@@ -18,7 +18,7 @@
 
 namespace trivium::index {
 
-inline constexpr std::size_t kDefaultBeamWidth = 64;
+inline constexpr std::size_t kDefaultBeamWidth = 96;
 
 // Rows and what helps to search them; borrowed.
 struct SearchableRows {

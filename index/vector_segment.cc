@@ -17,6 +17,8 @@
 // Version 1 had no profile, row format nor row codes: zeros, which stand for float32 rows.
 #include "index/vector_segment.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -31,6 +33,7 @@ namespace {
 constexpr char kMagic[8] = {'T', 'R', 'I', 'V', 'V', 'S', 'E', 'G'};
 constexpr std::uint32_t kVersion = 2;
 constexpr std::uint32_t kOldestVersion = 1;
+constexpr std::size_t kCopyBytes = std::size_t{16} << 20;
 constexpr std::uint32_t kEdgeCodesVersion = 1;
 constexpr std::uint32_t kRowCodesVersion = 1;
 constexpr std::size_t kMaxDimension = 65536;
@@ -301,7 +304,12 @@ absl::Status VectorSegment::LoadEdgeCodes() {
   // Copied into huge pages: a walk that reads a random block of a mapped file spends a quarter of its time in
   // page tables.
   auto memory = std::make_shared<base::HugeBytes>(size() * shape.shape().bytes);
-  std::memcpy(memory->data(), blocks, memory->size());
+  // Piece by piece, giving the mapped pages back: what was read is not held twice.
+  for (std::size_t done = 0; done < memory->size(); done += kCopyBytes) {
+    const std::size_t bytes = std::min(kCopyBytes, memory->size() - done);
+    std::memcpy(memory->data() + done, blocks + done, bytes);
+    madvise(const_cast<std::uint8_t*>(blocks) + done, bytes, MADV_DONTNEED);  // a hint
+  }
   codes_.emplace(dimension(), metric_, graph_.degree_bound(), size(), memory->data(), entries, memory);
   return absl::OkStatus();
 }
