@@ -27,3 +27,27 @@ usage_if_asked() {
       ;;
   esac
 }
+
+# missing_packages PYTHON LIST...: the requirements of the lists (NAME==VERSION a line) that the environment of PYTHON
+# lacks or has in another version, a line each. Asks the environment, so that nothing needs to be remembered.
+missing_packages() {
+  local environment_python=$1
+  shift
+  "$environment_python" - "$@" <<'PY'
+import importlib.metadata
+import sys
+
+for path in sys.argv[1:]:
+    for line in open(path, encoding="utf-8"):
+        requirement = line.strip()
+        if not requirement or requirement.startswith("#"):
+            continue
+        name, _, version = requirement.partition("==")
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found = None
+        if found != version:
+            print(requirement)
+PY
+}

@@ -17,24 +17,10 @@ if ! "$bench_python" -c 'import pip' 2>/dev/null; then
   /usr/bin/python3 -m venv --clear "$environment"
 fi
 
-mapfile -t missing < <("$bench_python" - "$root/scripts/requirements-bench.txt" <<'PY'
-import importlib.metadata
-import sys
-
-for line in open(sys.argv[1], encoding="utf-8"):
-    requirement = line.strip()
-    if not requirement or requirement.startswith("#"):
-        continue
-    name, _, version = requirement.partition("==")
-    try:
-        found = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        found = None
-    if found != version:
-        print(requirement)
-PY
-)
-for package in "${missing[@]}"; do
+missing=$(missing_packages "$bench_python" "$root/scripts/requirements-bench.txt")
+packages=()
+[ -z "$missing" ] || mapfile -t packages <<<"$missing"
+for package in "${packages[@]}"; do
   say "installing $package"
   log=$environment/install-${package%%==*}.log
   "$bench_python" -m pip install --quiet --disable-pip-version-check --no-deps "$package" >"$log" 2>&1 ||

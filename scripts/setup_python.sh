@@ -16,25 +16,7 @@ if ! "$python" -c 'import pip' 2>/dev/null; then
   /usr/bin/python3 -m venv --clear "$root/.venv"
 fi
 
-# Asks the environment itself, so that nothing needs to be remembered between runs.
-missing=$("$python" - "${lists[@]}" <<'PY'
-import importlib.metadata
-import sys
-
-for path in sys.argv[1:]:
-    for line in open(path, encoding="utf-8"):
-        requirement = line.strip()
-        if not requirement or requirement.startswith("#"):
-            continue
-        name, _, version = requirement.partition("==")
-        try:
-            found = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found = None
-        if found != version:
-            print(requirement)
-PY
-)
+missing=$(missing_packages "$python" "${lists[@]}")
 [ -n "$missing" ] || exit 0
 
 mapfile -t packages <<<"$missing"
