@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front of scripts/ and CMakePresets.json; each target does its own set-up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-slow quickstart bench bench-graph bench-graph-quick bench-dispatch format lint clean
+.PHONY: help setup build test test-slow quickstart bench bench-graph bench-graph-quick bench-graph-life bench-dispatch format lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ bench-graph: build  ## graph search beside the best peers: JSON, table and plots
 
 bench-graph-quick: build  ## the same on 20,000 vectors with few contenders, for daily use
 	@scripts/bench_graph.sh --quick
+
+bench-graph-life: build  ## build, filters, churn and readers of the graph index, each beside its requirement
+	@scripts/bench_graph_life.sh
 
 bench-dispatch: build  ## build, train and evaluate on the collections of the development data, as JSON
 	@.venv/bin/python bench/dispatch/dispatch_benchmark.py

@@ -23,3 +23,15 @@ def ratio_interval(
     ratios = np.median(above[drawn], axis=1) / np.median(below[drawn], axis=1)
     low, high = np.quantile(ratios, [0.025, 0.975])
     return {"ratio": float(np.median(above) / np.median(below)), "low": float(low), "high": float(high)}
+
+
+def difference_interval(
+    one: Sequence[float], other: Sequence[float], seed: int = 0, resamples: int = 2000
+) -> dict[str, float]:
+    """Mean of one - other over the queries that both were asked, with the bootstrap's 95 % interval."""
+    differences = np.asarray(one, dtype=float) - np.asarray(other, dtype=float)
+    if differences.ndim != 1 or not differences.size:
+        raise ValueError(f"queries: {differences.shape}, expected two equal, non-empty lists")
+    drawn = np.random.default_rng(seed).integers(0, differences.size, size=(resamples, differences.size))
+    low, high = np.quantile(differences[drawn].mean(axis=1), [0.025, 0.975])
+    return {"difference": float(differences.mean()), "low": float(low), "high": float(high)}

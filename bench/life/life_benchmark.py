@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an index goes through in its life, each figure beside its requirement.
+
+build    from vectors in memory to a closed store, beside hnswlib on as many threads
+filters  recall and time of filtered searches beside a scan of what passes
+churn    half of the rows replaced, beside an index built anew
+readers  latency of searches while a low-priority thread or process builds over the same store
+
+Writes OUTPUT/DATASET.json (with -quick and the names of the sections, where these are not all) and a table made from
+it, DATASET.md, which it prints. The exit status is 0 whether
+requirements are met or not, and 1 if a section could not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import json
+import pathlib
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1] / "recall"))
+
+import datasets  # noqa: E402
+import machine  # noqa: E402
+import summary  # noqa: E402
+import workload  # noqa: E402
+
+SECTIONS = {"build": "builds", "filters": "filters", "churn": "churn", "readers": "readers"}
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("--sections", default=",".join(SECTIONS), help="comma-separated (default: %(default)s)")
+    add("--dataset", choices=workload.NAMES, help="default minilm-165k, with --quick minilm-20k")
+    add("--quick", action="store_true", help="20,000 vectors, fewer rounds")
+    add("--seed", type=int, default=0, help="of filters, orders and resampling (default %(default)s)")
+    add("--output", type=pathlib.Path, default=datasets.ROOT / "build" / "bench" / "graph_life")
+    options = parser.parse_args(arguments)
+    options.sections = options.sections.split(",")
+    if unknown := [name for name in options.sections if name not in SECTIONS]:
+        parser.error(f"--sections: '{unknown[0]}', expected some of {', '.join(SECTIONS)}")
+    options.dataset = options.dataset or ("minilm-20k" if options.quick else "minilm-165k")
+    return options
+
+
+def run_section(
+    name: str, work: workload.Workload, module: Callable[[str], ModuleType] = importlib.import_module
+) -> dict[str, Any]:
+    """Raw figures, checks and table of a section; or why it could not run, under `failed`."""
+    start = time.monotonic()
+    try:
+        section = module(SECTIONS[name])
+        raw = section.run(work, say)
+        return {
+            "raw": raw,
+            "checks": [check.to_dict() | {"verdict": check.verdict()} for check in section.checks(raw)],
+            "markdown": section.markdown(raw),
+            "seconds": time.monotonic() - start,
+        }
+    except Exception as error:  # the other sections shall run all the same
+        traceback.print_exc()
+        text = " ".join(str(error).split())
+        say(f"{name} failed: {text}")
+        return {"failed": f"{type(error).__name__}: {text}"[:300], "seconds": time.monotonic() - start}
+
+
+def run(options: argparse.Namespace, save: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """The result; `save` gets it after each section, as far as it is."""
+    start = time.monotonic()
+    about = machine.describe()
+    say(f"preparing {options.dataset}")
+    dataset = datasets.prepare(options.dataset)
+    domains = workload.domains_of(dataset)
+    sizes = workload.QUICK if options.quick else workload.Sizes()
+    found: dict[str, Any] = {
+        "benchmark": "graph life",
+        "machine": about,
+        "versions": machine.versions(),
+        "options": {"quick": options.quick, "sections": options.sections, **dataclasses.asdict(sizes)},
+        "seed": options.seed,
+        "dataset": {
+            "name": dataset.name,
+            "key": dataset.key,
+            "description": dataset.description,
+            "rows": dataset.rows,
+            "dimension": dataset.dimension,
+            "seed": datasets.SEED,
+            "domains": len(set(domains.tolist())),
+        },
+        "sections": {},
+    }
+    with tempfile.TemporaryDirectory(prefix="scratch-", dir=options.output) as scratch:
+        work = workload.load(dataset, domains, pathlib.Path(scratch), sizes, options.seed)
+        found["dataset"]["queries"] = {kind: len(queries) for kind, queries in work.queries.items()}
+        for name in options.sections:
+            say(f"section {name}")
+            found["sections"][name] = run_section(name, work)
+            found["seconds"] = time.monotonic() - start
+            save(found)
+    return found
+
+
+def result_path(options: argparse.Namespace) -> pathlib.Path:
+    """A run of some sections leaves the file of a whole run alone."""
+    some = [] if options.sections == list(SECTIONS) else options.sections
+    return options.output / ("-".join([options.dataset, *["quick"] * options.quick, *some]) + ".json")
+
+
+def save(path: pathlib.Path, result: dict[str, Any]) -> None:
+    path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def main() -> None:
+    options = parse()
+    options.output.mkdir(parents=True, exist_ok=True)
+    path = result_path(options)
+    try:
+        found = run(options, lambda result: save(path, result))
+    except FileNotFoundError as error:
+        sys.exit(f"life_benchmark: {error}")
+    print(summary.write(path), end="")
+    say(f"written: {path} and its .md; {found['seconds']:.0f} s")
+    if any("failed" in section for section in found["sections"].values()):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
