@@ -183,6 +183,7 @@ absl::StatusOr<SetMetrics> MeasureSet(const Searcher& searcher, EncoderSet* enco
     for (const ExpertList& list : answer.lists) {
       outcome.experts.push_back(state.experts[list.expert].name);
       outcome.distance_computations += list.counters.distances();
+      outcome.bytes_read += list.counters.bytes_read;
       metrics.distances["graph"] += static_cast<double>(list.counters.graph_distances);
       metrics.distances["scan"] += static_cast<double>(list.counters.scan_distances);
       metrics.distances["code"] += static_cast<double>(list.counters.code_distances);
@@ -190,6 +191,7 @@ absl::StatusOr<SetMetrics> MeasureSet(const Searcher& searcher, EncoderSet* enco
       metrics.searches_per_query += list.searches;
     }
     metrics.distance_computations_per_query += static_cast<double>(outcome.distance_computations);
+    metrics.bytes_read_per_query += static_cast<double>(outcome.bytes_read);
     std::size_t rank = 0;
     for (const routing::FusedHit& hit : answer.hits) {
       if (!options.keep_runs || rank == keys.size()) break;
@@ -205,9 +207,10 @@ absl::StatusOr<SetMetrics> MeasureSet(const Searcher& searcher, EncoderSet* enco
   }
   SetLatencies(latencies, &metrics);
   const double count = std::max<double>(1, static_cast<double>(metrics.queries));
-  for (double* mean : {&metrics.ndcg_at_10, &metrics.recall_at_10, &metrics.recall_at_100, &metrics.mrr_at_10,
-                       &metrics.experts_per_query, &metrics.distance_computations_per_query,
-                       &metrics.searches_per_query, &metrics.encoder_calls_per_query}) {
+  for (double* mean :
+       {&metrics.ndcg_at_10, &metrics.recall_at_10, &metrics.recall_at_100, &metrics.mrr_at_10,
+        &metrics.experts_per_query, &metrics.distance_computations_per_query, &metrics.bytes_read_per_query,
+        &metrics.searches_per_query, &metrics.encoder_calls_per_query}) {
     *mean /= count;
   }
   for (auto& [kind, total] : metrics.distances) total /= count;
@@ -276,6 +279,7 @@ SetMetrics MacroAverage(const std::vector<SetMetrics>& sets) {
     macro.mrr_at_10 += set.mrr_at_10 / count;
     macro.experts_per_query += set.experts_per_query / count;
     macro.distance_computations_per_query += set.distance_computations_per_query / count;
+    macro.bytes_read_per_query += set.bytes_read_per_query / count;
     macro.searches_per_query += set.searches_per_query / count;
     macro.encoder_calls_per_query += set.encoder_calls_per_query / count;
     for (const auto& [kind, mean] : set.distances) macro.distances[kind] += mean / count;

@@ -46,6 +46,7 @@ void DescribeCost(const Answer& answer, Trace* trace) {
   trace->distances["scan"] = counters.scan_distances;
   trace->distances["code"] = counters.code_distances;
   trace->distance_computations = counters.distances();
+  trace->bytes_read = counters.bytes_read;
 }
 
 }  // namespace

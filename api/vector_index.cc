@@ -62,7 +62,7 @@ VectorIndexMemory VectorIndex::MemoryBytes() const {
   memory.rows = impl_->Rows().bytes();
   memory.labels = impl_->labels.row_count() * sizeof(std::uint64_t);
   if (const index::GraphIndex* graph = impl_->graph) {
-    memory.graph = graph->graph().size() * graph->graph().stride() * sizeof(std::uint32_t);
+    memory.graph = graph->graph().size() * graph->graph().record_bytes();
     if (const index::EdgeCodes* edges = graph->codes()) {
       memory.codes += edges->size() * edges->shape().bytes + edges->entry_shape().bytes;
     }

@@ -249,7 +249,7 @@ absl::Status VectorIndex::Impl::SearchMany(MatrixView queries, const std::vector
                                            const VectorSearchOptions& search, int threads,
                                            std::uint64_t* found_labels, float* scores, std::size_t* counts,
                                            VectorSearchStats* stats) const {
-  std::atomic<std::uint64_t> hops{0}, distances{0};
+  std::atomic<std::uint64_t> hops{0}, distances{0}, bytes{0};
   std::atomic<bool> out_of_memory{false};
   const index::SearchParameters parameters = Parameters(search);
   const std::size_t chunk =
@@ -272,6 +272,7 @@ absl::Status VectorIndex::Impl::SearchMany(MatrixView queries, const std::vector
       buffers.Return(std::move(work));
       hops.fetch_add(counters.hops, std::memory_order_relaxed);
       distances.fetch_add(counters.distances(), std::memory_order_relaxed);
+      bytes.fetch_add(counters.bytes_read, std::memory_order_relaxed);
     } catch (const std::bad_alloc&) {
       out_of_memory = true;
     }
@@ -280,6 +281,7 @@ absl::Status VectorIndex::Impl::SearchMany(MatrixView queries, const std::vector
   if (stats != nullptr) {
     stats->hops += hops;
     stats->distance_computations += distances;
+    stats->bytes_read += bytes;
   }
   return absl::OkStatus();
 }

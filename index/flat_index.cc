@@ -21,6 +21,7 @@ void FlatIndex::Search(const float* query, const SearchParameters& parameters, S
   const RowQuery prepared = scratch->query_words.Prepare(rows_.format(), query, dimension());
   ScanRows(RowDistances(rows_.view(), metric_), prepared, 0, size(), parameters.allowed, scratch, &local);
   scratch->top.DrainSorted(found);
+  local.bytes_read = local.scan_distances * rows_.view().bytes_per_row();
   if (counters != nullptr) counters->Add(local);
 }
 

@@ -202,6 +202,21 @@ class GraphSearch {
   std::size_t beam_width_;
 };
 
+// What searches with these counts have read, `walks` of which walked the graph: each entered it once. See
+// SearchCounters.
+std::uint64_t BytesRead(const SearchableRows& searched, const SearchCounters& counts, std::size_t walks) {
+  const std::uint64_t rows = (counts.graph_distances + counts.scan_distances) * searched.rows.bytes_per_row();
+  if (walks == 0) return rows;
+  if (const EdgeCodes* codes = searched.edge_codes) {
+    return rows + counts.hops * codes->shape().bytes + walks * codes->entry_shape().bytes;
+  }
+  const std::uint64_t lists = counts.hops * searched.graph->record_bytes();
+  const RowCodes* codes = searched.row_codes;
+  if (codes == nullptr) return rows + lists;
+  return rows + lists + counts.code_distances * codes->record_bytes() +
+         walks * codes->center_size() * sizeof(float);
+}
+
 // Walks of several queries, each of which does a part and asks for the memory of its next one before the
 // others do theirs.
 template <class Walk>
@@ -265,7 +280,8 @@ void SearchRowsWithGraph(const SearchableRows& searched, base::MatrixView querie
                          std::vector<base::Neighbor>* found, SearchCounters* counters) {
   SearchCounters local;
   GraphSearch search(searched, parameters, scratch, &local);
-  if (search.Scans()) {
+  const bool scans = search.Scans();
+  if (scans) {
     for (std::size_t i = 0; i < queries.rows; ++i) search.Scan(queries.row(i), &found[i]);
   } else if (searched.edge_codes != nullptr) {
     if (scratch->edge_walks.empty()) scratch->edge_walks.resize(kEdgeWalks);
@@ -276,6 +292,7 @@ void SearchRowsWithGraph(const SearchableRows& searched, base::MatrixView querie
   } else {
     for (std::size_t i = 0; i < queries.rows; ++i) search.Walk(queries.row(i), &found[i]);
   }
+  local.bytes_read = BytesRead(searched, local, scans ? 0 : queries.rows);
   if (counters != nullptr) counters->Add(local);
 }
 

@@ -62,6 +62,7 @@ class ProximityGraph {
   std::size_t size() const { return size_; }
   std::size_t degree_bound() const { return degree_bound_; }
   std::size_t stride() const { return stride_; }
+  std::size_t record_bytes() const { return stride_ * sizeof(std::uint32_t); }
   std::uint32_t entry() const { return entry_; }  // where a search starts; every vertex is reachable from it
   void set_entry(std::uint32_t vertex) { entry_ = vertex; }
   const std::uint32_t* words() const { return words_; }  // size() * stride()

@@ -46,9 +46,9 @@ void RowsView::CopyRow(std::size_t i, float* out) const {
   }
 }
 
-std::size_t RowsView::bytes() const {
+std::size_t RowsView::bytes_per_row() const {
   const std::size_t factors = (scales != nullptr ? 1 : 0) + (squared_norms != nullptr ? 1 : 0);
-  return rows * (stride_bytes + factors * sizeof(float));
+  return stride_bytes + factors * sizeof(float);
 }
 
 }  // namespace trivium::index

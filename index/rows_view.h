@@ -47,8 +47,9 @@ struct RowsView {
   }
   // Decodes row i into `columns` floats.
   void CopyRow(std::size_t i, float* out) const;
-  // Bytes of the rows with their factors.
-  std::size_t bytes() const;
+  // Bytes of a row with its padding and factors: what it takes, and what a distance reads.
+  std::size_t bytes_per_row() const;
+  std::size_t bytes() const { return rows * bytes_per_row(); }
 };
 
 }  // namespace trivium::index

@@ -26,12 +26,16 @@ struct SearchCounters {
       0;                             // exact distances computed while walking a graph, or to rank its results
   std::uint64_t scan_distances = 0;  // exact distances computed by scanning rows
   std::uint64_t code_distances = 0;  // distances estimated from codes
+  // Bytes of blocks, neighbour lists, codes and rows read, each whole, with its padding, every time it is
+  // read. Derived from the counts above when a search ends. hnswlib and FAISS: a lower bound, the rows alone.
+  std::uint64_t bytes_read = 0;
   std::uint64_t distances() const { return graph_distances + scan_distances + code_distances; }
   void Add(const SearchCounters& other) {
     hops += other.hops;
     graph_distances += other.graph_distances;
     scan_distances += other.scan_distances;
     code_distances += other.code_distances;
+    bytes_read += other.bytes_read;
   }
 };
 

@@ -34,6 +34,7 @@ Json ToJson(const SetMetrics& metrics, bool compare) {
       {"experts_per_query", metrics.experts_per_query},
       {"distance_computations_per_query", metrics.distance_computations_per_query},
       {"distances", metrics.distances},
+      {"bytes_read_per_query", metrics.bytes_read_per_query},
       {"searches_per_query", metrics.searches_per_query},
       {"encoder_calls_per_query", metrics.encoder_calls_per_query},
       {"latency_us",

@@ -95,6 +95,7 @@ void WritePerQuery(const EvaluationReport& report, OutputFile* file) {
                    {"mrr@10", outcome.mrr_at_10},
                    {"latency_us", outcome.latency_us},
                    {"distance_computations", outcome.distance_computations},
+                   {"bytes_read", outcome.bytes_read},
                    {"experts", outcome.experts},
                    {"hits", Json::array()}};
       for (std::size_t i = 0; i < outcome.ids.size(); ++i) {

@@ -41,6 +41,7 @@ Json ToJson(const Trace& trace) {
   Json json = {{"hops", trace.hops},
                {"distances", trace.distances},
                {"distance_computations", trace.distance_computations},
+               {"bytes_read", trace.bytes_read},
                {"vector_sets", trace.vector_sets},
                {"searches", trace.searches},
                {"encoder_calls", trace.encoder_calls},
@@ -100,7 +101,8 @@ std::string Explanation(const SearchResult& result) {
                           Grouped(trace.vector_sets), Grouped(trace.searches), Grouped(trace.hops),
                           Grouped(trace.distance_computations));
   for (const auto& [kind, count] : trace.distances) text += absl::StrFormat(", %s %s", kind, Grouped(count));
-  text += absl::StrFormat("; %s encoder calls\ntime: %.0f us", Grouped(trace.encoder_calls), trace.total_us);
+  text += absl::StrFormat("; %s bytes read; %s encoder calls\ntime: %.0f us", Grouped(trace.bytes_read),
+                          Grouped(trace.encoder_calls), trace.total_us);
   for (const auto& [stage, us] : trace.stages_us) text += absl::StrFormat(", %s %.0f", stage, us);
   return text + "\n";
 }

@@ -295,6 +295,7 @@ void FaissIndex::Search(const float* query, const SearchParameters& parameters, 
     }
   }
   scratch->top.DrainSorted(found);
+  local.bytes_read = local.distances() * dimension() * sizeof(float);
   if (counters != nullptr) counters->Add(local);
 }
 

@@ -32,7 +32,8 @@ struct FaissOptions {
 
 // For kCells `SearchParameters::beam_width` counts cells, and a filter that leaves too few rows in them makes
 // the search go on to further cells, all of them in the end. kExact scans all cells. Searching starts no
-// thread; building uses OpenMP with the number of threads asked for.
+// thread; building uses OpenMP with the number of threads asked for. Bytes read are a lower bound: the rows
+// and centroids whose distances were computed, without ids.
 class FaissIndex final : public SearchIndex {
  public:
   // `options` are valid.

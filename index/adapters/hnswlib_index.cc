@@ -197,6 +197,7 @@ void HnswlibIndex::Search(const float* query, const SearchParameters& parameters
     graph_->Scan(query, allowed, scratch, &local);
   }
   scratch->top.DrainSorted(found);
+  local.bytes_read = local.distances() * dimension() * sizeof(float);
   if (counters != nullptr) counters->Add(local);
 }
 

@@ -27,7 +27,8 @@ struct HnswlibOptions {
 // Differs: distances come from kernels/; filters, which hnswlib lacks, are met by fetching more and in the
 // end by a
 //          scan; with more than one thread the graph depends on their timing.
-// Counts distances, not hops: hnswlib does not tell them apart by query.
+// Counts distances, not hops: hnswlib does not tell them apart by query. Bytes read are therefore a lower
+// bound: the rows whose distances were computed, without links and labels.
 class HnswlibIndex final : public SearchIndex {
  public:
   // `options` are valid.

@@ -29,8 +29,8 @@ py::object Outcome(const QueryOutcome& outcome) {
       "id"_a = outcome.id, "ndcg_at_10"_a = outcome.ndcg_at_10, "recall_at_10"_a = outcome.recall_at_10,
       "recall_at_100"_a = outcome.recall_at_100, "mrr_at_10"_a = outcome.mrr_at_10,
       "latency_us"_a = outcome.latency_us, "distance_computations"_a = outcome.distance_computations,
-      "experts"_a = outcome.experts, "ids"_a = outcome.ids, "partitions"_a = outcome.partitions,
-      "scores"_a = outcome.scores);
+      "bytes_read"_a = outcome.bytes_read, "experts"_a = outcome.experts, "ids"_a = outcome.ids,
+      "partitions"_a = outcome.partitions, "scores"_a = outcome.scores);
 }
 
 py::object Metrics(const SetMetrics& set) {
@@ -40,7 +40,8 @@ py::object Metrics(const SetMetrics& set) {
       "recall_at_10"_a = set.recall_at_10, "recall_at_100"_a = set.recall_at_100,
       "mrr_at_10"_a = set.mrr_at_10, "experts_per_query"_a = set.experts_per_query,
       "distance_computations_per_query"_a = set.distance_computations_per_query,
-      "distances"_a = set.distances, "searches_per_query"_a = set.searches_per_query,
+      "distances"_a = set.distances, "bytes_read_per_query"_a = set.bytes_read_per_query,
+      "searches_per_query"_a = set.searches_per_query,
       "encoder_calls_per_query"_a = set.encoder_calls_per_query,
       "latency_us"_a =
           py::dict("p50"_a = set.latency_p50_us, "p95"_a = set.latency_p95_us, "p99"_a = set.latency_p99_us),

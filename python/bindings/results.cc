@@ -115,8 +115,10 @@ void BindTrace(py::module_& module) {
   };
   py::class_<Trace>(module, "Trace", "What the answer cost. Counters are deterministic, times are not.")
       .def_readonly("hops", &Trace::hops, "Graph vertices expanded.")
-      .def_readonly("distances", &Trace::distances, "Distance computations by kind: graph, scan, dispatch.")
-      .def_readonly("distance_computations", &Trace::distance_computations, "Those of graph and scan.")
+      .def_readonly("distances", &Trace::distances, "Distance computations by kind: graph, scan, code.")
+      .def_readonly("distance_computations", &Trace::distance_computations, "Those of all kinds.")
+      .def_readonly("bytes_read", &Trace::bytes_read,
+                    "Bytes of the index read: blocks, neighbour lists, codes and rows.")
       .def_readonly("vector_sets", &Trace::vector_sets, "Distinct vector sets searched.")
       .def_readonly("searches", &Trace::searches, "Searches of a vector set.")
       .def_readonly("encoder_calls", &Trace::encoder_calls)
@@ -125,8 +127,9 @@ void BindTrace(py::module_& module) {
       .def_readonly("total_us", &Trace::total_us, "Microseconds in all.")
       .def("__repr__", [](const Trace& trace) {
         return "Trace(distance_computations=" + std::to_string(trace.distance_computations) +
-               ", hops=" + std::to_string(trace.hops) + ", vector_sets=" + std::to_string(trace.vector_sets) +
-               ", total_us=" + Repr(trace.total_us) + ")";
+               ", hops=" + std::to_string(trace.hops) + ", bytes_read=" + std::to_string(trace.bytes_read) +
+               ", vector_sets=" + std::to_string(trace.vector_sets) + ", total_us=" + Repr(trace.total_us) +
+               ")";
       });
 }
 

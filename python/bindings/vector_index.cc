@@ -160,7 +160,7 @@ class PythonVectorIndex {
                            absl::MakeSpan(scores), &stats);
     }));
     return py::make_tuple(LabelArray(count, labels.data()), ScoreArray(count, scores.data()), stats.hops,
-                          stats.distance_computations);
+                          stats.distance_computations, stats.bytes_read);
   }
 
   py::tuple SearchBatch(const py::object& queries, std::int64_t k, int threads, const VectorFilter& filter,
@@ -181,7 +181,7 @@ class PythonVectorIndex {
       return index_.SearchBatch(rows.view, options, threads, label_span, score_span, absl::MakeSpan(counts),
                                 &stats);
     });
-    return py::make_tuple(labels, scores, stats.hops, stats.distance_computations);
+    return py::make_tuple(labels, scores, stats.hops, stats.distance_computations, stats.bytes_read);
   }
 };
 

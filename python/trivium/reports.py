@@ -156,6 +156,8 @@ class QueryOutcome(Report):
     mrr_at_10: float
     latency_us: float
     distance_computations: int
+    bytes_read: int
+    """Of the index: blocks, neighbour lists, codes and rows."""
     experts: list[str]
     """Chosen."""
     ids: list[str]
@@ -182,6 +184,7 @@ class SetMetrics(Report):
     distance_computations_per_query: float
     distances: dict[str, float]
     """Distance computations per query, by kind."""
+    bytes_read_per_query: float
     searches_per_query: float
     encoder_calls_per_query: float
     latency_us: dict[str, float]

@@ -44,6 +44,8 @@ class Neighbors:
     hops: int
     """Graph vertices expanded."""
     distance_computations: int
+    bytes_read: int
+    """Bytes of blocks, neighbour lists, codes and rows; of hnswlib and FAISS a lower bound, the rows alone."""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -50,7 +50,7 @@ struct Answers {
   std::vector<std::uint64_t> labels;
   std::vector<float> scores;
   std::vector<std::size_t> counts;
-  std::uint64_t hops = 0, distances = 0;
+  std::uint64_t hops = 0, distances = 0, bytes = 0;
   bool operator==(const Answers&) const = default;
 };
 
@@ -68,6 +68,7 @@ Answers AskBatch(const VectorIndex& index, MatrixView queries, const VectorSearc
                               absl::MakeSpan(answers.scores), absl::MakeSpan(answers.counts), &stats));
   answers.hops = stats.hops;
   answers.distances = stats.distance_computations;
+  answers.bytes = stats.bytes_read;
   return answers;
 }
 
@@ -83,6 +84,7 @@ Answers AskOneByOne(const VectorIndex& index, const Data& queries, const VectorS
   }
   answers.hops = stats.hops;
   answers.distances = stats.distance_computations;
+  answers.bytes = stats.bytes_read;
   return answers;
 }
 
@@ -104,6 +106,7 @@ TEST(VectorIndexWithCodes, BatchesAnswerAsOneByOneAtTheSameCostForAnyThreadCount
       const VectorSearchOptions options{.k = k, .force_graph = true};
       const Answers expected = AskOneByOne(index, queries, options);
       EXPECT_GT(expected.hops, 73u * 10);
+      EXPECT_GT(expected.bytes, 640 * expected.hops);  // a block of 100 dimensions is larger
       for (const int threads : {1, 2, 3, 0}) {
         EXPECT_EQ(AskBatch(index, queries.view(), options, threads), expected) << k << " on " << threads;
       }

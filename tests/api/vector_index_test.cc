@@ -148,11 +148,14 @@ TEST(VectorIndex, StatsTellScanAndWalkApart) {
   EXPECT_LT(walk.distance_computations, 3000u);
   EXPECT_EQ(walk.hops, again.hops);
   EXPECT_EQ(walk.distance_computations, again.distance_computations);
+  // Rows of 20 floats take two cache lines, lists of up to 32 neighbours three.
+  EXPECT_EQ(walk.bytes_read, walk.hops * 192 + walk.distance_computations * 128);
   options = {};
   options.exact = true;
   ASSERT_OK(index.Search(data.row(5), options, labels, scores, &scan));
   EXPECT_EQ(scan.hops, 0u);
   EXPECT_EQ(scan.distance_computations, 3000u);
+  EXPECT_EQ(scan.bytes_read, 3000u * 128);
   EXPECT_EQ(labels[0], data.labels[5]);
   EXPECT_NEAR(scores[0], 1.0f, 1e-5f);
 }

@@ -37,6 +37,7 @@ def test_report_has_the_agreed_fields(evaluated):
             assert 0 <= row[metric] <= 1
         assert row["experts_per_query"] >= 1
         assert row["distance_computations_per_query"] > 0
+        assert row["bytes_read_per_query"] > row["distance_computations_per_query"]
         assert isinstance(row["distances"], dict) and row["distances"]
         assert row["searches_per_query"] >= 1
         assert row["encoder_calls_per_query"] == 0
@@ -94,6 +95,8 @@ def test_per_query_lines_average_to_the_report(evaluated):
         assert [line["query"] for line in own] == [f"q{i}" for i in range(20, 40)]
         for metric in METRICS:
             assert row[metric] == pytest.approx(sum(line[metric] for line in own) / 20, abs=1e-9)
+        mean = sum(line["bytes_read"] for line in own) / 20
+        assert row["bytes_read_per_query"] == pytest.approx(mean)
         assert all(line["hits"] and line["experts"] and line["latency_us"] > 0 for line in own)
 
 

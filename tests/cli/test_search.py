@@ -54,6 +54,7 @@ def test_route_and_trace_tell_what_was_searched(ask):
     trace = found["trace"]
     assert trace["vector_sets"] == 2 and trace["encoder_calls"] == 1
     assert trace["distance_computations"] > 0 and trace["total_us"] > 0
+    assert trace["bytes_read"] >= 64 * trace["distance_computations"]
 
 
 def test_text_output_shows_hits_and_route(ask):
@@ -69,7 +70,7 @@ def test_explain_adds_the_experts_and_the_cost(ask):
     plain = ask(question(), "-k", 2).out
     explained = ask(question(), "-k", 2, "--explain").out
     assert len(explained) > len(plain)
-    for word in (*DOMAINS, "probability", "distances", "encoder calls", "time:"):
+    for word in (*DOMAINS, "probability", "distances", "bytes read", "encoder calls", "time:"):
         assert word in explained
 
 

@@ -30,18 +30,25 @@ struct Cost {
   double hops;             // each a query; may be larger by 2 %
   double code_distances;   // estimated
   double graph_distances;  // exact
+  double bytes;            // read
 };
 
-constexpr Cost kCosine[] = {{24, 0.986, 54.80, 2064.4, 16.00}, {64, 0.998, 82.47, 2977.5, 18.00}};
-constexpr Cost kInnerProduct[] = {{64, 0.967, 39.66, 1564.8, 18.00}};
-constexpr Cost kSquaredL2[] = {{64, 0.995, 34.32, 1388.6, 17.91}};
-constexpr Cost kFiltered[] = {{64, 1.000, 648.14, 21644.6, 49.46}};
-constexpr Cost kWithoutCodes[] = {{24, 0.990, 26.88, 0.0, 453.56}, {64, 1.000, 66.13, 0.0, 938.98}};
+constexpr Cost kCosine[] = {{24, 0.986, 54.80, 2064.4, 16.00, 64104},
+                            {64, 0.998, 82.47, 2977.5, 18.00, 90404}};
+constexpr Cost kInnerProduct[] = {{64, 0.967, 39.66, 1564.8, 18.00, 51535}};
+constexpr Cost kSquaredL2[] = {{64, 0.995, 34.32, 1388.6, 17.91, 46702}};
+constexpr Cost kFiltered[] = {{64, 1.000, 648.14, 21644.6, 49.46, 617855}};
+constexpr Cost kWithoutCodes[] = {{24, 0.990, 26.88, 0.0, 453.56, 63357},
+                                  {64, 1.000, 66.13, 0.0, 938.98, 132856}};
+constexpr Cost kBalanced[] = {{24, 0.912, 28.75, 509.0, 28.75, 27843},
+                              {64, 0.998, 42.27, 639.8, 42.27, 37222}};
+constexpr Cost kSmall[] = {{64, 0.989, 42.27, 639.0, 42.27, 31953}};
 
 struct Collection {
   base::Metric metric;
   std::size_t rows, dimension;
   std::size_t allowed_step = 1;  // every so-manieth row may be found
+  Profile profile = Profile::kSpeed;
 };
 
 void ExpectNotAbove(const Collection& collection, absl::Span<const Cost> recorded) {
@@ -49,6 +56,7 @@ void ExpectNotAbove(const Collection& collection, absl::Span<const Cost> recorde
   const auto queries = ClusteredVectors(kQueryCount, collection.dimension, collection.metric, 2, 100);
   GraphBuildOptions options;
   options.beam_width = 80;
+  options.profile = collection.profile;
   GraphIndex index(collection.dimension, collection.metric, options);
   ASSERT_OK(index.Add(rows.view(), 2));
   base::Bitmap allowed(collection.rows);
@@ -71,12 +79,14 @@ void ExpectNotAbove(const Collection& collection, absl::Span<const Cost> recorde
     for (std::size_t i = 0; i < kQueryCount; ++i) hits += testing_support::CountFound(found[i], expected[i]);
     const double recall = hits / (10 * kQueryCount);
     const auto each = [](std::uint64_t count) { return static_cast<double>(count) / kQueryCount; };
-    std::printf("measured: {%zu, %.3f, %.2f, %.1f, %.2f}\n", cost.beam_width, recall, each(counters.hops),
-                each(counters.code_distances), each(counters.graph_distances));
+    std::printf("measured: {%zu, %.3f, %.2f, %.1f, %.2f, %.0f}\n", cost.beam_width, recall,
+                each(counters.hops), each(counters.code_distances), each(counters.graph_distances),
+                each(counters.bytes_read));
     EXPECT_GE(recall, cost.recall - 0.005);
     EXPECT_LE(each(counters.hops), 1.02 * cost.hops);
     EXPECT_LE(each(counters.code_distances), 1.02 * cost.code_distances);
     EXPECT_LE(each(counters.graph_distances), 1.02 * cost.graph_distances);
+    EXPECT_LE(each(counters.bytes_read), 1.02 * cost.bytes);
     EXPECT_EQ(counters.scan_distances, 0u);
   }
 }
@@ -95,6 +105,12 @@ TEST(SearchCost, OfFilteredWalksIsAtMostAsRecorded) {
 }
 TEST(SearchCost, OfWalksWithExactDistancesIsAtMostAsRecorded) {
   ExpectNotAbove({base::Metric::kCosine, 5000, 32}, kWithoutCodes);
+}
+TEST(SearchCost, OfWalksInTheProfileBalancedIsAtMostAsRecorded) {
+  ExpectNotAbove({base::Metric::kCosine, 5000, 128, 1, Profile::kBalanced}, kBalanced);
+}
+TEST(SearchCost, OfWalksInTheProfileSmallIsAtMostAsRecorded) {
+  ExpectNotAbove({base::Metric::kCosine, 5000, 128, 1, Profile::kSmall}, kSmall);
 }
 
 }  // namespace

@@ -167,6 +167,7 @@ def test_evaluation_has_the_names_of_the_command_line(federated) -> None:
         "experts_per_query",
         "distances",
         "distance_computations_per_query",
+        "bytes_read_per_query",
         "searches_per_query",
         "encoder_calls_per_query",
     ):

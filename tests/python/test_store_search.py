@@ -99,6 +99,7 @@ def test_route_and_trace_say_what_was_done(store: trivium.Store) -> None:
         == 200
         == sum(hits.trace.distances.get(kind, 0) for kind in ("graph", "scan"))
     )
+    assert hits.trace.bytes_read == 200 * 64
     assert hits.trace.total_us > 0 and "search" in hits.trace.stages_us
     assert store.search(np.ones(16, np.float32), experts="all").route.mode == "all"
     assert store.search(np.ones(16, np.float32)).route.mode == "auto"
@@ -108,6 +109,8 @@ def test_trace_counts_hops_of_a_graph(store: trivium.Store) -> None:
     store.build()
     trace = store.search(np.ones(16, np.float32), index="graph", beam_width=32).trace
     assert trace.hops > 0 and trace.distances["graph"] > 0
+    # A list of up to 32 neighbours with their count, in whole cache lines, and a row of 16 floats.
+    assert trace.bytes_read == trace.hops * 192 + trace.distances["graph"] * 64
 
 
 FILTERS = [

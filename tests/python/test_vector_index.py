@@ -77,6 +77,9 @@ def test_graph_is_walked_where_asked(rng: np.random.Generator) -> None:
     walked = index.search_batch(vectors[:50], k=1, index="graph", beam_width=32)
     assert walked.hops > 0 and walked.distance_computations < 50 * 3000 / 2
     assert (walked.labels[:, 0] == np.arange(50)).mean() > 0.95
+    # A row of 20 floats takes two cache lines, a list of up to 32 neighbours three.
+    assert walked.bytes_read == walked.hops * 192 + walked.distance_computations * 128
+    assert index.search(vectors[0], index="exact").bytes_read == 3000 * 128
 
 
 def test_places_without_a_row_are_marked(index: trivium.VectorIndex, vectors: np.ndarray) -> None:

@@ -70,6 +70,7 @@ struct QueryOutcome {
   double ndcg_at_10 = 0, recall_at_10 = 0, recall_at_100 = 0, mrr_at_10 = 0;
   double latency_us = 0;
   std::uint64_t distance_computations = 0;
+  std::uint64_t bytes_read = 0;      // of the index, as in Trace
   std::vector<std::string> experts;  // chosen
   std::vector<std::string> ids;      // hits, best first; with keep_runs
   std::vector<std::string> partitions;
@@ -85,6 +86,7 @@ struct SetMetrics {
   double experts_per_query = 0;  // distinct vector sets searched
   double distance_computations_per_query = 0;
   std::map<std::string, double> distances;  // per query, by kind
+  double bytes_read_per_query = 0;
   double searches_per_query = 0;
   double encoder_calls_per_query = 0;
   double latency_p50_us = 0, latency_p95_us = 0, latency_p99_us = 0;

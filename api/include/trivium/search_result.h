@@ -54,6 +54,7 @@ struct Trace {
   // from codes (about 33 a hop, 32 of them in one go), "dispatch".
   std::map<std::string, std::uint64_t> distances;
   std::uint64_t distance_computations = 0;  // sum over graph, scan and code: what index search cost
+  std::uint64_t bytes_read = 0;             // of the index: blocks, neighbour lists, codes and rows
   std::uint64_t vector_sets = 0;            // distinct ones searched
   std::uint64_t searches = 0;               // searches of a vector set (more than vector_sets with adapters)
   std::uint64_t encoder_calls = 0;

@@ -96,6 +96,9 @@ struct VectorSearchOptions {
 struct VectorSearchStats {
   std::uint64_t hops = 0;  // graph vertices expanded (kHnswlib does not tell)
   std::uint64_t distance_computations = 0;
+  // Bytes of the index read: blocks, neighbour lists, codes and rows, each whole, every time it is read.
+  // kHnswlib, kFaiss...: a lower bound, the rows whose distances were computed.
+  std::uint64_t bytes_read = 0;
 };
 
 // Bytes that an index holds, in memory or mapped from its file, without what is kept free for rows to come.

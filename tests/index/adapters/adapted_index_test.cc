@@ -233,6 +233,7 @@ TEST_P(AdaptedIndex, SearchesCountTheirDistances) {
   EXPECT_GT(once, 20);
   Search(queries_.row(0), {.k = 10, .beam_width = 20, .method = SearchMethod::kGraph});
   EXPECT_EQ(counters_.distances() - before.distances(), 2 * once);
+  EXPECT_EQ(counters_.bytes_read, counters_.distances() * kDimension * sizeof(float));
 }
 
 TEST_P(AdaptedIndex, ThreadsMaySearchAtTheSameTime) {
