@@ -230,8 +230,8 @@ index::SearchParameters VectorIndex::Impl::Parameters(const VectorSearchOptions&
 }
 
 void VectorIndex::Impl::SearchChunk(base::MatrixView queries, const float* scales,
-                                    const index::SearchParameters& parameters, VectorSearchBuffers* work,
-                                    index::SearchCounters* counters) const {
+                                    const index::SearchParameters& parameters,
+                                    VectorSearchBuffers* work) const {
   if (options.metric == Metric::kCosine) {
     work->queries.resize(queries.rows * queries.columns);
     float* unit = work->queries.data();
@@ -242,7 +242,8 @@ void VectorIndex::Impl::SearchChunk(base::MatrixView queries, const float* scale
     queries = base::MatrixView(work->queries.data(), queries.rows, queries.columns);
   }
   if (work->found.size() < queries.rows) work->found.resize(queries.rows);
-  index->SearchMany(queries, parameters, &work->scratch, work->found.data(), counters);
+  work->counters.assign(queries.rows, {});
+  index->SearchMany(queries, parameters, &work->scratch, work->found.data(), work->counters.data());
 }
 
 absl::Status VectorIndex::Impl::SearchMany(MatrixView queries, const std::vector<float>& scales,
@@ -257,12 +258,13 @@ absl::Status VectorIndex::Impl::SearchMany(MatrixView queries, const std::vector
   base::ParallelFor((queries.rows + chunk - 1) / chunk, threads, 1, [&](std::size_t item, int) {
     try {
       std::unique_ptr<VectorSearchBuffers> work = buffers.Take();
-      index::SearchCounters counters;
       const std::size_t first = item * chunk, count = std::min(chunk, queries.rows - first);
       SearchChunk(base::MatrixView(queries.data + first * queries.columns, count, queries.columns),
-                  scales.data() + first, parameters, work.get(), &counters);
+                  scales.data() + first, parameters, work.get());
+      index::SearchCounters counters;
       for (std::size_t i = 0; i < count; ++i) {
         const std::vector<base::Neighbor>& found = work->found[i];
+        counters.Add(work->counters[i]);
         counts[first + i] = found.size();
         for (std::size_t j = 0; j < found.size(); ++j) {
           found_labels[(first + i) * search.k + j] = labels.label(found[j].row);

@@ -32,6 +32,7 @@ absl::Status VectorIndexOutOfMemory(std::string_view doing);
 struct VectorSearchBuffers {
   index::SearchScratch scratch;
   std::vector<std::vector<base::Neighbor>> found;  // of each query of a chunk
+  std::vector<index::SearchCounters> counters;     // likewise
   std::vector<float> queries;                      // unit copies, for the cosine metric
 };
 
@@ -100,9 +101,9 @@ struct VectorIndex::Impl {
  private:
   void DropHalfAdded();
   index::SearchParameters Parameters(const VectorSearchOptions& search) const;
-  // Searches for `queries` into work->found.
+  // Searches for `queries` into work->found and work->counters.
   void SearchChunk(base::MatrixView queries, const float* scales, const index::SearchParameters& parameters,
-                   VectorSearchBuffers* work, index::SearchCounters* counters) const;
+                   VectorSearchBuffers* work) const;
 };
 
 }  // namespace trivium

@@ -66,16 +66,18 @@ constexpr std::size_t kEdgeWalks = 2;
 constexpr std::size_t kRowWalks = 4;
 constexpr std::size_t kMostTurns = 16;
 
-// The searches of one call: what is the same for all its queries.
+// The searches of one call. Queries are named by their row in `queries`.
 class GraphSearch {
  public:
-  GraphSearch(const SearchableRows& searched, const SearchParameters& parameters, SearchScratch* scratch,
-              SearchCounters* counters)
+  GraphSearch(const SearchableRows& searched, base::MatrixView queries, const SearchParameters& parameters,
+              SearchScratch* scratch, std::vector<base::Neighbor>* found, SearchCounters* counters)
       : searched_(searched),
         graph_(*searched.graph),
+        queries_(queries),
         parameters_(parameters),
         scratch_(*scratch),
-        counters_(*counters),
+        found_(found),
+        counters_(counters),
         distances_(searched.rows, searched.metric),
         candidates_(parameters.allowed == nullptr ? searched.rows.rows
                                                   : std::min(parameters.allowed_count, searched.rows.rows)),
@@ -90,49 +92,53 @@ class GraphSearch {
                : ScanIsCheaper(candidates_, beam_width_, graph_.degree_bound());
   }
 
-  void Scan(const float* query, std::vector<base::Neighbor>* found) {
+  std::size_t query_count() const { return queries_.rows; }
+
+  void Scan(std::size_t query) {
     scratch_.top.Reset(wanted_);
-    const RowQuery prepared = Prepare(query);
-    ScanRows(distances_, prepared, 0, searched_.rows.rows, parameters_.allowed, &scratch_, &counters_);
-    scratch_.top.DrainSorted(found);
+    ScanFrom(0, query);
+    scratch_.top.DrainSorted(&found_[query]);
   }
 
   // By the distances of the rows.
-  void Walk(const float* query, std::vector<base::Neighbor>* found) {
+  void Walk(std::size_t query) {
     scratch_.top.Reset(wanted_);
     const RowQuery prepared = Prepare(query);
     RowScorer scorer{distances_, prepared};
     const std::uint32_t entry = graph_.entry();
+    SearchCounters counts;
     if (parameters_.allowed != nullptr) {
-      FilterTracker tracker{counters_, *parameters_.allowed, scratch_.top};
+      FilterTracker tracker{counts, *parameters_.allowed, scratch_.top};
       BeamSearch(graph_, scorer, {&entry, 1}, beam_width_, &scratch_, tracker);
     } else {
-      CountingTracker tracker{counters_};
+      CountingTracker tracker{counts};
       BeamSearch(graph_, scorer, {&entry, 1}, beam_width_, &scratch_, tracker);
       const std::size_t count = std::min(parameters_.k, scratch_.pool.size());
       for (std::size_t i = 0; i < count; ++i) {
         scratch_.top.Push({scratch_.pool[i].distance, scratch_.pool[i].vertex});
       }
     }
-    Complete(query, found);
+    counts.bytes_read = counts.hops * graph_.record_bytes() + RowBytes(counts.graph_distances);
+    CountersOf(query).Add(counts);
+    Complete(query);
   }
 
-  void Begin(const float* query, EdgeWalk* walk) {
+  void Begin(std::size_t query, EdgeWalk* walk) {
     walk->Begin(*searched_.edge_codes,
                 {.k = parameters_.k,
                  .beam_width = beam_width_,
                  .allowed = parameters_.allowed,
                  .entry = graph_.entry()},
-                query);
+                queries_.row(query));
     walk->PrefetchNext();
   }
-  void Begin(const float* query, RowWalk* walk) {
+  void Begin(std::size_t query, RowWalk* walk) {
     walk->Begin(graph_, *searched_.row_codes, distances_,
                 {.k = parameters_.k,
                  .beam_width = beam_width_,
                  .allowed = parameters_.allowed,
                  .metric = searched_.metric},
-                query);
+                queries_.row(query));
   }
 
   // Part of a walk; false where it is over.
@@ -150,7 +156,7 @@ class GraphSearch {
   void PrefetchResults(const RowWalk&) {}  // have their distances
 
   // Ranks the results of a finished walk by exact distances.
-  void Finish(const EdgeWalk& walk, const float* query, std::vector<base::Neighbor>* found) {
+  void Finish(const EdgeWalk& walk, std::size_t query) {
     const std::size_t count = walk.result_count();
     if (scratch_.rows.size() < count) scratch_.rows.resize(count);
     if (scratch_.distances.size() < count) scratch_.distances.resize(count);
@@ -158,77 +164,78 @@ class GraphSearch {
     distances_.Gather(Prepare(query), scratch_.rows.data(), count, scratch_.distances.data());
     scratch_.top.Reset(wanted_);
     for (std::size_t i = 0; i < count; ++i) scratch_.top.Push({scratch_.distances[i], scratch_.rows[i]});
-    counters_.hops += walk.hops();
-    counters_.code_distances +=
-        walk.hops() * (searched_.edge_codes->shape().edge_count + 1) + EdgeCodes::kEntryCount;
-    counters_.graph_distances += count;
-    Complete(query, found);
+    const EdgeCodes& codes = *searched_.edge_codes;
+    CountersOf(query).Add(
+        {.hops = walk.hops(),
+         .graph_distances = count,
+         .code_distances = walk.hops() * (codes.shape().edge_count + 1) + EdgeCodes::kEntryCount,
+         .bytes_read = walk.hops() * codes.shape().bytes + codes.entry_shape().bytes + RowBytes(count)});
+    Complete(query);
   }
 
-  void Finish(const RowWalk& walk, const float* query, std::vector<base::Neighbor>* found) {
+  void Finish(const RowWalk& walk, std::size_t query) {
     scratch_.top.Reset(wanted_);
     for (std::size_t i = 0; i < walk.result_count(); ++i) {
       scratch_.top.Push({walk.result(i).distance, walk.result(i).vertex});
     }
-    counters_.hops += walk.hops();
-    counters_.code_distances += walk.code_distances();
-    counters_.graph_distances += walk.hops();
-    Complete(query, found);
+    const RowCodes& codes = *searched_.row_codes;
+    CountersOf(query).Add(
+        {.hops = walk.hops(),
+         .graph_distances = walk.hops(),
+         .code_distances = walk.code_distances(),
+         .bytes_read = walk.hops() * graph_.record_bytes() + walk.code_distances() * codes.record_bytes() +
+                       codes.center_size() * sizeof(float) + RowBytes(walk.hops())});
+    Complete(query);
   }
 
  private:
-  RowQuery Prepare(const float* query) {
-    return scratch_.query_words.Prepare(searched_.rows.format, query, searched_.rows.columns);
+  RowQuery Prepare(std::size_t query) {
+    return scratch_.query_words.Prepare(searched_.rows.format, queries_.row(query), searched_.rows.columns);
+  }
+
+  SearchCounters& CountersOf(std::size_t query) { return counters_ != nullptr ? counters_[query] : ignored_; }
+
+  std::uint64_t RowBytes(std::uint64_t count) const { return count * searched_.rows.bytes_per_row(); }
+
+  void ScanFrom(std::size_t row, std::size_t query) {
+    SearchCounters counts;
+    ScanRows(distances_, Prepare(query), row, searched_.rows.rows, parameters_.allowed, &scratch_, &counts);
+    counts.bytes_read = RowBytes(counts.scan_distances);
+    CountersOf(query).Add(counts);
   }
 
   // Adds the rows that have no vertex; scans where results are missing all the same.
-  void Complete(const float* query, std::vector<base::Neighbor>* found) {
-    if (graph_.size() < searched_.rows.rows) {
-      ScanRows(distances_, Prepare(query), graph_.size(), searched_.rows.rows, parameters_.allowed, &scratch_,
-               &counters_);
-    }
-    if (scratch_.top.size() < wanted_) return Scan(query, found);
-    scratch_.top.DrainSorted(found);
+  void Complete(std::size_t query) {
+    if (graph_.size() < searched_.rows.rows) ScanFrom(graph_.size(), query);
+    if (scratch_.top.size() < wanted_) return Scan(query);
+    scratch_.top.DrainSorted(&found_[query]);
   }
 
   const SearchableRows& searched_;
   const ProximityGraph& graph_;
+  base::MatrixView queries_;
   const SearchParameters& parameters_;
   SearchScratch& scratch_;
-  SearchCounters& counters_;
+  std::vector<base::Neighbor>* found_;  // one a query
+  SearchCounters* counters_;            // likewise, or null
+  SearchCounters ignored_;
   RowDistances distances_;
   std::size_t candidates_;
   std::size_t wanted_;
   std::size_t beam_width_;
 };
 
-// What searches with these counts have read, `walks` of which walked the graph: each entered it once. See
-// SearchCounters.
-std::uint64_t BytesRead(const SearchableRows& searched, const SearchCounters& counts, std::size_t walks) {
-  const std::uint64_t rows = (counts.graph_distances + counts.scan_distances) * searched.rows.bytes_per_row();
-  if (walks == 0) return rows;
-  if (const EdgeCodes* codes = searched.edge_codes) {
-    return rows + counts.hops * codes->shape().bytes + walks * codes->entry_shape().bytes;
-  }
-  const std::uint64_t lists = counts.hops * searched.graph->record_bytes();
-  const RowCodes* codes = searched.row_codes;
-  if (codes == nullptr) return rows + lists;
-  return rows + lists + counts.code_distances * codes->record_bytes() +
-         walks * codes->center_size() * sizeof(float);
-}
-
 // Walks of several queries, each of which does a part and asks for the memory of its next one before the
 // others do theirs.
 template <class Walk>
-void TakeTurns(GraphSearch* search, base::MatrixView queries, std::vector<Walk>* walks,
-               std::vector<base::Neighbor>* found) {
+void TakeTurns(GraphSearch* search, std::vector<Walk>* walks) {
   enum class Stage : std::uint8_t { kIdle, kWalking, kRanking };
   struct Turn {
     std::size_t query = 0;
     Stage stage = Stage::kIdle;
   };
   Turn turns[kMostTurns] = {};
-  std::size_t next = 0, left = queries.rows;
+  std::size_t next = 0, left = search->query_count();
   while (left > 0) {
     for (std::size_t i = 0; i < walks->size(); ++i) {
       Turn& turn = turns[i];
@@ -241,14 +248,14 @@ void TakeTurns(GraphSearch* search, base::MatrixView queries, std::vector<Walk>*
           }
           break;
         case Stage::kRanking:
-          search->Finish(walk, queries.row(turn.query), &found[turn.query]);
+          search->Finish(walk, turn.query);
           --left;
           turn.stage = Stage::kIdle;
           [[fallthrough]];
         case Stage::kIdle:
-          if (next == queries.rows) break;
+          if (next == search->query_count()) break;
           turn.query = next++;
-          search->Begin(queries.row(turn.query), &walk);
+          search->Begin(turn.query, &walk);
           turn.stage = Stage::kWalking;
       }
     }
@@ -278,22 +285,18 @@ bool ScanIsCheaperThanCodes(std::size_t row_count, std::size_t beam_width) {
 void SearchRowsWithGraph(const SearchableRows& searched, base::MatrixView queries,
                          const SearchParameters& parameters, SearchScratch* scratch,
                          std::vector<base::Neighbor>* found, SearchCounters* counters) {
-  SearchCounters local;
-  GraphSearch search(searched, parameters, scratch, &local);
-  const bool scans = search.Scans();
-  if (scans) {
-    for (std::size_t i = 0; i < queries.rows; ++i) search.Scan(queries.row(i), &found[i]);
+  GraphSearch search(searched, queries, parameters, scratch, found, counters);
+  if (search.Scans()) {
+    for (std::size_t i = 0; i < queries.rows; ++i) search.Scan(i);
   } else if (searched.edge_codes != nullptr) {
     if (scratch->edge_walks.empty()) scratch->edge_walks.resize(kEdgeWalks);
-    TakeTurns(&search, queries, &scratch->edge_walks, found);
+    TakeTurns(&search, &scratch->edge_walks);
   } else if (searched.row_codes != nullptr) {
     if (scratch->row_walks.empty()) scratch->row_walks.resize(kRowWalks);
-    TakeTurns(&search, queries, &scratch->row_walks, found);
+    TakeTurns(&search, &scratch->row_walks);
   } else {
-    for (std::size_t i = 0; i < queries.rows; ++i) search.Walk(queries.row(i), &found[i]);
+    for (std::size_t i = 0; i < queries.rows; ++i) search.Walk(i);
   }
-  local.bytes_read = BytesRead(searched, local, scans ? 0 : queries.rows);
-  if (counters != nullptr) counters->Add(local);
 }
 
 void SearchRowsWithGraph(const SearchableRows& searched, const float* query,

@@ -29,6 +29,8 @@ struct SearchCounters {
   // Bytes of blocks, neighbour lists, codes and rows read, each whole, with its padding, every time it is
   // read. Derived from the counts above when a search ends. hnswlib and FAISS: a lower bound, the rows alone.
   std::uint64_t bytes_read = 0;
+
+  bool operator==(const SearchCounters&) const = default;
   std::uint64_t distances() const { return graph_distances + scan_distances + code_distances; }
   void Add(const SearchCounters& other) {
     hops += other.hops;
@@ -71,12 +73,13 @@ class SearchIndex {
   virtual void Search(const float* query, const SearchParameters& parameters, SearchScratch* scratch,
                       std::vector<base::Neighbor>* found, SearchCounters* counters) const = 0;
 
-  // Search for each row of `queries`; `found`: one list for each. May be faster than one by one.
+  // Search for each row of `queries`, as one by one but maybe faster. `found`: one list for each; `counters`:
+  // null, or one for each.
   virtual void SearchMany(base::MatrixView queries, const SearchParameters& parameters,
                           SearchScratch* scratch, std::vector<base::Neighbor>* found,
                           SearchCounters* counters) const {
     for (std::size_t i = 0; i < queries.rows; ++i) {
-      Search(queries.row(i), parameters, scratch, &found[i], counters);
+      Search(queries.row(i), parameters, scratch, &found[i], counters != nullptr ? &counters[i] : nullptr);
     }
   }
 };

@@ -41,12 +41,14 @@ double Recall(const GraphIndex& index, base::MatrixView rows, const SearchParame
   const auto queries = ClusteredVectors(50, rows.columns, index.metric(), 99);
   SearchScratch scratch;
   std::vector<std::vector<base::Neighbor>> found(queries.rows());
-  index.SearchMany(queries.view(), parameters, &scratch, found.data(), counters);
+  std::vector<SearchCounters> costs(queries.rows());
+  index.SearchMany(queries.view(), parameters, &scratch, found.data(), costs.data());
   std::size_t hits = 0, wanted = 0;
   for (std::size_t i = 0; i < queries.rows(); ++i) {
     const auto expected = SlowSearch(rows, index.metric(), queries.row(i), parameters.k, parameters.allowed);
     hits += CountFound(found[i], expected);
     wanted += expected.size();
+    if (counters != nullptr) counters->Add(costs[i]);
   }
   return static_cast<double>(hits) / static_cast<double>(wanted);
 }
@@ -90,11 +92,14 @@ TEST(GraphIndexProfiles, OneQueryAtATimeGivesWhatABatchGives) {
   SearchScratch scratch;
   std::vector<std::vector<base::Neighbor>> many(9);
   const SearchParameters parameters{.method = SearchMethod::kGraph};
-  index.SearchMany(queries.view(), parameters, &scratch, many.data(), nullptr);
+  std::vector<SearchCounters> costs(9);
+  index.SearchMany(queries.view(), parameters, &scratch, many.data(), costs.data());
   for (std::size_t i = 0; i < 9; ++i) {
     std::vector<base::Neighbor> one;
-    index.Search(queries.row(i), parameters, &scratch, &one, nullptr);
+    SearchCounters cost;
+    index.Search(queries.row(i), parameters, &scratch, &one, &cost);
     EXPECT_EQ(one, many[i]);
+    EXPECT_EQ(cost, costs[i]);
   }
 }
 

@@ -74,7 +74,9 @@ void ExpectNotAbove(const Collection& collection, absl::Span<const Cost> recorde
                                          .method = SearchMethod::kGraph,
                                          .allowed = filtered ? &allowed : nullptr,
                                          .allowed_count = filtered ? allowed.CountSet() : 0};
-    index.SearchMany(queries.view(), parameters, &scratch, found.data(), &counters);
+    std::vector<SearchCounters> costs(kQueryCount);
+    index.SearchMany(queries.view(), parameters, &scratch, found.data(), costs.data());
+    for (const SearchCounters& one : costs) counters.Add(one);
     double hits = 0;
     for (std::size_t i = 0; i < kQueryCount; ++i) hits += testing_support::CountFound(found[i], expected[i]);
     const double recall = hits / (10 * kQueryCount);
