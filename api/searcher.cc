@@ -5,13 +5,11 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <tuple>
 
 #include "absl/strings/str_format.h"
 #include "api/vector_rules.h"
 #include "base/status_macros.h"
-#include "kernels/distance_table.h"
 
 namespace trivium {
 namespace {
@@ -23,33 +21,6 @@ constexpr std::size_t kRankFusionDepth = 100;
 
 double MicrosSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
-}
-
-// The expert's own reading of a query. kInvalidArgument where the adapter makes it infinite, or zero for
-// cosine.
-absl::Status ApplyAdapter(const ExpertView& expert, const VectorSet& set, const float* query,
-                          std::vector<float>* adapted) {
-  const std::size_t dimension = set.dimension();
-  const kernels::DistanceTable& table = kernels::ActiveDistances();
-  adapted->assign(base::PaddedStride(dimension), 0.0f);
-  table.inner_product_f32_rows(query, expert.adapter->data(), dimension, dimension, dimension,
-                               adapted->data());
-  const float norm = std::sqrt(table.inner_product_f32(adapted->data(), adapted->data(), dimension));
-  const bool cosine = set.metric() == base::Metric::kCosine;
-  if (!std::isfinite(norm) || (cosine && norm == 0)) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "adapter of expert '%s': makes a query of norm %f, expected a finite one that is not zero",
-        expert.name, norm));
-  }
-  for (std::size_t i = 0; cosine && i < dimension; ++i) (*adapted)[i] /= norm;
-  return absl::OkStatus();
-}
-
-void SortBestFirst(std::size_t depth, std::vector<routing::ScoredDocument>* hits) {
-  std::sort(hits->begin(), hits->end(), [](const auto& a, const auto& b) {
-    return a.score != b.score ? a.score > b.score : a.key < b.key;
-  });
-  if (hits->size() > depth) hits->resize(depth);
 }
 
 }  // namespace
@@ -82,16 +53,6 @@ absl::StatusOr<Searcher> Searcher::Create(std::shared_ptr<const StoreState> stat
     }
   }
   return searcher;
-}
-
-absl::Status Searcher::CheckStop() const {
-  if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed)) {
-    return absl::CancelledError("search: cancelled by the caller");
-  }
-  if (options_.deadline && std::chrono::steady_clock::now() > *options_.deadline) {
-    return absl::DeadlineExceededError("search: the deadline has passed");
-  }
-  return absl::OkStatus();
 }
 
 Plan Searcher::PlanAll() const {
@@ -177,51 +138,9 @@ absl::Status Searcher::Choose(QueryVectors* query, SearcherScratch* scratch, Pla
 
 absl::Status Searcher::SearchExperts(const Plan& plan, std::size_t depth, QueryVectors* query,
                                      SearcherScratch* scratch, std::vector<ExpertList>* lists) const {
-  index::SearchParameters parameters;
-  parameters.k = depth;
-  if (options_.index == IndexChoice::kGraph) parameters.method = index::SearchMethod::kGraph;
-  if (options_.index == IndexChoice::kExact) parameters.method = index::SearchMethod::kExact;
-
-  // What was searched already, by vector set and adapter: experts that share both share the search.
-  std::map<std::pair<std::uint32_t, const std::vector<float>*>, std::vector<routing::ScoredDocument>> done;
-  std::vector<bool> set_seen(state_->sets.size(), false);
-  lists->clear();
-  for (std::uint32_t chosen : plan.dispatch.chosen) {
-    TRIVIUM_RETURN_IF_ERROR(CheckStop());
-    const ExpertView& expert = state_->experts[chosen];
-    ExpertList list;
-    list.expert = chosen;
-    if (!expert.sets.empty()) {
-      TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
-      parameters.beam_width =
-          options_.beam_width > 0 ? options_.beam_width : state_->schema.SpaceById(expert.space)->beam_width;
-      const std::vector<float>* adapter = plan.plain ? nullptr : expert.adapter.get();
-      if (adapter != nullptr) {
-        TRIVIUM_RETURN_IF_ERROR(
-            ApplyAdapter(expert, *state_->sets[expert.sets.front()], vector, &scratch->adapted));
-        vector = scratch->adapted.data();
-      }
-      for (std::uint32_t index : expert.sets) {
-        const auto [entry, fresh] = done.try_emplace({index, adapter});
-        if (fresh) {
-          index::SearchCounters counters;
-          state_->sets[index]->Search(vector, parameters, filter_.get(), &scratch->sets, &entry->second,
-                                      &counters);
-          list.counters.Add(counters);
-          list.by_set.emplace_back(index, counters.distances());
-          ++list.searches;
-          if (!set_seen[index]) ++list.vector_sets;
-          set_seen[index] = true;
-        } else if (plan.plain) {
-          continue;  // another expert's hits already hold these
-        }
-        list.hits.insert(list.hits.end(), entry->second.begin(), entry->second.end());
-      }
-      if (expert.sets.size() > 1) SortBestFirst(depth, &list.hits);
-    }
-    lists->push_back(std::move(list));
-  }
-  return absl::OkStatus();
+  ExpertSearches searches(*state_, options_, filter_.get(), 1);
+  TRIVIUM_RETURN_IF_ERROR(searches.Add(plan.dispatch.chosen, plan.plain, depth, query, lists));
+  return searches.Run(&scratch->sets);
 }
 
 std::string Searcher::Fuse(const Plan& plan, const std::vector<const ExpertList*>& lists, std::size_t k,

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "api/expert_searches.h"
 #include "api/query_vectors.h"
 #include "api/store_state.h"
 #include "routing/expert/dispatch_policy.h"
@@ -20,16 +21,6 @@
 
 namespace trivium {
 
-// What one expert found.
-struct ExpertList {
-  std::uint32_t expert = 0;  // index into StoreState::experts
-  std::vector<routing::ScoredDocument> hits;
-  index::SearchCounters counters;  // of its own searches; a search shared by two experts counts for the first
-  std::vector<std::pair<std::uint32_t, std::uint64_t>> by_set;  // set searched, distances
-  std::uint32_t vector_sets = 0;                                // it was the first to search
-  std::uint32_t searches = 0;                                   // it made: one a vector set and adapter
-};
-
 // Buffers of one thread, reused from query to query.
 struct SearcherScratch {
   VectorSetScratch sets;
@@ -37,8 +28,7 @@ struct SearcherScratch {
   routing::FusionScratch fusion;
   std::vector<float> predicted, errors;            // by column of the router
   std::vector<float> utility, uncertainty, costs;  // by expert
-  std::vector<float> adapted, direction;
-  std::vector<routing::ScoredDocument> found;
+  std::vector<float> direction;
 };
 
 // How a query is to be answered: which experts, with what weight.
@@ -92,7 +82,6 @@ class Searcher {
   const SearchOptions& options() const { return options_; }
 
  private:
-  absl::Status CheckStop() const;
   std::size_t SearchDepth(const Plan& plan) const;
   void FuseAnswer(SearcherScratch* scratch, Answer* answer) const;
   absl::Status AskEverybodyToo(QueryVectors* query, SearcherScratch* scratch, Answer* answer) const;

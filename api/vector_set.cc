@@ -20,9 +20,10 @@ class SegmentRows final : public RowSource {
 
   absl::Span<const std::uint64_t> documents() const override { return segment_->labels(); }
   void CopyRow(std::size_t i, float* out) const override { segment_->CopyRow(i, out); }
-  void Search(const float* query, const index::SearchParameters& parameters, index::SearchScratch* scratch,
-              std::vector<base::Neighbor>* found, index::SearchCounters* counters) const override {
-    segment_->Search(query, parameters, scratch, found, counters);
+  void SearchMany(base::MatrixView queries, const index::SearchParameters& parameters,
+                  index::SearchScratch* scratch, std::vector<base::Neighbor>* found,
+                  index::SearchCounters* counters) const override {
+    segment_->SearchMany(queries, parameters, scratch, found, counters);
   }
 
  private:
@@ -40,9 +41,10 @@ class UnsealedRows final : public RowSource {
   void CopyRow(std::size_t i, float* out) const override {
     std::memcpy(out, rows_->row(i), rows_->columns() * sizeof(float));
   }
-  void Search(const float* query, const index::SearchParameters& parameters, index::SearchScratch* scratch,
-              std::vector<base::Neighbor>* found, index::SearchCounters* counters) const override {
-    index_.Search(query, parameters, scratch, found, counters);
+  void SearchMany(base::MatrixView queries, const index::SearchParameters& parameters,
+                  index::SearchScratch* scratch, std::vector<base::Neighbor>* found,
+                  index::SearchCounters* counters) const override {
+    index_.SearchMany(queries, parameters, scratch, found, counters);
   }
 
  private:
@@ -154,25 +156,31 @@ bool VectorSet::CopyRow(std::uint64_t document, float* out) const {
   return false;
 }
 
-void VectorSet::Search(const float* query, index::SearchParameters parameters, const RowFilter* filter,
-                       VectorSetScratch* scratch, std::vector<routing::ScoredDocument>* found,
-                       index::SearchCounters* counters) const {
-  found->clear();
+void VectorSet::SearchMany(base::MatrixView queries, index::SearchParameters parameters,
+                           const RowFilter* filter, VectorSetScratch* scratch,
+                           std::vector<routing::ScoredDocument>* found,
+                           index::SearchCounters* counters) const {
+  if (scratch->neighbors.size() < queries.rows) scratch->neighbors.resize(queries.rows);
+  for (std::size_t i = 0; i < queries.rows; ++i) found[i].clear();
   for (const VectorPart& part : parts_) {
     const RowFilter::Rows* allowed = filter == nullptr ? nullptr : filter->Find(part);
     parameters.allowed = allowed != nullptr ? &allowed->allowed : part.live.get();
     parameters.allowed_count = allowed != nullptr ? allowed->allowed_count : part.live_count;
     if (parameters.allowed_count == 0) continue;
-    part.rows->Search(query, parameters, &scratch->index, &scratch->neighbors, counters);
-    for (const base::Neighbor& neighbor : scratch->neighbors) {
-      found->push_back({part.rows->documents()[neighbor.row], base::ScoreFromDistance(neighbor.distance)});
+    part.rows->SearchMany(queries, parameters, &scratch->index, scratch->neighbors.data(), counters);
+    for (std::size_t i = 0; i < queries.rows; ++i) {
+      for (const base::Neighbor& neighbor : scratch->neighbors[i]) {
+        found[i].push_back(
+            {part.rows->documents()[neighbor.row], base::ScoreFromDistance(neighbor.distance)});
+      }
     }
   }
-  if (parts_.size() > 1) {
-    std::sort(found->begin(), found->end(), [](const auto& a, const auto& b) {
+  if (parts_.size() <= 1) return;
+  for (std::size_t i = 0; i < queries.rows; ++i) {
+    std::sort(found[i].begin(), found[i].end(), [](const auto& a, const auto& b) {
       return a.score != b.score ? a.score > b.score : a.key < b.key;
     });
-    if (found->size() > parameters.k) found->resize(parameters.k);
+    if (found[i].size() > parameters.k) found[i].resize(parameters.k);
   }
 }
 

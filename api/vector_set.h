@@ -14,6 +14,7 @@
 #include "absl/types/span.h"
 #include "base/aligned_matrix.h"
 #include "base/bitmap.h"
+#include "base/matrix_view.h"
 #include "base/metric.h"
 #include "index/search_index.h"
 #include "index/search_scratch.h"
@@ -29,10 +30,10 @@ class RowSource {
   virtual absl::Span<const std::uint64_t> documents() const = 0;
   // Writes row i, decoded, into as many floats as it has dimensions.
   virtual void CopyRow(std::size_t i, float* out) const = 0;
-  // As index::SearchIndex::Search.
-  virtual void Search(const float* query, const index::SearchParameters& parameters,
-                      index::SearchScratch* scratch, std::vector<base::Neighbor>* found,
-                      index::SearchCounters* counters) const = 0;
+  // As index::SearchIndex::SearchMany.
+  virtual void SearchMany(base::MatrixView queries, const index::SearchParameters& parameters,
+                          index::SearchScratch* scratch, std::vector<base::Neighbor>* found,
+                          index::SearchCounters* counters) const = 0;
   std::size_t size() const { return documents().size(); }
 };
 
@@ -63,7 +64,7 @@ class RowFilter {
 // Buffers of one thread, reused from query to query.
 struct VectorSetScratch {
   index::SearchScratch index;
-  std::vector<base::Neighbor> neighbors;
+  std::vector<std::vector<base::Neighbor>> neighbors;  // of each query
 };
 
 class VectorSet {
@@ -101,12 +102,19 @@ class VectorSet {
   // Writes the row of a document into dimension() floats; false where it has none.
   bool CopyRow(std::uint64_t document, float* out) const;
 
-  // Overwrites `found` with the nearest documents, best first: exactly min(k, live rows that pass `filter`).
+  // Overwrites `found`, a list for each query, with the nearest documents, best first: exactly min(k, live
+  // rows that pass `filter`).
   //   parameters  `allowed` is ignored: liveness and `filter` decide
   //   filter      null, or prepared for all parts
-  void Search(const float* query, index::SearchParameters parameters, const RowFilter* filter,
+  //   counters    null, or one for each query, added to
+  void SearchMany(base::MatrixView queries, index::SearchParameters parameters, const RowFilter* filter,
+                  VectorSetScratch* scratch, std::vector<routing::ScoredDocument>* found,
+                  index::SearchCounters* counters) const;
+  void Search(const float* query, const index::SearchParameters& parameters, const RowFilter* filter,
               VectorSetScratch* scratch, std::vector<routing::ScoredDocument>* found,
-              index::SearchCounters* counters) const;
+              index::SearchCounters* counters) const {
+    SearchMany(base::MatrixView(query, 1, dimension_), parameters, filter, scratch, found, counters);
+  }
 
  private:
   static VectorPart SegmentPart(std::shared_ptr<const index::VectorSegment> segment, std::string file);

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/expert_searches.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+
+#include "absl/strings/str_format.h"
+#include "base/status_macros.h"
+#include "kernels/distance_table.h"
+
+namespace trivium {
+namespace {
+
+// The expert's own reading of a query. kInvalidArgument where the adapter makes it infinite, or zero for
+// cosine.
+absl::Status ApplyAdapter(const ExpertView& expert, const VectorSet& set, const float* query,
+                          std::vector<float>* adapted) {
+  const std::size_t dimension = set.dimension();
+  const kernels::DistanceTable& table = kernels::ActiveDistances();
+  adapted->assign(base::PaddedStride(dimension), 0.0f);
+  table.inner_product_f32_rows(query, expert.adapter->data(), dimension, dimension, dimension,
+                               adapted->data());
+  const float norm = std::sqrt(table.inner_product_f32(adapted->data(), adapted->data(), dimension));
+  const bool cosine = set.metric() == base::Metric::kCosine;
+  if (!std::isfinite(norm) || (cosine && norm == 0)) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "adapter of expert '%s': makes a query of norm %f, expected a finite one that is not zero",
+        expert.name, norm));
+  }
+  for (std::size_t i = 0; cosine && i < dimension; ++i) (*adapted)[i] /= norm;
+  return absl::OkStatus();
+}
+
+void SortBestFirst(std::size_t depth, std::vector<routing::ScoredDocument>* hits) {
+  std::sort(hits->begin(), hits->end(), [](const auto& a, const auto& b) {
+    return a.score != b.score ? a.score > b.score : a.key < b.key;
+  });
+  if (hits->size() > depth) hits->resize(depth);
+}
+
+}  // namespace
+
+absl::Status ExpertSearches::CheckStop() const {
+  if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed)) {
+    return absl::CancelledError("search: cancelled by the caller");
+  }
+  if (options_.deadline && std::chrono::steady_clock::now() > *options_.deadline) {
+    return absl::DeadlineExceededError("search: the deadline has passed");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ExpertSearches::Add(absl::Span<const std::uint32_t> chosen, bool plain, std::size_t depth,
+                                 QueryVectors* query, std::vector<ExpertList>* lists) {
+  // By vector set and adapter: experts that share both share the search.
+  std::map<std::pair<std::uint32_t, const std::vector<float>*>, Search> added;
+  std::vector<bool> set_seen(state_.sets.size(), false);
+  lists->assign(chosen.size(), {});
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    TRIVIUM_RETURN_IF_ERROR(CheckStop());
+    const ExpertView& expert = state_.experts[chosen[i]];
+    ExpertList& list = (*lists)[i];
+    list.expert = chosen[i];
+    if (expert.sets.empty()) continue;
+    TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
+    const std::vector<float>* adapter = plain ? nullptr : expert.adapter.get();
+    if (adapter != nullptr) {
+      TRIVIUM_RETURN_IF_ERROR(ApplyAdapter(expert, *state_.sets[expert.sets.front()], vector, &adapted_));
+      vector = adapted_.data();
+    }
+    for (std::uint32_t set : expert.sets) {
+      const auto [entry, fresh] = added.try_emplace({set, adapter});
+      if (fresh) {
+        entry->second = AddSearch(set, depth, vector);
+        ++list.searches;
+        if (!set_seen[set]) ++list.vector_sets;
+        set_seen[set] = true;
+      } else if (plain) {
+        continue;  // another expert's hits already hold these
+      }
+      uses_.push_back({&list, entry->second, set, fresh});
+    }
+    if (expert.sets.size() > 1) merged_.emplace_back(&list, depth);
+  }
+  return absl::OkStatus();
+}
+
+ExpertSearches::Search ExpertSearches::AddSearch(std::uint32_t set, std::size_t depth, const float* query) {
+  const auto [entry, fresh] = groups_.try_emplace({set, depth});
+  Group& group = entry->second;
+  if (fresh) {
+    group.queries = base::AlignedMatrix(state_.sets[set]->dimension());
+    group.queries.Reserve(query_count_);
+  }
+  group.queries.Append(query);
+  return {&group, group.queries.rows() - 1};
+}
+
+void ExpertSearches::RunGroup(const GroupKey& key, VectorSetScratch* scratch, Group* group) const {
+  const VectorSet& set = *state_.sets[key.set];
+  index::SearchParameters parameters;
+  parameters.k = key.depth;
+  parameters.beam_width =
+      options_.beam_width > 0 ? options_.beam_width : state_.schema.SpaceById(set.space())->beam_width;
+  if (options_.index == IndexChoice::kGraph) parameters.method = index::SearchMethod::kGraph;
+  if (options_.index == IndexChoice::kExact) parameters.method = index::SearchMethod::kExact;
+  group->found.resize(group->queries.rows());
+  group->counters.resize(group->queries.rows());
+  set.SearchMany(group->queries.view(), parameters, filter_, scratch, group->found.data(),
+                 group->counters.data());
+}
+
+absl::Status ExpertSearches::Run(VectorSetScratch* scratch) {
+  for (auto& [key, group] : groups_) {
+    TRIVIUM_RETURN_IF_ERROR(CheckStop());
+    RunGroup(key, scratch, &group);
+  }
+  for (const Use& use : uses_) {
+    const auto& found = use.search.group->found[use.search.row];
+    use.list->hits.insert(use.list->hits.end(), found.begin(), found.end());
+    if (!use.pays) continue;
+    const index::SearchCounters& counters = use.search.group->counters[use.search.row];
+    use.list->counters.Add(counters);
+    use.list->by_set.emplace_back(use.set, counters.distances());
+  }
+  for (const auto& [list, depth] : merged_) SortBestFirst(depth, &list->hits);
+  return absl::OkStatus();
+}
+
+}  // namespace trivium
