@@ -18,6 +18,9 @@ namespace {
 constexpr float kSmallestProbability = 1e-6f;
 // Hits of each expert that take part in a fusion by rank: with fewer, a document low in two lists is missed.
 constexpr std::size_t kRankFusionDepth = 100;
+// Bounds of what RunMany does at once: queries, and memory for their vectors and what is found for them.
+constexpr std::size_t kMostQueriesAtOnce = 64;
+constexpr std::size_t kBytesAtOnce = std::size_t{16} << 20;
 
 double MicrosSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
@@ -181,40 +184,112 @@ void Searcher::FuseAnswer(SearcherScratch* scratch, Answer* answer) const {
       Fuse(answer->plan, lists, options_.k, routing::FusionMethod::kAuto, scratch, &answer->hits);
 }
 
-// For chosen experts that hold too little of what the filter lets pass: it never leaves fewer than k where k
-// exist.
-absl::Status Searcher::AskEverybodyToo(QueryVectors* query, SearcherScratch* scratch, Answer* answer) const {
-  const std::vector<ExpertList> first = std::move(answer->lists);
-  const std::string router = answer->plan.router;
-  answer->plan = PlanAll();
-  answer->plan.mode = "auto";
-  answer->plan.router = router;
-  TRIVIUM_RETURN_IF_ERROR(
-      SearchExperts(answer->plan, SearchDepth(answer->plan), query, scratch, &answer->lists));
-  for (const ExpertList& list : first) {  // what the first try cost stays counted
-    answer->lists.front().counters.Add(list.counters);
-    answer->lists.front().searches += list.searches;
+// As many queries as RunMany answers together. One where nothing is gained: only walks of a graph take turns.
+std::size_t Searcher::QueriesAtOnce() const {
+  bool walks = false;
+  std::size_t query_bytes = 1;
+  for (const ExpertView& expert : state_->experts) {
+    for (const std::uint32_t index : expert.sets) {
+      const VectorSet& set = *state_->sets[index];
+      walks = walks || std::any_of(set.parts().begin(), set.parts().end(),
+                                   [](const VectorPart& part) { return !part.file.empty(); });
+      query_bytes += set.dimension() * sizeof(float) +
+                     std::min(std::max(options_.k, kRankFusionDepth), set.live_count()) *
+                         (sizeof(base::Neighbor) + sizeof(routing::ScoredDocument));
+    }
   }
-  FuseAnswer(scratch, answer);
+  if (!walks || options_.index == IndexChoice::kExact) return 1;
+  return std::clamp<std::size_t>(kBytesAtOnce / query_bytes, 1, kMostQueriesAtOnce);
+}
+
+// Whether the chosen experts hold less than k of what the filter lets pass, which it must not leave at that
+// where others may hold more.
+bool Searcher::FoundTooLittle(const Answer& answer) const {
+  return filter_ != nullptr && answer.plan.mode == "auto" && !answer.plan.plain &&
+         answer.hits.size() < options_.k;
+}
+
+absl::Status Searcher::AskEverybodyToo(absl::Span<QueryVectors> queries,
+                                       const std::vector<std::size_t>& asking, SearcherScratch* scratch,
+                                       absl::Span<Answer> answers) const {
+  if (asking.empty()) return absl::OkStatus();
+  ExpertSearches searches(*state_, options_, filter_.get(), asking.size());
+  std::vector<std::vector<ExpertList>> first;
+  for (const std::size_t i : asking) {
+    Answer& answer = answers[i];
+    first.push_back(std::move(answer.lists));
+    std::string router = std::move(answer.plan.router);
+    answer.plan = PlanAll();
+    answer.plan.mode = "auto";
+    answer.plan.router = std::move(router);
+    TRIVIUM_RETURN_IF_ERROR(searches.Add(answer.plan.dispatch.chosen, answer.plan.plain,
+                                         SearchDepth(answer.plan), &queries[i], &answer.lists));
+  }
+  TRIVIUM_RETURN_IF_ERROR(searches.Run(&scratch->sets));
+  for (std::size_t a = 0; a < asking.size(); ++a) {
+    Answer& answer = answers[asking[a]];
+    for (const ExpertList& list : first[a]) {  // what the first try cost stays counted
+      answer.lists.front().counters.Add(list.counters);
+      answer.lists.front().searches += list.searches;
+    }
+    FuseAnswer(scratch, &answer);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Searcher::RunTogether(absl::Span<QueryVectors> queries, SearcherScratch* scratch,
+                                   absl::Span<Answer> answers) const {
+  const auto count = static_cast<double>(queries.size());
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    TRIVIUM_RETURN_IF_ERROR(Choose(&queries[i], scratch, &answers[i].plan));
+    answers[i].dispatch_us = MicrosSince(start) - queries[i].encode_us();
+  }
+  auto start = std::chrono::steady_clock::now();
+  double encode_us = 0;
+  ExpertSearches searches(*state_, options_, filter_.get(), queries.size());
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    const Plan& plan = answers[i].plan;
+    const double encoded_us = queries[i].encode_us();
+    TRIVIUM_RETURN_IF_ERROR(
+        searches.Add(plan.dispatch.chosen, plan.plain, SearchDepth(plan), &queries[i], &answers[i].lists));
+    encode_us += queries[i].encode_us() - encoded_us;
+  }
+  TRIVIUM_RETURN_IF_ERROR(searches.Run(&scratch->sets));
+  const double search_us = (MicrosSince(start) - encode_us) / count;
+  start = std::chrono::steady_clock::now();
+  std::vector<std::size_t> asking;
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    FuseAnswer(scratch, &answers[i]);
+    if (FoundTooLittle(answers[i])) asking.push_back(i);
+  }
+  TRIVIUM_RETURN_IF_ERROR(AskEverybodyToo(queries, asking, scratch, answers));
+  const double fuse_us = MicrosSince(start) / count;
+  for (Answer& answer : answers) {
+    answer.search_us = search_us;
+    answer.fuse_us = fuse_us;
+  }
   return absl::OkStatus();
 }
 
 absl::Status Searcher::Run(QueryVectors* query, SearcherScratch* scratch, Answer* answer) const {
-  auto start = std::chrono::steady_clock::now();
-  TRIVIUM_RETURN_IF_ERROR(Choose(query, scratch, &answer->plan));
-  answer->dispatch_us = MicrosSince(start) - query->encode_us();
-  const double encoded_us = query->encode_us();
-  start = std::chrono::steady_clock::now();
-  const std::size_t depth = SearchDepth(answer->plan);
-  TRIVIUM_RETURN_IF_ERROR(SearchExperts(answer->plan, depth, query, scratch, &answer->lists));
-  answer->search_us = MicrosSince(start) - (query->encode_us() - encoded_us);
-  start = std::chrono::steady_clock::now();
-  FuseAnswer(scratch, answer);
-  if (filter_ != nullptr && answer->plan.mode == "auto" && !answer->plan.plain &&
-      answer->hits.size() < options_.k) {
-    TRIVIUM_RETURN_IF_ERROR(AskEverybodyToo(query, scratch, answer));
+  return RunTogether({query, 1}, scratch, {answer, 1});
+}
+
+absl::Status Searcher::RunMany(absl::Span<QueryVectors> queries, SearcherScratch* scratch,
+                               absl::Span<Answer> answers) const {
+  const std::size_t at_once = QueriesAtOnce();
+  for (std::size_t first = 0; first < queries.size(); first += at_once) {
+    const absl::Span<QueryVectors> some = queries.subspan(first, at_once);
+    const absl::Status status = RunTogether(some, scratch, answers.subspan(first, some.size()));
+    if (status.ok()) continue;
+    if (some.size() == 1) return status;
+    // Which query fails first shows when they are asked one after the other.
+    for (std::size_t i = first; i < first + some.size(); ++i) {
+      answers[i] = Answer();
+      TRIVIUM_RETURN_IF_ERROR(Run(&queries[i], scratch, &answers[i]));
+    }
   }
-  answer->fuse_us = MicrosSince(start);
   return absl::OkStatus();
 }
 

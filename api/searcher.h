@@ -59,6 +59,13 @@ class Searcher {
   // Chooses, searches and fuses. Safe to call concurrently, each thread with a scratch of its own.
   absl::Status Run(QueryVectors* query, SearcherScratch* scratch, Answer* answer) const;
 
+  // Run for each query; `answers`: one for each. What several of them ask of a vector set is searched
+  // together, which is faster, at most 64 queries and about 16 MB at once. The answers are those of Run but
+  // for their times, which are shares of the common ones; an error is that of the first query that fails by
+  // itself, and the answers after it are undefined.
+  absl::Status RunMany(absl::Span<QueryVectors> queries, SearcherScratch* scratch,
+                       absl::Span<Answer> answers) const;
+
   // The steps of Run, for training and comparison.
   absl::Status Choose(QueryVectors* query, SearcherScratch* scratch, Plan* plan) const;
   // One list per chosen expert, `depth` hits each.
@@ -83,8 +90,13 @@ class Searcher {
 
  private:
   std::size_t SearchDepth(const Plan& plan) const;
+  std::size_t QueriesAtOnce() const;
+  absl::Status RunTogether(absl::Span<QueryVectors> queries, SearcherScratch* scratch,
+                           absl::Span<Answer> answers) const;
+  bool FoundTooLittle(const Answer& answer) const;
+  absl::Status AskEverybodyToo(absl::Span<QueryVectors> queries, const std::vector<std::size_t>& asking,
+                               SearcherScratch* scratch, absl::Span<Answer> answers) const;
   void FuseAnswer(SearcherScratch* scratch, Answer* answer) const;
-  absl::Status AskEverybodyToo(QueryVectors* query, SearcherScratch* scratch, Answer* answer) const;
 
   std::shared_ptr<const StoreState> state_;
   SearchOptions options_;

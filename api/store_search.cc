@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answering queries.
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <limits>
 
@@ -12,7 +13,8 @@
 namespace trivium {
 namespace {
 
-constexpr std::size_t kIdleScratch = 64;  // kept between searches
+constexpr std::size_t kIdleScratch = 64;         // kept between searches
+constexpr std::size_t kMostQueriesOfChunk = 64;  // of a batch, that a thread answers together
 
 double MicrosSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
@@ -47,6 +49,27 @@ void DescribeCost(const Answer& answer, Trace* trace) {
   trace->distances["code"] = counters.code_distances;
   trace->distance_computations = counters.distances();
   trace->bytes_read = counters.bytes_read;
+}
+
+// Large enough for their searches to take turns, small enough to keep all threads busy and memory bounded.
+std::size_t QueriesOfChunk(std::size_t count, int threads) {
+  if (threads == 1) return kMostQueriesOfChunk;
+  return std::clamp<std::size_t>(count / (4 * static_cast<std::size_t>(threads)), 1, kMostQueriesOfChunk);
+}
+
+void LowerTo(std::size_t value, std::atomic<std::size_t>* least) {
+  std::size_t seen = least->load();
+  while (value < seen && !least->compare_exchange_weak(seen, value)) {
+  }
+}
+
+void WriteHits(const StoreState& state, const Answer& answer, std::size_t query, BatchResult* batch) {
+  for (std::size_t h = 0; h < answer.hits.size(); ++h) {
+    const DocumentDirectory::Entry& entry = *state.documents.Find(answer.hits[h].key);
+    batch->ids[query].push_back(entry.id);
+    batch->partitions[query].push_back(state.schema.PartitionById(entry.partition)->name);
+    batch->scores[query * batch->k + h] = answer.hits[h].score;
+  }
 }
 
 }  // namespace
@@ -163,20 +186,23 @@ absl::StatusOr<BatchResult> Store::SearchBatch(const std::vector<SpaceVectors>& 
   const int thread_count = base::ResolveThreadCount(threads);
   std::vector<std::unique_ptr<SearcherScratch>> scratch;
   for (int i = 0; i < thread_count; ++i) scratch.push_back(impl_->TakeScratch());
-  std::vector<absl::Status> failures(thread_count);
+  const std::size_t chunk = QueriesOfChunk(count, thread_count), chunks = (count + chunk - 1) / chunk;
+  std::vector<absl::Status> failures(chunks);
+  std::atomic<std::size_t> first_failed{chunks};
   const std::string no_text;
-  base::ParallelFor(count, thread_count, 8, [&](std::size_t i, int thread) {
-    if (!failures[thread].ok()) return;
-    QueryVectors query(state.get(), &impl_->encoders, texts.empty() ? &no_text : &texts[i]);
-    for (const auto& entry : prepared.entries) query.Set(entry.space, entry.rows.row(i));
-    Answer answer;
-    failures[thread] = searcher.Run(&query, scratch[thread].get(), &answer);
-    for (std::size_t h = 0; h < answer.hits.size(); ++h) {
-      const DocumentDirectory::Entry& entry = *state->documents.Find(answer.hits[h].key);
-      batch.ids[i].push_back(entry.id);
-      batch.partitions[i].push_back(state->schema.PartitionById(entry.partition)->name);
-      batch.scores[i * options.k + h] = answer.hits[h].score;
+  base::ParallelFor(chunks, thread_count, 1, [&](std::size_t item, int thread) {
+    if (item > first_failed.load(std::memory_order_relaxed)) return;
+    const std::size_t first = item * chunk, size = std::min(chunk, count - first);
+    std::vector<QueryVectors> queries;
+    for (std::size_t i = first; i < first + size; ++i) {
+      queries.emplace_back(state.get(), &impl_->encoders, texts.empty() ? &no_text : &texts[i]);
+      for (const auto& entry : prepared.entries) queries.back().Set(entry.space, entry.rows.row(i));
     }
+    std::vector<Answer> answers(size);
+    failures[item] =
+        searcher.RunMany(absl::MakeSpan(queries), scratch[thread].get(), absl::MakeSpan(answers));
+    if (!failures[item].ok()) return LowerTo(item, &first_failed);
+    for (std::size_t i = 0; i < size; ++i) WriteHits(*state, answers[i], first + i, &batch);
   });
   for (auto& buffers : scratch) impl_->ReturnScratch(std::move(buffers));
   for (const absl::Status& failure : failures) TRIVIUM_RETURN_IF_ERROR(failure);

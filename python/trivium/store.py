@@ -355,6 +355,7 @@ class Store:
     ) -> Batch:
         """`search` for n texts or n x dimension floats, on `threads` threads (0: all processors).
 
+        Faster than as many calls, also on one thread: queries that ask the same vectors take turns.
         The result has `.ids` and `.partitions` (a list for each query) and `.scores` (n x k float32, -inf where
         there is no hit); no texts and no routes.
         """

@@ -178,6 +178,62 @@ def test_batch_is_aligned_with_single_searches(store: trivium.Store, rng: np.ran
             np.testing.assert_allclose(batch.scores[row], hits.scores, rtol=1e-6)
 
 
+@pytest.mark.parametrize("profile", ["speed", "small"])
+def test_batch_gives_what_single_searches_give(
+    tmp_path, rng: np.random.Generator, profile: trivium.Profile
+) -> None:
+    """Walks that take turns, over segments with removed rows, with rows written later and in two spaces."""
+    data, other = make_collection(rng, 1600, 64), make_collection(rng, 1600, 72)
+    queries = {"a": rng.standard_normal((150, 64), dtype=np.float32)}
+    queries["b"] = rng.standard_normal((150, 72), dtype=np.float32)
+    with trivium.open(tmp_path / "kb") as store:
+        store.add_space("a", 64)
+        store.add_space("b", 72, metric="squared_l2")
+        for rows, partition in ((slice(0, 800), "p"), (slice(800, 1500), "q"), (slice(1500, 1600), "q")):
+            vectors = {"a": data.vectors[rows], "b": other.vectors[rows]}
+            store.upsert(data.ids[rows], vectors, metadata=data.metadata[rows], partition=partition)
+            if rows.stop == 1500:
+                store.build(profile=profile)
+        store.delete(data.ids[::11])
+        store.add_expert("p", space="a", partition="p")
+        store.add_expert("both", space="a")
+        store.add_expert("b", space="b")
+        even = {"field": "even", "op": "==", "value": True}
+        for options in (
+            {},
+            {"experts": "all", "k": 3},
+            {"experts": ["p", "b"], "filter": even},
+            {"experts": ["both"], "index": "graph", "beam_width": 24},
+            {"experts": ["b", "both"], "index": "exact"},
+        ):
+            single = [
+                store.search({"a": a, "b": b}, **options) for a, b in zip(*queries.values(), strict=True)
+            ]
+            for threads in (1, 3):
+                batch = store.search_batch(queries, threads=threads, **options)
+                assert batch.ids == [hits.ids for hits in single]
+                assert batch.partitions == [hits.partitions for hits in single]
+                np.testing.assert_array_equal(batch.scores, [hits.scores for hits in single])
+
+
+def test_batch_raises_the_error_of_its_first_bad_query(tmp_path) -> None:
+    def encode(texts: list[str], kind: str) -> np.ndarray:
+        for text in texts:
+            if "bad" in text:
+                raise ValueError(text)
+        return np.ones((len(texts), 4), np.float32)
+
+    with trivium.open(tmp_path / "kb", encoders={"mine": encode}) as store:
+        store.add_space("given", 4)
+        store.add_space("encoded", 4, encoder="mine")
+        store.upsert(["d"], {"given": np.ones((1, 4)), "encoded": np.ones((1, 4))})
+        store.build()
+        texts = [f"bad {row}" if row in (90, 140) else f"good {row}" for row in range(200)]
+        for threads in (1, 3):
+            with pytest.raises((trivium.TriviumError, ValueError), match="bad 90"):
+                store.search_batch(texts, experts=["encoded"], threads=threads)
+
+
 def test_batch_marks_missing_hits(store: trivium.Store) -> None:
     condition = {"field": "row", "op": "<", "value": 2}
     batch = store.search_batch(np.ones((3, 16), np.float32), k=4, filter=condition)

@@ -92,7 +92,9 @@ class TRIVIUM_EXPORT Store {
   // {"and":[...]}, {"or":[...]}, {"not":{...}}. A missing field matches only !=, not_in and exists:false. A
   // filter never leaves fewer than k hits where k documents pass it.
   absl::StatusOr<SearchResult> Search(const Query& query, const SearchOptions& options = {}) const;
-  // Many queries given as vectors (n rows each) or texts, on `threads` threads (0: all).
+  // Many queries given as vectors (n rows each) or texts, on `threads` threads (0: all). The hits are those
+  // of Search for each, found faster: queries that ask the same vector set take turns. An error is that of
+  // the first query that fails.
   absl::StatusOr<BatchResult> SearchBatch(const std::vector<SpaceVectors>& vectors,
                                           absl::Span<const std::string> texts, const SearchOptions& options,
                                           int threads = 1) const;

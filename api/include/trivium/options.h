@@ -132,7 +132,7 @@ struct SearchOptions {
   std::optional<double> top_p;     // dispatch: overrides the trained share of probability to cover, (0, 1]
   std::optional<int> max_experts;  // dispatch: overrides the trained cap, >= 1
   std::optional<std::chrono::steady_clock::time_point>
-      deadline;                                  // checked between experts; kDeadlineExceeded
+      deadline;  // checked between vector sets, in a batch after up to 64 searches of one; kDeadlineExceeded
   const std::atomic<bool>* cancelled = nullptr;  // likewise; kCancelled
   TRIVIUM_EXPORT absl::Status Validate() const;
 };
