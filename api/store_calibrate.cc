@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Choosing the beam width of a space for a recall.
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 
 #include "absl/strings/str_format.h"
@@ -69,33 +68,33 @@ class SpaceSearch {
   std::vector<const VectorSet*> sets_;
 };
 
-// A hit counts where it is as near as the k-th true one: of equals any will do.
-std::size_t CountTrue(const Hits& hits, const Hits& truth) {
-  std::size_t count = 0;
-  for (const auto& hit : hits) count += !truth.empty() && hit.score >= truth.back().score ? 1 : 0;
-  return count;
-}
-
-class Calibration {
+// Sample queries of one space.
+class SampleSearch {
  public:
-  Calibration(const SpaceSearch& search, const base::AlignedMatrix& queries, const CalibrateOptions& options)
-      : search_(search), queries_(queries), options_(options), truth_(queries.rows()) {
-    index::SearchParameters exact;
-    exact.k = options.k;
-    exact.method = index::SearchMethod::kExact;
-    SearchAll(exact, [&](std::size_t i, const Hits& hits) { truth_[i] = hits; });
-  }
+  SampleSearch(const SpaceSearch& search, const base::AlignedMatrix& queries, const CalibrateOptions& options)
+      : search_(search), queries_(queries), options_(options) {}
 
-  double RecallAt(std::size_t width) {
+  // See SampleRecall::SearchAll.
+  void Run(std::size_t beam_width, const index::SampleRecall::Take& take) const {
     index::SearchParameters parameters;
     parameters.k = options_.k;
-    parameters.beam_width = width;
-    std::atomic<std::size_t> found{0}, wanted{0};
-    SearchAll(parameters, [&](std::size_t i, const Hits& hits) {
-      found += CountTrue(hits, truth_[i]);
-      wanted += truth_[i].size();
+    parameters.beam_width = beam_width;
+    if (beam_width == 0) parameters.method = index::SearchMethod::kExact;
+    struct Buffers {
+      VectorSetScratch scratch;
+      Hits hits;
+      std::vector<float> scores;
+    };
+    const int threads = base::ResolveThreadCount(options_.threads);
+    std::vector<Buffers> buffers(threads);
+    base::ParallelFor(queries_.rows(), threads, 4, [&](std::size_t i, int thread) {
+      if (cancelled()) return;
+      auto& [scratch, hits, scores] = buffers[thread];
+      search_.Run(queries_.row(i), parameters, &scratch, &hits);
+      scores.clear();
+      for (const auto& hit : hits) scores.push_back(hit.score);
+      take(i, scores);
     });
-    return wanted == 0 ? 1.0 : static_cast<double>(found) / static_cast<double>(wanted);
   }
 
   bool cancelled() const {
@@ -103,22 +102,9 @@ class Calibration {
   }
 
  private:
-  template <class Take>
-  void SearchAll(const index::SearchParameters& parameters, Take take) const {
-    const int threads = base::ResolveThreadCount(options_.threads);
-    std::vector<VectorSetScratch> scratch(threads);
-    std::vector<Hits> hits(threads);
-    base::ParallelFor(queries_.rows(), threads, 4, [&](std::size_t i, int thread) {
-      if (cancelled()) return;
-      search_.Run(queries_.row(i), parameters, &scratch[thread], &hits[thread]);
-      take(i, hits[thread]);
-    });
-  }
-
   const SpaceSearch& search_;
   const base::AlignedMatrix& queries_;
   const CalibrateOptions& options_;
-  std::vector<Hits> truth_;
 };
 
 }  // namespace
@@ -150,10 +136,13 @@ absl::StatusOr<CalibrationReport> Store::Calibrate(const CalibrateOptions& optio
   for (auto& [id, queries] : samples) {
     const SpaceSearch search(*state, id);
     if (search.empty()) continue;
-    Calibration calibration(search, queries, options);
-    const index::BeamCalibration chosen = index::CalibrateBeam(
-        options.target_recall, options.k, [&](std::size_t width) { return calibration.RecallAt(width); });
-    if (calibration.cancelled()) return absl::CancelledError("calibration: cancelled by the caller");
+    const SampleSearch sample(search, queries, options);
+    const index::SampleRecall recall(queries.rows(),
+                                     [&](std::size_t width, const auto& take) { sample.Run(width, take); });
+    const index::BeamCalibration chosen =
+        index::CalibrateBeam(options.target_recall, std::max(options.k, index::kNarrowestWalk),
+                             [&](std::size_t width) { return recall.At(width); });
+    if (sample.cancelled()) return absl::CancelledError("calibration: cancelled by the caller");
     for (SpaceRecord& space : state->schema.spaces) {
       if (space.id != id) continue;
       space.beam_width = chosen.beam_width;

@@ -56,6 +56,8 @@ std::size_t VectorIndex::dimension() const { return impl_->options.dimension; }
 Metric VectorIndex::metric() const { return impl_->options.metric; }
 VectorIndexAlgorithm VectorIndex::algorithm() const { return impl_->options.algorithm; }
 Profile VectorIndex::profile() const { return impl_->options.profile; }
+std::size_t VectorIndex::beam_width() const { return impl_->beam.width; }
+double VectorIndex::target_recall() const { return impl_->beam.target_recall; }
 
 VectorIndexMemory VectorIndex::MemoryBytes() const {
   VectorIndexMemory memory;

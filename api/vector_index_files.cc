@@ -69,7 +69,7 @@ absl::Status VectorIndex::Save(const std::string& path) {
   }
   const std::string temporary = storage::TemporaryName(path);
   TRIVIUM_RETURN_IF_ERROR(
-      index::VectorSegment::Write(contents, EngineProfile(profile()), Labels(), temporary));
+      index::VectorSegment::Write(contents, EngineProfile(profile()), Labels(), temporary, impl_->beam));
   if (std::rename(temporary.c_str(), path.c_str()) != 0) {
     const absl::Status status = storage::ErrnoStatus(errno, "rename", path);
     storage::RemoveFile(temporary).IgnoreError();
@@ -104,6 +104,7 @@ absl::StatusOr<VectorIndex> VectorIndex::Load(const std::string& path,
                        index::ProximityGraph(stored.words(), stored.size(), stored.degree_bound(),
                                              stored.entry(), segment),
                        BorrowCodes(segment));
+      impl->beam = segment->beam();
     } else {
       if (!in_place) {
         TRIVIUM_ASSIGN_OR_RETURN(rows, Decode(segment->stored_rows()));

@@ -216,7 +216,7 @@ absl::Status VectorIndex::Impl::CheckSearch(const VectorSearchOptions& search) c
 index::SearchParameters VectorIndex::Impl::Parameters(const VectorSearchOptions& search) const {
   index::SearchParameters parameters;
   parameters.k = std::min(search.k, std::max<std::size_t>(index->size(), 1));
-  parameters.beam_width = std::min(search.beam_width, index->size());
+  parameters.beam_width = std::min(search.beam_width > 0 ? search.beam_width : beam.width, index->size());
   if (search.exact) parameters.method = index::SearchMethod::kExact;
   if (search.force_graph) parameters.method = index::SearchMethod::kGraph;
   if (search.filter.rows_ != nullptr) {

@@ -17,6 +17,7 @@
 #include "base/matrix_view.h"
 #include "base/metric.h"
 #include "base/neighbor.h"
+#include "index/beam_calibration.h"
 #include "index/flat_index.h"
 #include "index/graph_index.h"
 #include "index/search_index.h"
@@ -89,6 +90,7 @@ struct VectorIndex::Impl {
                           float* scores, std::size_t* counts, VectorSearchStats* stats) const;
 
   VectorIndexOptions options;
+  index::DefaultBeam beam;
   LabelTable labels;
   std::uint64_t version;  // differs for every state of every index
 

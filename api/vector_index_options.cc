@@ -59,6 +59,18 @@ absl::Status VectorIndexOptions::Validate() const {
   return absl::OkStatus();
 }
 
+absl::Status VectorCalibrateOptions::Validate() const {
+  if (!(target_recall > 0 && target_recall <= 1)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("target_recall: %g, expected more than 0, at most 1", target_recall));
+  }
+  if (k < 1 || k > 1000) return OutOfRange("k", k, "1 to 1000");
+  if (threads < 0) {
+    return absl::InvalidArgumentError(absl::StrFormat("threads: %d, expected 0 (all) or more", threads));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status VectorSearchOptions::Validate() const {
   if (k < 1) return OutOfRange("k", k, "1 or more");
   if (exact && force_graph) {

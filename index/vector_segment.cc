@@ -14,7 +14,9 @@
 //   "codes"   rows x RowCodes::record_bytes(), drawn in row_codes.h
 //   "center"  RowCodes::center_size() float32; both absent where row_codes is 0
 //
-// Version 1 had no profile, row format nor row codes: zeros, which stand for float32 rows.
+// Version 1 had no profile, row format nor row codes: zeros, which stand for float32 rows. Files written
+// before there was a beam width in the header have zeros there, which stand for none; readers of that time do
+// not look at it and search with their default.
 #include "index/vector_segment.h"
 
 #include <sys/mman.h>
@@ -39,6 +41,7 @@ constexpr std::uint32_t kRowCodesVersion = 1;
 constexpr std::size_t kMaxDimension = 65536;
 constexpr std::size_t kMinDegreeBound = 4;
 constexpr std::size_t kMaxDegreeBound = 256;
+constexpr std::uint32_t kMaxBeamWidth = 65536;
 constexpr std::size_t kStagingBytes = std::size_t{1} << 20;
 
 struct Header {
@@ -49,11 +52,12 @@ struct Header {
   std::uint32_t dimension;
   std::uint32_t degree_bound;
   std::uint32_t entry;
-  std::uint32_t edge_codes;   // 0: none; otherwise kEdgeCodesVersion
-  std::uint32_t profile;      // Profile
-  std::uint32_t row_format;   // RowFormat
-  std::uint32_t row_codes;    // 0: none; otherwise kRowCodesVersion
-  std::uint32_t reserved[3];  // zero
+  std::uint32_t edge_codes;  // 0: none; otherwise kEdgeCodesVersion
+  std::uint32_t profile;     // Profile
+  std::uint32_t row_format;  // RowFormat
+  std::uint32_t row_codes;   // 0: none; otherwise kRowCodesVersion
+  std::uint32_t beam_width;  // DefaultBeam; zeros: none
+  double target_recall;
 };
 static_assert(sizeof(Header) == 64);
 
@@ -153,7 +157,8 @@ absl::Status VectorSegment::Build(base::MatrixView rows, absl::Span<const std::u
 }
 
 absl::Status VectorSegment::Write(const SearchableRows& contents, Profile profile,
-                                  absl::Span<const std::uint64_t> labels, const std::string& path) {
+                                  absl::Span<const std::uint64_t> labels, const std::string& path,
+                                  const DefaultBeam& beam) {
   const RowsView& rows = contents.rows;
   const ProximityGraph* graph = contents.graph;
   TRIVIUM_RETURN_IF_ERROR(CheckShapes(rows, labels));
@@ -174,6 +179,8 @@ absl::Status VectorSegment::Write(const SearchableRows& contents, Profile profil
   if (graph != nullptr) {
     header.degree_bound = static_cast<std::uint32_t>(graph->degree_bound());
     header.entry = graph->entry();
+    header.beam_width = static_cast<std::uint32_t>(beam.width);
+    header.target_recall = beam.target_recall;
   }
   if (edge_codes != nullptr) header.edge_codes = kEdgeCodesVersion;
   if (row_codes != nullptr) header.row_codes = kRowCodesVersion;
@@ -268,6 +275,7 @@ absl::Status VectorSegment::Load() {
   TRIVIUM_ASSIGN_OR_RETURN(const std::uint32_t* records, TypedBlock<std::uint32_t>(*file_, "graph", words));
   graph_ = ProximityGraph(records, header->rows, header->degree_bound, header->entry);
   TRIVIUM_RETURN_IF_ERROR(CheckGraph(graph_, path()));
+  TRIVIUM_RETURN_IF_ERROR(LoadBeam(header->beam_width, header->target_recall));
   if (header->rows == 0) return absl::OkStatus();
   if (header->edge_codes > kEdgeCodesVersion || (header->edge_codes != 0 && IsCompressed(profile_))) {
     return damaged("edge codes", header->edge_codes, IsCompressed(profile_) ? "0" : "0 or 1");
@@ -290,6 +298,21 @@ absl::Status VectorSegment::LoadRows(RowFormat format, std::size_t size, std::si
   TRIVIUM_ASSIGN_OR_RETURN(rows_.scales, TypedBlock<float>(*file_, "scales", size));
   if (metric_ != base::Metric::kSquaredL2) return absl::OkStatus();
   TRIVIUM_ASSIGN_OR_RETURN(rows_.squared_norms, TypedBlock<float>(*file_, "norms", size));
+  return absl::OkStatus();
+}
+
+absl::Status VectorSegment::LoadBeam(std::uint32_t width, double target_recall) {
+  if (width > kMaxBeamWidth) {
+    return absl::DataLossError(
+        absl::StrCat("segment ", path(), ": beam width ", width, ", expected at most ", kMaxBeamWidth));
+  }
+  const bool fits = width == 0 ? target_recall == 0 : target_recall > 0 && target_recall <= 1;
+  if (!fits) {  // or NaN
+    return absl::DataLossError(
+        absl::StrCat("segment ", path(), ": target recall ", target_recall,
+                     width == 0 ? ", expected 0 without a beam width" : ", expected more than 0, at most 1"));
+  }
+  beam_ = {width, target_recall};
   return absl::OkStatus();
 }
 

@@ -16,6 +16,7 @@
 #include "absl/types/span.h"
 #include "base/matrix_view.h"
 #include "base/metric.h"
+#include "index/beam_calibration.h"
 #include "index/edge_codes.h"
 #include "index/graph_build_options.h"
 #include "index/graph_search.h"
@@ -44,9 +45,11 @@ class VectorSegment {
                             base::Metric metric, const GraphBuildOptions& options, const std::string& path);
 
   // Writes rows with what is there already to search them: in `contents`, graph null: without one, every
-  // search scans; codes null: without them. The rows have the format of `profile`.
+  // search scans; codes null: without them. The rows have the format of `profile`. `beam` is kept beside a
+  // graph, for whoever opens the file: Search does not use it.
   static absl::Status Write(const SearchableRows& contents, Profile profile,
-                            absl::Span<const std::uint64_t> labels, const std::string& path);
+                            absl::Span<const std::uint64_t> labels, const std::string& path,
+                            const DefaultBeam& beam = {});
 
   // kDataLoss where the file is damaged; `verify` also reads every block and checks its checksum. Sizes,
   // counts and neighbour ids are always checked, so a search in an opened segment never leaves its bounds.
@@ -65,6 +68,7 @@ class VectorSegment {
   const ProximityGraph& graph() const { return graph_; }  // of no vertices where it was written without one
   const EdgeCodes* codes() const { return codes_ ? &*codes_ : nullptr; }
   const RowCodes* row_codes() const { return row_codes_ ? &*row_codes_ : nullptr; }
+  const DefaultBeam& beam() const { return beam_; }
   SearchableRows searchable() const;
   const std::string& path() const { return file_->path(); }
   std::uint64_t size_bytes() const { return file_->size_bytes(); }
@@ -81,6 +85,7 @@ class VectorSegment {
  private:
   VectorSegment() = default;
   absl::Status Load();
+  absl::Status LoadBeam(std::uint32_t width, double target_recall);
   absl::Status LoadRows(RowFormat format, std::size_t size, std::size_t dimension);
   absl::Status LoadEdgeCodes();
   absl::Status LoadRowCodes();
@@ -91,6 +96,7 @@ class VectorSegment {
   absl::Span<const std::uint64_t> labels_;
   base::Metric metric_ = base::Metric::kCosine;
   ProximityGraph graph_;
+  DefaultBeam beam_;
   std::optional<EdgeCodes> codes_;
   std::optional<RowCodes> row_codes_;
 };

@@ -94,6 +94,13 @@ py::object AsPython(const CalibrationReport& report) {
                                     "spaces"_a = spaces, "seconds"_a = report.seconds);
 }
 
+py::object AsPython(const VectorCalibrationReport& report) {
+  return Class("VectorCalibrationReport")("target_recall"_a = report.target_recall, "k"_a = report.k,
+                                          "beam_width"_a = report.beam_width, "recall"_a = report.recall,
+                                          "reached"_a = report.reached, "queries"_a = report.queries,
+                                          "seconds"_a = report.seconds);
+}
+
 py::object AsPython(const BuildReport& report) {
   return Class("BuildReport")("segments_built"_a = report.segments_built,
                               "rows_sealed"_a = report.rows_sealed, "seconds"_a = report.seconds);

@@ -6,6 +6,7 @@
 
 #include "trivium/report.h"
 #include "trivium/search_result.h"
+#include "trivium/vector_index.h"
 
 namespace trivium::python {
 
@@ -15,6 +16,7 @@ namespace py = pybind11;
 py::object AsPython(const UpsertReport& report);
 py::object AsPython(const BuildReport& report);
 py::object AsPython(const CalibrationReport& report);
+py::object AsPython(const VectorCalibrationReport& report);
 py::object AsPython(const DispatchReport& report);
 py::object AsPython(const EvaluationReport& report);
 py::object AsPython(const StoreInfo& info);

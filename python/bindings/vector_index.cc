@@ -13,6 +13,7 @@
 #include "arguments.h"
 #include "bindings.h"
 #include "engine_call.h"
+#include "results.h"
 
 namespace trivium::python {
 namespace {
@@ -108,6 +109,15 @@ class PythonVectorIndex {
   void Compact() {
     Write([&] { return index_.Compact(); });
   }
+  py::object Calibrate(const py::object& queries, double target_recall, std::int64_t k, int threads) {
+    const HeldMatrix rows = AsMatrix(queries, "queries");
+    const VectorCalibrateOptions options{
+        .target_recall = target_recall, .k = AsCount(k, "k"), .threads = threads};
+    return AsPython(CallEngine([&] {
+      const std::unique_lock<std::shared_mutex> lock(mutex_);
+      return index_.Calibrate(rows.view, options);
+    }));
+  }
   void Save(const std::string& path) {
     Write([&] { return index_.Save(path); });
   }
@@ -119,6 +129,12 @@ class PythonVectorIndex {
   std::string metric() const { return std::string(MetricName(index_.metric())); }
   std::string algorithm() const { return std::string(VectorIndexAlgorithmName(index_.algorithm())); }
   std::string profile() const { return std::string(ProfileName(index_.profile())); }
+  std::size_t beam_width() const {
+    return Look([&] { return index_.beam_width(); });
+  }
+  double target_recall() const {
+    return Look([&] { return index_.target_recall(); });
+  }
 
   py::dict MemoryBytes() const {
     const VectorIndexMemory memory = Look([&] { return index_.MemoryBytes(); });
@@ -255,6 +271,7 @@ void BindVectorIndex(py::module_& module) {
       .def("add", &PythonVectorIndex::Add)
       .def("remove", &PythonVectorIndex::Remove)
       .def("compact", &PythonVectorIndex::Compact)
+      .def("calibrate", &PythonVectorIndex::Calibrate)
       .def("save", &PythonVectorIndex::Save)
       .def("__len__", &PythonVectorIndex::size)
       .def("__contains__", &PythonVectorIndex::Contains)
@@ -268,6 +285,8 @@ void BindVectorIndex(py::module_& module) {
       .def_property_readonly("metric", &PythonVectorIndex::metric)
       .def_property_readonly("algorithm", &PythonVectorIndex::algorithm)
       .def_property_readonly("profile", &PythonVectorIndex::profile)
+      .def_property_readonly("beam_width", &PythonVectorIndex::beam_width)
+      .def_property_readonly("target_recall", &PythonVectorIndex::target_recall)
       .def("memory_bytes", &PythonVectorIndex::MemoryBytes);
 }
 

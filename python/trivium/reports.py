@@ -87,6 +87,22 @@ class CalibrationReport(Report):
 
 
 @dataclass(frozen=True, eq=False)
+class VectorCalibrationReport(Report):
+    """What VectorIndex.calibrate found."""
+
+    target_recall: float
+    k: int
+    beam_width: int
+    """The default of searches from now on."""
+    recall: float
+    """At that width, on the sample queries, against the exact scan."""
+    reached: bool
+    """Whether that is the target; otherwise beam_width is the widest that was tried."""
+    queries: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
 class CompactReport(Report):
     """What `Store.compact` merged."""
 

@@ -16,6 +16,7 @@ from ._arguments import progress_callback
 from ._trivium import VectorFilter
 from ._types import Array, IndexName, Metric, Profile, Progress
 from .errors import InvalidArgument
+from .reports import VectorCalibrationReport
 
 Algorithm = Literal["graph", "exact", "hnswlib", "faiss_flat", "faiss_ivf"]
 
@@ -166,6 +167,16 @@ class VectorIndex:
         """What it keeps of the vectors: "speed", "balanced" or "small"."""
         return self._core.profile
 
+    @property
+    def beam_width(self) -> int:
+        """Of searches that do not say; 0: the default."""
+        return self._core.beam_width
+
+    @property
+    def target_recall(self) -> float:
+        """What beam_width was calibrated for; 0: it was not."""
+        return self._core.target_recall
+
     def memory_bytes(self) -> dict[str, int]:
         """Bytes it holds, in memory or mapped from its file, by part: "rows", "graph", "codes", "labels"."""
         return self._core.memory_bytes()
@@ -182,8 +193,12 @@ class VectorIndex:
         return 0 <= label < 2**64 and label in self._core
 
     def __repr__(self) -> str:
+        beam = (
+            f", beam width {self.beam_width} for recall {self.target_recall:g}" if self.target_recall else ""
+        )
         return (
-            f"<trivium.VectorIndex of {len(self)} x {self.dimension} floats, {self.metric}, {self.algorithm}>"
+            f"<trivium.VectorIndex of {len(self)} x {self.dimension} floats, {self.metric}, "
+            f"{self.algorithm}{beam}>"
         )
 
     def add(self, labels: Labels, vectors: Array, progress: Progress = False) -> None:
@@ -202,6 +217,23 @@ class VectorIndex:
     def compact(self) -> None:
         """Frees the memory of removed rows: a graph is repaired around them, another index is built anew."""
         self._core.compact()
+
+    def calibrate(
+        self,
+        queries: Array,
+        target_recall: float = 0.95,
+        k: int = 10,
+        *,
+        threads: int = 0,
+    ) -> VectorCalibrationReport:
+        """Finds the narrowest beam that reaches a recall on sample queries, and makes it the default of searches.
+
+        queries: n x dimension; a few hundred real ones are best. target_recall: the share of the true k nearest
+        rows to be found, more than 0, at most 1; where no beam reaches it the widest one is taken. Kept when rows
+        are added or removed, and by `save` where the algorithm is "graph"; calibrate again once there are several
+        times as many rows. Raises FailedPrecondition without rows and for an algorithm without a beam.
+        """
+        return self._core.calibrate(queries, target_recall, k, threads)
 
     def get(self, label: int) -> npt.NDArray[np.float32]:
         """The vector (dimension,) as the profile keeps it, of unit length for the cosine metric. Raises NotFound."""
@@ -230,7 +262,7 @@ class VectorIndex:
         """The k rows most similar to `query` (dimension,); all rows that the filter allows if these are fewer.
 
         index: "graph" walks the graph even where scanning is faster, "exact" scans. beam_width: candidates kept
-        while walking; more is more accurate and slower.
+        while walking; more is more accurate and slower. None: what `calibrate` chose, or the default.
         """
         return Neighbors(*self._core.search(query, k, self._filter(filter), index, beam_width or 0))
 
@@ -249,7 +281,10 @@ class VectorIndex:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes one checksummed file, which appears whole or not at all. Removed rows are dropped first."""
+        """Writes one checksummed file, which appears whole or not at all. Removed rows are dropped first.
+
+        The beam width that `calibrate` chose is in it where the algorithm is "graph".
+        """
         self._core.save(os.fspath(path))
 
     def _filter(self, allowed: Allowed | None) -> VectorFilter:

@@ -145,15 +145,20 @@ TEST(VectorSegment, RefusesShapesThatDoNotFitAndLeavesNoFile) {
   EXPECT_THAT(VectorSegment::Open(dir.File("absent"), true), StatusIs(absl::StatusCode::kNotFound));
 }
 
-// A small segment and what it answers.
-class DamagedSegment : public ::testing::Test {
+// A small segment, with and without a calibrated beam, and what it answers.
+class DamagedSegment : public ::testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
     vectors_ = ClusteredVectors(60, kColumns, base::Metric::kCosine, 1);
     ASSERT_OK(VectorSegment::Build(vectors_.view(), Labels(60), base::Metric::kCosine, SmallOptions(),
-                                   dir_.File("good")));
+                                   dir_.File("built")));
+    ASSERT_OK_AND_ASSIGN(const auto built, VectorSegment::Open(dir_.File("built"), true));
+    if (GetParam()) beam_ = {48, 0.95};
+    ASSERT_OK(VectorSegment::Write(built->searchable(), built->profile(), built->labels(), dir_.File("good"),
+                                   beam_));
     bytes_ = ReadWholeFile(dir_.File("good"));
     ASSERT_OK_AND_ASSIGN(const auto segment, VectorSegment::Open(dir_.File("good"), true));
+    EXPECT_EQ(segment->beam(), beam_);
     answers_ = Answers(*segment);
   }
 
@@ -174,6 +179,7 @@ class DamagedSegment : public ::testing::Test {
     const auto verified = VectorSegment::Open(dir_.File("bad"), true);
     if (verified.ok()) {
       EXPECT_EQ(Answers(**verified), answers_);
+      EXPECT_EQ((*verified)->beam(), beam_);
     } else {
       EXPECT_THAT(verified, StatusIs(absl::StatusCode::kDataLoss, HasSubstr("bad")));
     }
@@ -182,12 +188,15 @@ class DamagedSegment : public ::testing::Test {
   }
 
   const TempDir dir_;
+  DefaultBeam beam_;
   base::AlignedMatrix vectors_;
   std::string bytes_;
   std::vector<std::vector<base::Neighbor>> answers_;
 };
 
-TEST_F(DamagedSegment, EveryTruncationIsDataLoss) {
+INSTANTIATE_TEST_SUITE_P(WithAndWithoutABeam, DamagedSegment, ::testing::Bool());
+
+TEST_P(DamagedSegment, EveryTruncationIsDataLoss) {
   for (std::size_t length = 0; length < bytes_.size(); length += length < 256 ? 1 : 97) {
     WriteWholeFile(dir_.File("bad"), std::string_view(bytes_).substr(0, length));
     for (const bool verify : {false, true}) {
@@ -197,7 +206,7 @@ TEST_F(DamagedSegment, EveryTruncationIsDataLoss) {
   }
 }
 
-TEST_F(DamagedSegment, AFlippedBitIsSeenOrHarmless) {
+TEST_P(DamagedSegment, AFlippedBitIsSeenOrHarmless) {
   // Where the segment's own header lies: everything about it is tried, elsewhere samples.
   const std::size_t header = bytes_.find("TRIVVSEG");
   ASSERT_NE(header, std::string::npos);
@@ -212,7 +221,7 @@ TEST_F(DamagedSegment, AFlippedBitIsSeenOrHarmless) {
   }
 }
 
-TEST_F(DamagedSegment, HeaderFieldsOutOfRangeAreRefusedEvenUnverified) {
+TEST_P(DamagedSegment, HeaderFieldsOutOfRangeAreRefusedEvenUnverified) {
   const std::size_t header = bytes_.find("TRIVVSEG");
   ASSERT_NE(header, std::string::npos);
   const auto expect_refused = [&](std::size_t field, std::uint32_t value, const std::string& what) {
@@ -238,9 +247,27 @@ TEST_F(DamagedSegment, HeaderFieldsOutOfRangeAreRefusedEvenUnverified) {
   expect_refused(28, 0xFFFFFFFFu, "degree bound");
   expect_refused(28, 50, "block graph");
   expect_refused(32, 60, "entry vertex 60");
+  expect_refused(52, 65537, "beam width 65537, expected at most 65536");
+  if (GetParam()) {
+    expect_refused(52, 0, "target recall 0.95, expected 0 without a beam width");
+    expect_refused(60, 0x7FF80000u, "target recall nan");
+    expect_refused(60, 0x40000000u, "target recall 2");
+    expect_refused(60, 0xBFE00000u, "target recall -0");
+  } else {
+    expect_refused(52, 48, "target recall 0, expected more than 0, at most 1");
+    expect_refused(60, 0x3FE00000u, "target recall 0.5, expected 0 without a beam width");
+  }
 }
 
-TEST_F(DamagedSegment, NeighboursOutOfRangeAreRefusedEvenUnverified) {
+TEST_P(DamagedSegment, WithoutABeamThereAreZerosInItsPlace) {
+  const std::size_t header = bytes_.find("TRIVVSEG");
+  ASSERT_NE(header, std::string::npos);
+  const bool zeros = bytes_.substr(header + 52, 12) == std::string(12, '\0');
+  EXPECT_EQ(zeros, !GetParam());
+  EXPECT_EQ(bytes_ == ReadWholeFile(dir_.File("built")), !GetParam());
+}
+
+TEST_P(DamagedSegment, NeighboursOutOfRangeAreRefusedEvenUnverified) {
   ASSERT_OK_AND_ASSIGN(const auto segment, VectorSegment::Open(dir_.File("good"), true));
   const std::string record(reinterpret_cast<const char*>(segment->graph().words()), 64);
   const std::size_t graph = bytes_.find(record);

@@ -172,8 +172,45 @@ def test_unknown_profile_is_refused() -> None:
         trivium.VectorIndex(8, algorithm="hnswlib", profile="small")
 
 
-def test_damaged_and_missing_files_are_named(index: trivium.VectorIndex, tmp_path: Path) -> None:
+def test_calibrated_beam_reaches_the_target_and_is_saved(rng: np.random.Generator, tmp_path: Path) -> None:
+    vectors = rng.standard_normal((4000, 64), dtype=np.float32)
+    sample, held_back = (rng.standard_normal((n, 64), dtype=np.float32) for n in (200, 200))
+    index = trivium.VectorIndex(64)
+    index.add(np.arange(4000), vectors)
+    assert (index.beam_width, index.target_recall) == (0, 0.0)
+    report = index.calibrate(sample, target_recall=0.9)
+    assert (report.reached, report.queries, report.k, report.target_recall) == (True, 200, 10, 0.9)
+    assert report.recall >= 0.9 and report["beam_width"] == index.beam_width > 10
+    assert repr(index).endswith(f"graph, beam width {index.beam_width} for recall 0.9>")
+    index.save(tmp_path / "index")
+    loaded = trivium.VectorIndex.load(tmp_path / "index")
+    assert (loaded.beam_width, loaded.target_recall) == (index.beam_width, 0.9)
+    exact = index.search_batch(held_back, index="exact").labels
+    found = loaded.search_batch(held_back, index="graph")
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact.tolist(), found.labels.tolist())]) >= 0.85
+    said = loaded.search_batch(held_back, index="graph", beam_width=loaded.beam_width)
+    assert found.hops == said.hops < index.search_batch(held_back, index="graph", beam_width=1000).hops
+    lower = index.calibrate(sample, 0.5)
+    assert lower.beam_width < report.beam_width and index.target_recall == 0.5
+
+
+def test_an_index_without_a_beam_is_not_calibrated(vectors: np.ndarray) -> None:
+    for algorithm in ("exact", "faiss_flat"):
+        index = trivium.VectorIndex(20, algorithm=algorithm)
+        index.add(np.arange(500), vectors)
+        with pytest.raises(
+            trivium.FailedPrecondition, match=f"algorithm: {algorithm}, expected one with a beam"
+        ):
+            index.calibrate(vectors[:5])
+    with pytest.raises(trivium.FailedPrecondition, match="0 rows"):
+        trivium.VectorIndex(20).calibrate(vectors[:5])
+
+
+def test_damaged_and_missing_files_are_named(
+    index: trivium.VectorIndex, vectors: np.ndarray, tmp_path: Path
+) -> None:
     path = tmp_path / "index"
+    index.calibrate(vectors[:10])
     index.save(path)
     content = bytearray(path.read_bytes())
     for broken in (
@@ -250,6 +287,31 @@ BAD_CALLS: dict[str, tuple[Callable[[trivium.VectorIndex], object], type[Excepti
         trivium.InvalidArgument,
         "index: 'x'",
     ),
+    "no sample query": (
+        lambda i: i.calibrate(np.ones((0, 20), np.float32)),
+        trivium.InvalidArgument,
+        "sample queries: 0 rows, expected at least 1",
+    ),
+    "sample query of another dimension": (
+        lambda i: i.calibrate(np.ones((2, 3), np.float32)),
+        trivium.InvalidArgument,
+        "3.*20",
+    ),
+    "NaN in a sample query": (
+        lambda i: i.calibrate(np.full((2, 20), np.nan, np.float32)),
+        trivium.InvalidArgument,
+        "row 0",
+    ),
+    "target recall over 1": (
+        lambda i: i.calibrate(np.ones((2, 20), np.float32), target_recall=1.5),
+        trivium.InvalidArgument,
+        "target_recall: 1.5, expected more than 0, at most 1",
+    ),
+    "k of 0 to calibrate": (
+        lambda i: i.calibrate(np.ones((2, 20), np.float32), k=0),
+        trivium.InvalidArgument,
+        "k: 0",
+    ),
     "dimension of 0": (lambda i: trivium.VectorIndex(0), trivium.InvalidArgument, "dimension: 0"),
     "unknown metric": (lambda i: trivium.VectorIndex(4, "l1"), trivium.InvalidArgument, "l1"),
     "unknown algorithm": (lambda i: trivium.VectorIndex(4, algorithm="x"), trivium.InvalidArgument, "x"),
@@ -267,7 +329,7 @@ def test_bad_call_is_refused_and_changes_nothing(index: trivium.VectorIndex, nam
     before = index.labels.tolist()
     with pytest.raises(exception, match=message):
         call(index)
-    assert index.labels.tolist() == before
+    assert index.labels.tolist() == before and index.beam_width == 0
 
 
 def test_threads_may_search_while_another_adds(index: trivium.VectorIndex, vectors: np.ndarray) -> None:

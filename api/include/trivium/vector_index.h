@@ -84,10 +84,11 @@ class TRIVIUM_EXPORT VectorFilter {
 };
 
 struct VectorSearchOptions {
-  std::size_t k = 10;          // rows wanted, >= 1
-  std::size_t beam_width = 0;  // candidates kept while walking (kFaissIvf: cells scanned); 0: the default
-  bool exact = false;          // scan, whatever the algorithm
-  bool force_graph = false;    // walk the graph even where scanning is faster; not with `exact`
+  std::size_t k = 10;  // rows wanted, >= 1
+  // Candidates kept while walking (kFaissIvf: cells scanned); 0: what Calibrate chose, or the default.
+  std::size_t beam_width = 0;
+  bool exact = false;        // scan, whatever the algorithm
+  bool force_graph = false;  // walk the graph even where scanning is faster; not with `exact`
   VectorFilter filter = {};
   TRIVIUM_EXPORT absl::Status Validate() const;
 };
@@ -99,6 +100,24 @@ struct VectorSearchStats {
   // Bytes of the index read: blocks, neighbour lists, codes and rows, each whole, every time it is read.
   // kHnswlib, kFaiss...: a lower bound, the rows whose distances were computed.
   std::uint64_t bytes_read = 0;
+};
+
+// How wide a beam the searches of an index need.
+struct VectorCalibrateOptions {
+  double target_recall = 0.95;  // share of the true k nearest rows to be found, in (0, 1]
+  std::size_t k = 10;           // 1 to 1,000
+  int threads = 0;              // 0: all processors this process may use
+  TRIVIUM_EXPORT absl::Status Validate() const;
+};
+
+struct VectorCalibrationReport {
+  double target_recall = 0;
+  std::size_t k = 0;
+  std::size_t beam_width = 0;  // the default of searches from now on
+  double recall = 0;           // at that width, on the sample queries, against the exact scan
+  bool reached = false;        // whether that is the target; otherwise it is the widest beam that was tried
+  std::uint64_t queries = 0;
+  double seconds = 0;
 };
 
 // Bytes that an index holds, in memory or mapped from its file, without what is kept free for rows to come.
@@ -148,11 +167,27 @@ class TRIVIUM_EXPORT VectorIndex {
   // others. Nothing to do where none was removed.
   absl::Status Compact();
 
+  // Finds the narrowest beam of those tried (10 to 1,024, at least k; cells for kFaissIvf: 1 to 1,024) whose
+  // recall on sample queries reaches the target, and makes it the default of searches. Best are real queries,
+  // a few hundred. Rows that wait outside the graph of kGraph enter it first, so that walks are measured.
+  //
+  // Add, Remove and Compact keep the width: more rows need a somewhat wider beam for the same recall, so
+  // calibrate again once there are several times as many. Save keeps that of kGraph, for Load with kGraph; of
+  // hnswlib and FAISS it goes the way of their structures.
+  //
+  // kInvalidArgument: options, no queries, queries that Search would refuse. kFailedPrecondition: no rows, or
+  // an algorithm without a beam (kExact, kFaissFlat). Cost: an exact scan and about five searches for each
+  // query.
+  absl::StatusOr<VectorCalibrationReport> Calibrate(MatrixView queries,
+                                                    const VectorCalibrateOptions& options = {});
+
   std::size_t size() const;  // rows, without removed ones
   std::size_t dimension() const;
   Metric metric() const;
   VectorIndexAlgorithm algorithm() const;
   Profile profile() const;
+  std::size_t beam_width() const;  // of searches that do not say; 0: the default
+  double target_recall() const;    // what beam_width was calibrated for; 0: it was not
 
   // O(1). The structures that hnswlib and FAISS keep are not counted, only the rows beside them.
   VectorIndexMemory MemoryBytes() const;
@@ -182,9 +217,9 @@ class TRIVIUM_EXPORT VectorIndex {
                            absl::Span<std::uint64_t> labels, absl::Span<float> scores,
                            absl::Span<std::size_t> counts, VectorSearchStats* stats = nullptr) const;
 
-  // Writes rows, labels and graph to one checksummed file that appears whole or not at all, in place of one
-  // that is there. Removed rows are dropped first (Compact). Of hnswlib and FAISS the rows are kept, not
-  // their structures: Load builds those anew when asked for by algorithm.
+  // Writes rows, labels, graph and its calibrated beam width to one checksummed file that appears whole or
+  // not at all, in place of one that is there. Removed rows are dropped first (Compact). Of hnswlib and FAISS
+  // the rows are kept, not their structures: Load builds those anew when asked for by algorithm.
   absl::Status Save(const std::string& path);
 
  private:
