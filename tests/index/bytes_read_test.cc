@@ -32,9 +32,11 @@ GraphIndex MakeIndex(base::MatrixView rows, base::Metric metric, Profile profile
 SearchCounters Ask(const SearchIndex& index, base::MatrixView queries, const SearchParameters& parameters) {
   SearchScratch scratch;
   std::vector<std::vector<base::Neighbor>> found(queries.rows);
-  SearchCounters counters;
-  index.SearchMany(queries, parameters, &scratch, found.data(), &counters);
-  return counters;
+  std::vector<SearchCounters> counters(queries.rows);
+  index.SearchMany(queries, parameters, &scratch, found.data(), counters.data());
+  SearchCounters sum;
+  for (const SearchCounters& each : counters) sum.Add(each);
+  return sum;
 }
 
 // The parts as they are drawn, at 64 dimensions and degree bound 32 (31 where compressed).
