@@ -45,7 +45,10 @@ std::size_t EffectiveBeamWidth(const SearchParameters& parameters, std::size_t g
 
 // Whether scanning `row_count` rows takes less time than walking a graph with this beam.
 bool ScanIsCheaper(std::size_t row_count, std::size_t beam_width, std::size_t degree_bound);
-bool ScanIsCheaperThanCodes(std::size_t row_count, std::size_t beam_width);
+// The same over codes, where `allowed` (> 0) of the `row_count` rows may be returned and are stored in
+// `format`.
+bool ScanIsCheaperThanCodes(std::size_t allowed, std::size_t row_count, std::size_t beam_width,
+                            RowFormat format);
 
 // As SearchIndex::Search.
 void SearchRowsWithGraph(const SearchableRows& searched, const float* query,
