@@ -5,12 +5,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
-#include <new>
 #include <utility>
 
+#include "base/huge_bytes.h"
 #include "base/matrix_view.h"
 
 namespace trivium::base {
@@ -31,9 +29,8 @@ class AlignedMatrix {
 
   AlignedMatrix(AlignedMatrix&& other) noexcept { *this = std::move(other); }
   AlignedMatrix& operator=(AlignedMatrix&& other) noexcept {
-    data_ = std::move(other.data_);
+    memory_ = std::move(other.memory_);
     rows_ = std::exchange(other.rows_, 0);
-    capacity_ = std::exchange(other.capacity_, 0);
     columns_ = other.columns_;
     stride_ = other.stride_;
     return *this;
@@ -42,24 +39,20 @@ class AlignedMatrix {
   std::size_t rows() const { return rows_; }
   std::size_t columns() const { return columns_; }
   std::size_t stride() const { return stride_; }
-  float* row(std::size_t i) { return data_.get() + i * stride_; }
-  const float* row(std::size_t i) const { return data_.get() + i * stride_; }
-  MatrixView view() const { return MatrixView(data_.get(), rows_, columns_, stride_); }
+  float* row(std::size_t i) { return reinterpret_cast<float*>(memory_.data()) + i * stride_; }
+  const float* row(std::size_t i) const {
+    return reinterpret_cast<const float*>(memory_.data()) + i * stride_;
+  }
+  MatrixView view() const { return MatrixView(row(0), rows_, columns_, stride_); }
 
   void Reserve(std::size_t rows) {
-    if (rows <= capacity_) return;
-    const std::size_t bytes = rows * stride_ * sizeof(float);
-    auto* fresh = static_cast<float*>(std::aligned_alloc(kRowAlignmentBytes, bytes));
-    if (fresh == nullptr) throw std::bad_alloc();
-    if (rows_ > 0) std::memcpy(fresh, data_.get(), rows_ * stride_ * sizeof(float));
-    data_.reset(fresh);
-    capacity_ = rows;
+    if (rows > capacity()) memory_.Grow(rows_ * stride_ * sizeof(float), rows * stride_ * sizeof(float));
   }
 
   // New rows are zero. Growth is by half, so appending is O(1) amortised.
   void Resize(std::size_t rows) {
-    if (rows > capacity_) Reserve(rows_ == 0 ? rows : std::max(rows, capacity_ + capacity_ / 2));
-    if (rows > rows_) std::memset(row(rows_), 0, (rows - rows_) * stride_ * sizeof(float));
+    if (rows > capacity()) Reserve(rows_ == 0 ? rows : std::max(rows, capacity() + capacity() / 2));
+    if (rows < rows_) std::memset(row(rows), 0, (rows_ - rows) * stride_ * sizeof(float));
     rows_ = rows;
   }
 
@@ -70,12 +63,12 @@ class AlignedMatrix {
   }
 
  private:
-  struct Free {
-    void operator()(float* p) const { std::free(p); }
-  };
-  std::unique_ptr<float, Free> data_;
+  std::size_t capacity() const {
+    return memory_.size() == 0 ? 0 : memory_.size() / (stride_ * sizeof(float));
+  }
+
+  HugeBytes memory_;  // zero behind the rows
   std::size_t rows_ = 0;
-  std::size_t capacity_ = 0;
   std::size_t columns_ = 0;
   std::size_t stride_ = 0;
 };

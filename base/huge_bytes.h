@@ -1,56 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
-// A zeroed block of memory for random access: 64-byte aligned, and from 2 MiB on asked for in huge pages, so
-// that reading a random record costs no walk through page tables. Moves only.
+// A zeroed block of memory for random access: 64-byte aligned, and from 2 MiB on in huge pages where they are
+// to be had, so that reading a random record costs no walk through page tables.
+//
+// From 1 MiB on it is a mapping of its own: pages become resident as they are touched, so room for later
+// growth costs nothing, and freeing gives them back at once. malloc does neither for long: once it has freed
+// a block of up to 32 MiB it serves the next ones of that size from its heap, which keeps their holes.
 #pragma once
 
-#include <sys/mman.h>
-
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
-#include <limits>
-#include <memory>
-#include <new>
 #include <utility>
 
 namespace trivium::base {
 
+// Moves only.
 class HugeBytes {
  public:
-  HugeBytes() = default;
+  static constexpr std::size_t kSmallestMapping = std::size_t{1} << 20;
+  static constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
+  HugeBytes() = default;
   // Throws std::bad_alloc.
-  explicit HugeBytes(std::size_t size) : size_(size) {
-    constexpr std::size_t kHugePage = std::size_t{2} << 20;
-    if (size > std::numeric_limits<std::size_t>::max() - kHugePage) throw std::bad_alloc();
-    const std::size_t alignment = size >= kHugePage ? kHugePage : 64;
-    const std::size_t bytes = (std::max<std::size_t>(size, 1) + alignment - 1) / alignment * alignment;
-    void* memory = std::aligned_alloc(alignment, bytes);
-    if (memory == nullptr) throw std::bad_alloc();
-    if (alignment == kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);  // a hint; refused is fine
-    std::memset(memory, 0, bytes);
-    bytes_.reset(static_cast<std::uint8_t*>(memory));
-  }
+  explicit HugeBytes(std::size_t size);
+  ~HugeBytes() { Free(); }
 
   HugeBytes(HugeBytes&& other) noexcept
-      : bytes_(std::move(other.bytes_)), size_(std::exchange(other.size_, 0)) {}
+      : bytes_(std::exchange(other.bytes_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   HugeBytes& operator=(HugeBytes&& other) noexcept {
-    bytes_ = std::move(other.bytes_);
+    if (this == &other) return *this;
+    Free();
+    bytes_ = std::exchange(other.bytes_, nullptr);
     size_ = std::exchange(other.size_, 0);
     return *this;
   }
 
-  std::uint8_t* data() { return bytes_.get(); }
-  const std::uint8_t* data() const { return bytes_.get(); }
+  // Makes it `size` bytes, of which the first `used` are kept; the others are zero. What is copied is given
+  // back piece by piece: of a large block little is held twice. Throws std::bad_alloc, and nothing has
+  // changed.
+  void Grow(std::size_t used, std::size_t size);
+
+  std::uint8_t* data() { return bytes_; }
+  const std::uint8_t* data() const { return bytes_; }
   std::size_t size() const { return size_; }
 
  private:
-  struct Free {
-    void operator()(std::uint8_t* p) const { std::free(p); }
-  };
-  std::unique_ptr<std::uint8_t, Free> bytes_;
+  void Free();
+
+  std::uint8_t* bytes_ = nullptr;
   std::size_t size_ = 0;
 };
 

@@ -90,9 +90,9 @@ EdgeCodes::EdgeCodes(std::size_t dimension, base::Metric metric, std::size_t deg
 void EdgeCodes::Reserve(std::size_t size) {
   if (owned_blocks_.data() != nullptr && owned_blocks_.size() >= size * shape_.bytes) return;
   const std::size_t room = size_ == 0 ? size : std::max(size, size_ + size_ / 2);
-  base::HugeBytes fresh(room * shape_.bytes);
-  if (size_ > 0) std::memcpy(fresh.data(), blocks_, size_ * shape_.bytes);
-  owned_blocks_ = std::move(fresh);
+  const bool borrowed = owned_blocks_.data() == nullptr;
+  owned_blocks_.Grow(borrowed ? 0 : size_ * shape_.bytes, room * shape_.bytes);
+  if (borrowed && size_ > 0) std::memcpy(owned_blocks_.data(), blocks_, size_ * shape_.bytes);
   blocks_ = owned_blocks_.data();
 }
 

@@ -94,13 +94,11 @@ class ProximityGraph {
   void Resize(std::size_t size) {
     if (owned_ == nullptr || size > capacity_) {
       const std::size_t capacity = owned_ == nullptr ? size : std::max(size, capacity_ + capacity_ / 2);
-      base::HugeBytes block(capacity * stride_ * sizeof(std::uint32_t));
-      auto* fresh = reinterpret_cast<std::uint32_t*>(block.data());
-      const std::size_t kept = std::min(size, size_) * stride_;
-      if (kept > 0) std::memcpy(fresh, words_, kept * sizeof(std::uint32_t));
-      block_ = std::move(block);
-      owned_ = fresh;
-      words_ = fresh;
+      const std::size_t kept = std::min(size, size_) * stride_ * sizeof(std::uint32_t);
+      block_.Grow(owned_ == nullptr ? 0 : kept, capacity * stride_ * sizeof(std::uint32_t));
+      if (owned_ == nullptr && kept > 0) std::memcpy(block_.data(), words_, kept);
+      owned_ = reinterpret_cast<std::uint32_t*>(block_.data());
+      words_ = owned_;
       owner_.reset();
       capacity_ = capacity;
     }

@@ -48,9 +48,9 @@ void RowCodes::Update(const RowsView& rows, int thread_count) {
   const std::size_t kept = std::bit_width(size_) == std::bit_width(rows.rows) ? size_ : 0;
   if (owned_records_.data() == nullptr || owned_records_.size() < rows.rows * record_bytes_) {
     const std::size_t room = size_ == 0 ? rows.rows : std::max(rows.rows, size_ + size_ / 2);
-    base::HugeBytes fresh(room * record_bytes_);
-    if (kept > 0) std::memcpy(fresh.data(), records_, kept * record_bytes_);
-    owned_records_ = std::move(fresh);
+    const bool borrowed = owned_records_.data() == nullptr;
+    owned_records_.Grow(borrowed ? 0 : kept * record_bytes_, room * record_bytes_);
+    if (borrowed && kept > 0) std::memcpy(owned_records_.data(), records_, kept * record_bytes_);
   }
   if (kept == 0) {
     TakeCenter(rows);

@@ -44,18 +44,18 @@ VectorRows::VectorRows(RowsView view, std::shared_ptr<const void> owner)
 void VectorRows::Reserve(std::size_t size) {
   const std::size_t stride = RowStrideBytes(view_.format, view_.columns);
   if (owner_ == nullptr && size * stride <= owned_.size()) return;
-  base::HugeBytes fresh(size * stride);
-  const std::size_t row_bytes = std::min(stride, view_.stride_bytes);
-  for (std::size_t i = 0; i < view_.rows; ++i)
-    std::memcpy(fresh.data() + i * stride, view_.row(i), row_bytes);
-  if (owner_ != nullptr) {
-    if (view_.scales != nullptr) scales_.assign(view_.scales, view_.scales + view_.rows);
-    if (view_.squared_norms != nullptr)
-      squared_norms_.assign(view_.squared_norms, view_.squared_norms + view_.rows);
+  // What may throw comes first: until `owned_` has grown the view stays right.
+  if (owner_ != nullptr && view_.scales != nullptr) scales_.assign(view_.scales, view_.scales + view_.rows);
+  if (owner_ != nullptr && view_.squared_norms != nullptr) {
+    squared_norms_.assign(view_.squared_norms, view_.squared_norms + view_.rows);
   }
   if (view_.format == RowFormat::kInt8) scales_.reserve(size);
   if (keeps_norms_) squared_norms_.reserve(size);
-  owned_ = std::move(fresh);
+  owned_.Grow(owner_ == nullptr ? view_.rows * stride : 0, size * stride);
+  const std::size_t row_bytes = std::min(stride, view_.stride_bytes);
+  for (std::size_t i = 0; owner_ != nullptr && i < view_.rows; ++i) {
+    std::memcpy(owned_.data() + i * stride, view_.row(i), row_bytes);
+  }
   owner_.reset();
   view_.stride_bytes = stride;
   UpdateView(view_.rows);
