@@ -37,6 +37,33 @@ TEST(VertexSet, ForgetsEverythingWhenCleared) {
   }
 }
 
+TEST(VertexSet, GivesBackTheRoomOfAWideSearchAfterANarrowOne) {
+  VertexSet vertices;
+  vertices.Clear();
+  const std::size_t smallest = vertices.place_count();
+  const auto search = [&](std::uint32_t width) {
+    vertices.Clear();
+    for (std::uint32_t vertex = 0; vertex < width; ++vertex) ASSERT_TRUE(vertices.Insert(vertex));
+  };
+  search(100000);
+  const std::size_t wide = vertices.place_count();
+  EXPECT_GE(wide, 200000u);
+  search(40000);  // somewhat narrower ones keep it
+  EXPECT_EQ(vertices.place_count(), wide);
+  search(2000);
+  EXPECT_EQ(vertices.place_count(), wide);  // made for the search before
+  search(2000);
+  EXPECT_EQ(vertices.place_count(), 8192u);
+  search(2000);
+  EXPECT_EQ(vertices.place_count(), 8192u);  // and then it stays
+  search(50);
+  search(50);
+  EXPECT_EQ(vertices.place_count(), smallest);
+  vertices.Clear();
+  vertices.Clear();
+  EXPECT_EQ(vertices.place_count(), smallest);
+}
+
 TEST(VertexSet, HoldsTheSmallestAndTheLargestVertices) {
   VertexSet vertices;
   vertices.Clear();
