@@ -4,12 +4,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <span>
+#include <numeric>
 #include <utility>
 #include <vector>
 
 #include "base/bitmap.h"
 #include "base/random.h"
+#include "base/status_macros.h"
 #include "base/thread_pool.h"
 #include "index/edge_block_encoder.h"
 #include "kernels/distance_table.h"
@@ -26,19 +27,6 @@ constexpr std::size_t kNormOffset = 8;
 
 constexpr std::size_t RoundUp(std::size_t value, std::size_t step) {
   return (value + step - 1) / step * step;
-}
-
-// The power of two that brings `values` into the middle of binary16's range: rows of any unit keep all of its
-// 11 bits.
-float HalfScale(const float* values, std::size_t count) {
-  float largest = 0;
-  for (std::size_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(values[i]));
-  if (!(largest > 0) || !std::isfinite(largest)) return 1;
-  return std::ldexp(1.0f, std::clamp(14 - std::ilogb(largest), -126, 126));
-}
-
-void Multiply(float* values, std::size_t count, float factor) {
-  for (std::size_t i = 0; i < count; ++i) values[i] *= factor;
 }
 
 // Whether the block of `vertex` names the neighbours that the graph has now, in their order.
@@ -97,7 +85,6 @@ void EdgeCodes::Reserve(std::size_t size) {
 }
 
 void EdgeCodes::Update(base::MatrixView rows, const ProximityGraph& graph, int thread_count) {
-  const std::size_t padded = shape_.dimension;
   Reserve(graph.size());
   if (UpdateMean(rows.First(graph.size()))) size_ = 0;
   std::vector<std::uint32_t> stale;
@@ -111,45 +98,52 @@ void EdgeCodes::Update(base::MatrixView rows, const ProximityGraph& graph, int t
   }
   size_ = graph.size();
   const std::shared_ptr<const void> former_owner = std::move(owner_);  // of the mean, until it is copied
+  EncodeBlocks(stale, graph, RotatedRows(rotation_, rows, mean(), wanted, thread_count), thread_count, 0,
+               owned_blocks_.data());
+  EncodeEntries(rows.First(graph.size()));
+}
 
-  // Each row is rotated once, and kept in binary16 with a scale of its own: an edge's signs and length do not
-  // need more.
-  const kernels::DistanceTable& table = kernels::ActiveDistances();
-  base::HugeBytes rotated(graph.size() * padded * sizeof(kernels::Half));
-  const auto rotated_row = [&](std::size_t row) {
-    return reinterpret_cast<kernels::Half*>(rotated.data()) + row * padded;
-  };
-  std::vector<float> scales(graph.size(), 1.0f);
-  const auto restore = [&](std::size_t row, float* values) {
-    table.f32_from_f16(rotated_row(row), padded, values);
-    Multiply(values, padded, 1 / scales[row]);
+absl::Status EdgeCodes::Stream(base::MatrixView rows, const ProximityGraph& graph, int thread_count,
+                               const std::function<absl::Status(absl::Span<const std::uint8_t>)>& take) {
+  const auto size = static_cast<std::uint32_t>(graph.size());
+  size_ = 0;
+  UpdateMean(rows.First(size));
+  const RotatedRows rotated(rotation_, rows, mean(), base::Bitmap(size, true), thread_count);
+  const std::uint32_t at_once =
+      static_cast<std::uint32_t>(std::max<std::size_t>(1, kPieceBytes / shape_.bytes));
+  std::vector<std::uint32_t> vertices;
+  base::HugeBytes piece(std::min(size, at_once) * shape_.bytes);
+  for (std::uint32_t first = 0; first < size; first += at_once) {
+    vertices.resize(std::min(at_once, size - first));
+    std::iota(vertices.begin(), vertices.end(), first);
+    EncodeBlocks(vertices, graph, rotated, thread_count, first, piece.data());
+    TRIVIUM_RETURN_IF_ERROR(take({piece.data(), vertices.size() * shape_.bytes}));
+  }
+  EncodeEntries(rows.First(size));
+  return absl::OkStatus();
+}
+
+void EdgeCodes::EncodeBlocks(std::span<const std::uint32_t> vertices, const ProximityGraph& graph,
+                             const RotatedRows& rotated, int thread_count, std::uint32_t first,
+                             std::uint8_t* blocks) const {
+  struct Work {
+    EdgeBlockEncoder encoder;
+    std::vector<float> center, end;
   };
   const int threads = base::ResolveThreadCount(thread_count);
-  std::vector<std::vector<float>> buffers(threads, std::vector<float>(2 * padded));
-  base::ParallelFor(graph.size(), threads, 256, [&](std::size_t row, int thread) {
-    if (!wanted.Test(row)) return;
-    float* values = buffers[thread].data();
-    rotation_.Apply(rows.row(row), mean(), values);
-    scales[row] = HalfScale(values, padded);
-    Multiply(values, padded, scales[row]);
-    table.f16_from_f32(values, padded, rotated_row(row));
-  });
-
-  std::vector<EdgeBlockEncoder> encoders(threads, EdgeBlockEncoder(shape_, inner_product_));
-  base::ParallelFor(stale.size(), threads, 32, [&](std::size_t item, int thread) {
-    const std::uint32_t vertex = stale[item];
-    float* center = buffers[thread].data();
-    float* end = center + padded;
-    restore(vertex, center);
-    encoders[thread].Begin(center, owned_blocks_.data() + vertex * shape_.bytes);
+  const std::vector<float> room(shape_.dimension);
+  std::vector<Work> works(threads, {EdgeBlockEncoder(shape_, inner_product_), room, room});
+  base::ParallelFor(vertices.size(), threads, 32, [&](std::size_t item, int thread) {
+    const std::uint32_t vertex = vertices[item];
+    auto& [encoder, center, end] = works[thread];
+    rotated.Restore(vertex, center.data());
+    encoder.Begin(center.data(), blocks + (vertex - first) * shape_.bytes);
     std::size_t place = 0;
     for (const std::uint32_t neighbor : graph.Neighbors(vertex)) {
-      restore(neighbor, end);
-      encoders[thread].SetEdge(place++, neighbor, end);
+      rotated.Restore(neighbor, end.data());
+      encoder.SetEdge(place++, neighbor, end.data());
     }
   });
-  EncodeEntries(rows.First(graph.size()));
-  if (inner_product_) StoreLargestNorm(rows.First(graph.size()));
 }
 
 bool EdgeCodes::UpdateMean(base::MatrixView rows) {
@@ -189,6 +183,7 @@ void EdgeCodes::EncodeEntries(base::MatrixView rows) {
     encoder.SetEdge(place, vertex, end.data());
   }
   std::memcpy(owned_entry_block_.data() + mean_place_, origin.data(), rows.columns * sizeof(float));
+  if (inner_product_) StoreLargestNorm(rows);
 }
 
 void EdgeCodes::StoreLargestNorm(base::MatrixView rows) {

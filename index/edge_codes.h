@@ -21,14 +21,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 
-#include "base/aligned_matrix.h"
+#include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "base/huge_bytes.h"
 #include "base/matrix_view.h"
 #include "base/metric.h"
 #include "index/proximity_graph.h"
 #include "index/random_rotation.h"
+#include "index/rotated_rows.h"
 #include "kernels/edge_code_functions.h"
 
 namespace trivium::index {
@@ -54,10 +58,17 @@ class EdgeCodes {
             const std::uint8_t* blocks, const std::uint8_t* entry_block, std::shared_ptr<const void> owner);
 
   // Brings the blocks in line with `graph` over `rows`: encodes new vertices and those whose neighbours have
-  // changed. On top of the blocks 2 bytes for each component of the rows concerned while it runs. The result
-  // does not depend on the thread count. Throws std::bad_alloc; the codes are unusable then.
+  // changed. On top of the blocks, while it runs, 2 bytes for each component of the rows concerned (these
+  // vertices and their neighbours) and 8 for every row. The result does not depend on the thread count.
+  // Throws std::bad_alloc; the codes are unusable then.
   // Cost: about 8 us for each vertex concerned at 384 dimensions.
   void Update(base::MatrixView rows, const ProximityGraph& graph, int thread_count);
+
+  // As Update of codes without rows, but the blocks are not kept: `take` gets the bytes of all of them, in
+  // order, about kPieceBytes at a time. Afterwards there is the entry block alone and size() is 0. Returns
+  // the first error of `take`, which ends it.
+  absl::Status Stream(base::MatrixView rows, const ProximityGraph& graph, int thread_count,
+                      const std::function<absl::Status(absl::Span<const std::uint8_t>)>& take);
 
   std::size_t size() const { return size_; }
   bool inner_product() const { return inner_product_; }
@@ -84,9 +95,15 @@ class EdgeCodes {
   }
 
  private:
+  static constexpr std::size_t kPieceBytes = std::size_t{4} << 20;
+
   void Reserve(std::size_t size);
   // Settles the mean; true where it is another one than before, so that no code is right any more.
   bool UpdateMean(base::MatrixView rows);
+  // Writes the block of each of `vertices` to `blocks`, where that of vertex `first` begins.
+  void EncodeBlocks(std::span<const std::uint32_t> vertices, const ProximityGraph& graph,
+                    const RotatedRows& rotated, int thread_count, std::uint32_t first,
+                    std::uint8_t* blocks) const;
   void EncodeEntries(base::MatrixView rows);
   void StoreLargestNorm(base::MatrixView rows);
 

@@ -23,6 +23,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -126,39 +127,10 @@ absl::Status CheckGraph(const ProximityGraph& graph, const std::string& path) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::Status VectorSegment::Build(base::MatrixView rows, absl::Span<const std::uint64_t> labels,
-                                  base::Metric metric, const GraphBuildOptions& options,
-                                  const std::string& path) {
-  TRIVIUM_RETURN_IF_ERROR(CheckShapes(rows, labels));
-  const Profile profile = options.profile;
-  ProximityGraph graph(DegreeBoundOf(profile, options.degree_bound));
-  TRIVIUM_RETURN_IF_ERROR(ExtendGraph(rows, metric, options, &graph));
-  SearchableRows contents = {.rows = rows, .metric = metric, .graph = &graph};
-  VectorRows encoded(rows.columns, FormatOf(profile), metric);
-  if (IsCompressed(profile)) {
-    TRIVIUM_RETURN_IF_ERROR(encoded.Append(rows));
-    contents.rows = encoded.view();
-  }
-  std::optional<EdgeCodes> edge_codes;
-  std::optional<RowCodes> row_codes;
-  if (rows.rows > 0 && UsesEdgeCodes(profile, rows.columns)) {
-    edge_codes.emplace(rows.columns, metric, graph.degree_bound());
-    edge_codes->Update(rows, graph, options.threads);
-    contents.edge_codes = &*edge_codes;
-  }
-  if (rows.rows > 0 && UsesRowCodes(profile, rows.columns)) {
-    row_codes.emplace(rows.columns, metric);
-    row_codes->Update(contents.rows, options.threads);
-    contents.row_codes = &*row_codes;
-  }
-  return Write(contents, profile, labels, path);
-}
-
-absl::Status VectorSegment::Write(const SearchableRows& contents, Profile profile,
-                                  absl::Span<const std::uint64_t> labels, const std::string& path,
-                                  const DefaultBeam& beam) {
+// `write_edges` adds the blocks of edge codes; empty: there are none.
+absl::Status WriteFile(const SearchableRows& contents, Profile profile,
+                       absl::Span<const std::uint64_t> labels, const std::string& path, const DefaultBeam& beam,
+                       const std::function<absl::Status(storage::SegmentFileWriter*)>& write_edges) {
   const RowsView& rows = contents.rows;
   const ProximityGraph* graph = contents.graph;
   TRIVIUM_RETURN_IF_ERROR(CheckShapes(rows, labels));
@@ -166,7 +138,6 @@ absl::Status VectorSegment::Write(const SearchableRows& contents, Profile profil
     return absl::InvalidArgumentError(
         absl::StrCat("vertices of the graph: ", graph->size(), ", expected ", rows.rows));
   }
-  const EdgeCodes* edge_codes = graph != nullptr ? contents.edge_codes : nullptr;
   const RowCodes* row_codes = graph != nullptr ? contents.row_codes : nullptr;
   Header header = {};
   std::memcpy(header.magic, kMagic, sizeof(kMagic));
@@ -182,7 +153,7 @@ absl::Status VectorSegment::Write(const SearchableRows& contents, Profile profil
     header.beam_width = static_cast<std::uint32_t>(beam.width);
     header.target_recall = beam.target_recall;
   }
-  if (edge_codes != nullptr) header.edge_codes = kEdgeCodesVersion;
+  if (write_edges) header.edge_codes = kEdgeCodesVersion;
   if (row_codes != nullptr) header.row_codes = kRowCodesVersion;
 
   TRIVIUM_ASSIGN_OR_RETURN(const auto writer, storage::SegmentFileWriter::Create(path));
@@ -200,12 +171,7 @@ absl::Status VectorSegment::Write(const SearchableRows& contents, Profile profil
     const std::size_t words = graph->size() * graph->stride();
     TRIVIUM_RETURN_IF_ERROR(writer->AddBlock("graph", AsBytes(graph->words(), words)));
   }
-  if (edge_codes != nullptr) {
-    TRIVIUM_RETURN_IF_ERROR(writer->AddBlock(
-        "edges", AsBytes(edge_codes->blocks(), edge_codes->size() * edge_codes->shape().bytes)));
-    TRIVIUM_RETURN_IF_ERROR(
-        writer->AddBlock("entries", AsBytes(edge_codes->entry_block(), edge_codes->entry_shape().bytes)));
-  }
+  if (write_edges) TRIVIUM_RETURN_IF_ERROR(write_edges(writer.get()));
   if (row_codes != nullptr) {
     TRIVIUM_RETURN_IF_ERROR(writer->AddBlock(
         "codes", AsBytes(row_codes->records(), row_codes->size() * row_codes->record_bytes())));
@@ -213,6 +179,51 @@ absl::Status VectorSegment::Write(const SearchableRows& contents, Profile profil
         writer->AddBlock("center", AsBytes(row_codes->center(), row_codes->center_size())));
   }
   return writer->Commit();
+}
+
+}  // namespace
+
+absl::Status VectorSegment::Build(base::MatrixView rows, absl::Span<const std::uint64_t> labels,
+                                  base::Metric metric, const GraphBuildOptions& options,
+                                  const std::string& path) {
+  TRIVIUM_RETURN_IF_ERROR(CheckShapes(rows, labels));
+  const Profile profile = options.profile;
+  ProximityGraph graph(DegreeBoundOf(profile, options.degree_bound));
+  TRIVIUM_RETURN_IF_ERROR(ExtendGraph(rows, metric, options, &graph));
+  SearchableRows contents = {.rows = rows, .metric = metric, .graph = &graph};
+  VectorRows encoded(rows.columns, FormatOf(profile), metric);
+  if (IsCompressed(profile)) {
+    TRIVIUM_RETURN_IF_ERROR(encoded.Append(rows));
+    contents.rows = encoded.view();
+  }
+  std::optional<RowCodes> row_codes;
+  if (rows.rows > 0 && UsesRowCodes(profile, rows.columns)) {
+    row_codes.emplace(rows.columns, metric);
+    row_codes->Update(contents.rows, options.threads);
+    contents.row_codes = &*row_codes;
+  }
+  if (rows.rows == 0 || !UsesEdgeCodes(profile, rows.columns)) return Write(contents, profile, labels, path);
+  return WriteFile(contents, profile, labels, path, {}, [&](storage::SegmentFileWriter* writer) -> absl::Status {
+    EdgeCodes codes(rows.columns, metric, graph.degree_bound());
+    TRIVIUM_RETURN_IF_ERROR(writer->BeginBlock("edges"));
+    TRIVIUM_RETURN_IF_ERROR(
+        codes.Stream(rows, graph, options.threads, [&](absl::Span<const std::uint8_t> blocks) {
+          return writer->Append(AsBytes(blocks.data(), blocks.size()));
+        }));
+    return writer->AddBlock("entries", AsBytes(codes.entry_block(), codes.entry_shape().bytes));
+  });
+}
+
+absl::Status VectorSegment::Write(const SearchableRows& contents, Profile profile,
+                                  absl::Span<const std::uint64_t> labels, const std::string& path,
+                                  const DefaultBeam& beam) {
+  const EdgeCodes* codes = contents.graph != nullptr ? contents.edge_codes : nullptr;
+  if (codes == nullptr) return WriteFile(contents, profile, labels, path, beam, nullptr);
+  return WriteFile(contents, profile, labels, path, beam, [&](storage::SegmentFileWriter* writer) -> absl::Status {
+    TRIVIUM_RETURN_IF_ERROR(
+        writer->AddBlock("edges", AsBytes(codes->blocks(), codes->size() * codes->shape().bytes)));
+    return writer->AddBlock("entries", AsBytes(codes->entry_block(), codes->entry_shape().bytes));
+  });
 }
 
 absl::StatusOr<std::shared_ptr<const VectorSegment>> VectorSegment::Open(const std::string& path,

@@ -20,6 +20,7 @@ namespace {
 using testing_support::ClusteredVectors;
 using testing_support::RandomGraph;
 using testing_support::SlowEdgeBlock;
+using testing_support::StatusIs;
 
 constexpr base::Metric kMetrics[] = {base::Metric::kCosine, base::Metric::kInnerProduct,
                                      base::Metric::kSquaredL2};
@@ -160,6 +161,42 @@ TEST(EdgeCodes, AreTheSameForAnyThreadCountAndAnyWayToGetThere) {
       ASSERT_EQ(AllBytes(grown), AllBytes(MakeCodes(rows.view().First(size), metric, graph))) << size;
     }
   }
+}
+
+TEST(EdgeCodes, StreamHandsOutTheBlocksOfUpdateInOrder) {
+  for (const base::Metric metric : kMetrics) {
+    for (const std::size_t size : {0u, 1u, 700u, 6000u}) {  // the last of them in several pieces
+      const auto rows = ClusteredVectors(size, 100, metric, 1);
+      const ProximityGraph graph = size == 0 ? ProximityGraph(32) : RandomGraph(size, 32, 2);
+      const EdgeCodes expected = MakeCodes(rows.view(), metric, graph);
+      EdgeCodes codes(100, metric, 32);
+      std::string blocks;
+      std::size_t calls = 0;
+      ASSERT_OK(codes.Stream(rows.view(), graph, 2, [&](absl::Span<const std::uint8_t> bytes) {
+        ++calls;
+        blocks.append(bytes.begin(), bytes.end());
+        return absl::OkStatus();
+      }));
+      ASSERT_EQ(blocks.size(), size * expected.shape().bytes);
+      EXPECT_TRUE(std::equal(blocks.begin(), blocks.end(), reinterpret_cast<const char*>(expected.blocks())));
+      EXPECT_EQ(std::memcmp(codes.entry_block(), expected.entry_block(), expected.entry_shape().bytes), 0);
+      EXPECT_EQ(codes.size(), 0u);
+      EXPECT_EQ(calls > 1, size == 6000) << size;
+    }
+  }
+}
+
+TEST(EdgeCodes, StreamEndsAtTheFirstErrorOfItsTaker) {
+  const auto rows = ClusteredVectors(6000, 100, base::Metric::kCosine, 1);
+  EdgeCodes codes(100, base::Metric::kCosine, 32);
+  std::size_t calls = 0;
+  EXPECT_THAT(codes.Stream(rows.view(), RandomGraph(6000, 32, 2), 2,
+                           [&](absl::Span<const std::uint8_t>) {
+                             ++calls;
+                             return absl::ResourceExhaustedError("full");
+                           }),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_EQ(calls, 1u);
 }
 
 TEST(EdgeCodes, SampleOneStartForEach64RowsUpTo256) {
