@@ -17,13 +17,14 @@ constexpr std::size_t kSumRows = 4096;
 // Squares beyond this may overflow when two of them and a product are added.
 constexpr float kLargestSquare = 1e37f;
 
-std::vector<float> Mean(base::MatrixView rows, int thread_count) {
+std::vector<float> Mean(const RowsView& rows, int thread_count) {
   const std::size_t blocks = (rows.rows + kSumRows - 1) / kSumRows;
   std::vector<double> sums(blocks * rows.columns, 0.0);
   base::ParallelFor(blocks, thread_count, 1, [&](std::size_t block, int) {
     double* const sum = &sums[block * rows.columns];
+    std::vector<float> memory(rows.columns);
     for (std::size_t i = block * kSumRows; i < std::min(rows.rows, (block + 1) * kSumRows); ++i) {
-      const float* const row = rows.row(i);
+      const float* const row = rows.Decoded(i, memory.data());
       for (std::size_t j = 0; j < rows.columns; ++j) sum[j] += row[j];
     }
   });
@@ -53,7 +54,7 @@ float Encode(const float* row, const float* mean, std::size_t dimension, std::in
 
 }  // namespace
 
-BuildCodes::BuildCodes(base::MatrixView rows, int thread_count)
+BuildCodes::BuildCodes(const RowsView& rows, int thread_count)
     : dimension_(rows.columns),
       stride_((rows.columns + 63) / 64 * 64),
       codes_(rows.rows * stride_),
@@ -62,9 +63,11 @@ BuildCodes::BuildCodes(base::MatrixView rows, int thread_count)
   if (rows.rows == 0) return;
   const std::vector<float> mean = Mean(rows, thread_count);
   const auto inner_product = kernels::ActiveDistances().inner_product_i8;
-  base::ParallelFor(rows.rows, thread_count, 256, [&](std::size_t i, int) {
+  std::vector<std::vector<float>> memories(thread_count, std::vector<float>(dimension_));
+  base::ParallelFor(rows.rows, thread_count, 256, [&](std::size_t i, int thread) {
     std::int8_t* const code = Code(i);
-    const float step = Encode(rows.row(i), mean.data(), dimension_, code);
+    const float* const row = rows.Decoded(i, memories[thread].data());
+    const float step = Encode(row, mean.data(), dimension_, code);
     const float square = step * step * static_cast<float>(inner_product(code, code, dimension_));
     const bool finite = square <= kLargestSquare;  // false for NaN
     scales_[i] = finite ? Scale{step, square} : Scale{0.0f, std::numeric_limits<float>::infinity()};

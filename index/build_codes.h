@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "base/huge_bytes.h"
-#include "base/matrix_view.h"
+#include "index/rows_view.h"
 #include "kernels/distance_table.h"
 
 namespace trivium::index {
@@ -31,7 +31,7 @@ namespace trivium::index {
 class BuildCodes {
  public:
   // O(rows x dimension), in parallel; the codes are the same for any number of threads.
-  BuildCodes(base::MatrixView rows, int thread_count);
+  BuildCodes(const RowsView& rows, int thread_count);
 
   // out[i] = squared distance of the points of rows `from` and to[i], i < count: at least 0, infinite for a
   // row with coordinates too large to square (or NaN), never NaN. Expects Prefetch of each row some time

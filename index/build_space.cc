@@ -22,15 +22,17 @@ constexpr double kSphereShare = 1e-6;
 
 }  // namespace
 
-BuildSpace::BuildSpace(base::MatrixView rows, base::Metric metric)
+BuildSpace::BuildSpace(const RowsView& rows, base::Metric metric)
     : rows_(rows), distances_(rows, metric), inner_product_(base::UsesInnerProduct(metric)) {
   if (metric == base::Metric::kCosine) constant_ = 2.0f;
   if (metric != base::Metric::kInnerProduct) return;
   const auto inner_product = kernels::ActiveDistances().inner_product_f32;
   extra_.resize(rows.rows);
+  std::vector<float> memory(rows.columns);
   float largest = 0;
   for (std::size_t i = 0; i < rows.rows; ++i) {
-    extra_[i] = inner_product(rows.row(i), rows.row(i), rows.columns);
+    const float* row = rows.Decoded(i, memory.data());
+    extra_[i] = inner_product(row, row, rows.columns);
     largest = std::max(largest, extra_[i]);
   }
   for (float& value : extra_) value = std::sqrt(std::max(0.0f, largest - value));
@@ -52,6 +54,15 @@ bool BuildSpace::UseCodes(int thread_count) {
   if (!(total.error <= total.allowed)) return false;
   codes_.emplace(std::move(codes));
   return true;
+}
+
+void BuildSpace::GatherDecoded(std::uint32_t from, const std::uint32_t* to, std::size_t count,
+                               float* out) const {
+  thread_local std::vector<float> row;
+  thread_local RowQueryWords words;
+  row.resize(rows_.columns);
+  rows_.CopyRow(from, row.data());
+  distances_.Gather(words.Prepare(rows_.format, row.data(), rows_.columns), to, count, out);
 }
 
 BuildSpace::Blur BuildSpace::MeasureBlur(const BuildCodes& codes, std::uint32_t row) const {
@@ -83,21 +94,24 @@ BuildSpace::Blur BuildSpace::MeasureBlur(const BuildCodes& codes, std::uint32_t 
 std::uint32_t BuildSpace::Medoid() const {
   if (rows_.rows == 0) return 0;
   std::vector<double> sum(rows_.columns, 0.0);
+  std::vector<float> memory(rows_.columns);
   double extra_sum = 0;
   for (std::size_t i = 0; i < rows_.rows; ++i) {
-    const float* row = rows_.row(i);
+    const float* row = rows_.Decoded(i, memory.data());
     for (std::size_t j = 0; j < rows_.columns; ++j) sum[j] += row[j];
     if (!extra_.empty()) extra_sum += extra_[i];
   }
   std::vector<float> mean(rows_.columns);
   for (std::size_t j = 0; j < rows_.columns; ++j) mean[j] = static_cast<float>(sum[j] / rows_.rows);
   const float extra_mean = static_cast<float>(extra_sum / rows_.rows);
+  RowQueryWords words;
+  const RowQuery query = words.Prepare(rows_.format, mean.data(), rows_.columns);
 
   std::uint32_t best = 0;
   float best_distance = std::numeric_limits<float>::infinity();
   for (std::size_t i = 0; i < rows_.rows; ++i) {
     float distance;
-    distances_.Block(mean.data(), i, 1, &distance);
+    distances_.Block(query, i, 1, &distance);
     if (!extra_.empty()) distance -= extra_mean * extra_[i];
     if (distance < best_distance) {
       best_distance = distance;

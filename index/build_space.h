@@ -19,19 +19,19 @@
 #include <optional>
 #include <vector>
 
-#include "base/matrix_view.h"
 #include "base/metric.h"
 #include "index/build_codes.h"
 #include "index/row_distances.h"
+#include "index/rows_view.h"
 
 namespace trivium::index {
 
-// Safe to use concurrently, UseCodes apart. Does not own the rows. 4 bytes a row for kInnerProduct, and those
-// of the codes (build_codes.h).
+// Safe to use concurrently, UseCodes apart. Does not own the rows, which may have any format and are used in
+// it. 4 bytes a row for kInnerProduct, and those of the codes (build_codes.h).
 class BuildSpace {
  public:
-  // Distances are those of the rows.
-  BuildSpace(base::MatrixView rows, base::Metric metric);
+  // Distances are those of the rows; in int8, up to a rounding of one of the two to 15 bits.
+  BuildSpace(const RowsView& rows, base::Metric metric);
 
   // Whether codes are worth a pass over `rows` rows where the neighbours of `changed` are to be found: not
   // much fewer may change, and rows that fit the caches have little to gain.
@@ -72,7 +72,11 @@ class BuildSpace {
   static constexpr std::size_t kMaxRowsForOneChanged = 32;
 
   void ExactDistances(std::uint32_t from, const std::uint32_t* to, std::size_t count, float* out) const {
-    distances_.Gather(rows_.row(from), to, count, out);
+    if (rows_.format == RowFormat::kFloat32) {
+      distances_.Gather(reinterpret_cast<const float*>(rows_.row(from)), to, count, out);
+    } else {
+      GatherDecoded(from, to, count, out);
+    }
     if (!inner_product_) return;
     const float extra = extra_.empty() ? 0.0f : extra_[from];
     for (std::size_t i = 0; i < count; ++i) {
@@ -92,13 +96,16 @@ class BuildSpace {
     }
   }
 
+  // As RowDistances::Gather from row `from`, decoded.
+  void GatherDecoded(std::uint32_t from, const std::uint32_t* to, std::size_t count, float* out) const;
+
   struct Blur {
     double error = 0;    // sum of |coded - exact| over the rows nearest to one
     double allowed = 0;  // of this
   };
   Blur MeasureBlur(const BuildCodes& codes, std::uint32_t row) const;
 
-  base::MatrixView rows_;
+  RowsView rows_;
   RowDistances distances_;
   std::optional<BuildCodes> codes_;
   bool inner_product_;

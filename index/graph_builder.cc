@@ -199,7 +199,7 @@ class Builder {
 
 }  // namespace
 
-absl::Status ExtendGraph(base::MatrixView rows, base::Metric metric, const GraphBuildOptions& options,
+absl::Status ExtendGraph(const RowsView& rows, base::Metric metric, const GraphBuildOptions& options,
                          ProximityGraph* graph) {
   const std::size_t old_size = graph->size();
   if (absl::Status status = options.Validate(); !status.ok()) return status;

@@ -13,21 +13,21 @@
 #pragma once
 
 #include "absl/status/status.h"
-#include "base/matrix_view.h"
 #include "base/metric.h"
 #include "index/graph_build_options.h"
 #include "index/proximity_graph.h"
+#include "index/rows_view.h"
 
 namespace trivium::index {
 
-// Adds rows [graph->size(), rows.rows) to `graph`, whose degree bound stands (that of `options` is for new
-// graphs). Afterwards every vertex is reachable from graph->entry(), no vertex names itself, none names
-// another twice. Vertices that were taken out (graph_repair.h) stay out. Memory on top of the graph: about 20
-// bytes a row, where codes are used a byte a coordinate more, and 8 bytes an edge of one batch (2 % of the
-// rows).
+// Adds rows [graph->size(), rows.rows), of any format, to `graph`, whose degree bound stands (that of
+// `options` is for new graphs). Afterwards every vertex is reachable from graph->entry(), no vertex names
+// itself, none names another twice. Vertices that were taken out (graph_repair.h) stay out. Memory on top of
+// the graph: about 20 bytes a row, where codes are used a byte a coordinate more, and 8 bytes an edge of one
+// batch (2 % of the rows).
 //
 // kInvalidArgument: options, more than 2^31 - 1 rows. kCancelled. The graph is empty after an error.
-absl::Status ExtendGraph(base::MatrixView rows, base::Metric metric, const GraphBuildOptions& options,
+absl::Status ExtendGraph(const RowsView& rows, base::Metric metric, const GraphBuildOptions& options,
                          ProximityGraph* graph);
 
 }  // namespace trivium::index

@@ -41,20 +41,10 @@ absl::Status GraphIndex::Add(base::MatrixView rows, int thread_count) {
   return rows_.size() - graph_.size() > kMaxTailRows ? Seal(thread_count) : absl::OkStatus();
 }
 
-base::MatrixView GraphIndex::Floats(int thread_count, base::AlignedMatrix* memory) const {
-  if (rows_.format() == RowFormat::kFloat32) return rows_.view().floats();
-  *memory = base::AlignedMatrix(rows_.size(), dimension());
-  base::ParallelFor(rows_.size(), base::ResolveThreadCount(thread_count), 256,
-                    [&](std::size_t i, int) { rows_.view().CopyRow(i, memory->row(i)); });
-  return memory->view();
-}
-
 absl::Status GraphIndex::ExtendGraphOverRows(int thread_count) {
   GraphBuildOptions options = options_;
   options.threads = thread_count;
-  if (rows_.size() == graph_.size()) return absl::OkStatus();
-  base::AlignedMatrix decoded;  // while the graph grows
-  return ExtendGraph(Floats(thread_count, &decoded), metric_, options, &graph_);
+  return ExtendGraph(rows_.view(), metric_, options, &graph_);
 }
 
 absl::StatusOr<std::unique_ptr<GraphIndex>> GraphIndex::KeepRows(const base::Bitmap& live,
@@ -67,9 +57,7 @@ absl::StatusOr<std::unique_ptr<GraphIndex>> GraphIndex::KeepRows(const base::Bit
   if (kept.CountSet() > kSmallestKeptShare * static_cast<double>(graph_.size())) {
     ProximityGraph copy(graph_.words(), graph_.size(), graph_.degree_bound(), graph_.entry());
     copy.Resize(graph_.size());  // makes it its own
-    base::AlignedMatrix decoded;
-    TRIVIUM_RETURN_IF_ERROR(RemoveVertices(Floats(thread_count, &decoded).First(graph_.size()), metric_,
-                                           options, removed, &copy));
+    TRIVIUM_RETURN_IF_ERROR(RemoveVertices(rows_.view(), metric_, options, removed, &copy));
     graph = KeepVertices(copy, kept);
   }
   VectorRows rows(dimension(), rows_.format(), metric_);

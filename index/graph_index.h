@@ -12,7 +12,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "base/aligned_matrix.h"
 #include "base/bitmap.h"
 #include "index/edge_codes.h"
 #include "index/graph_build_options.h"
@@ -69,8 +68,6 @@ class GraphIndex final : public SearchIndex {
                   std::vector<base::Neighbor>* found, SearchCounters* counters) const override;
 
  private:
-  // The rows as float32: the stored ones, or decoded into `memory`.
-  base::MatrixView Floats(int thread_count, base::AlignedMatrix* memory) const;
   absl::Status ExtendGraphOverRows(int thread_count);
 
   VectorRows rows_;

@@ -128,7 +128,7 @@ class Remover {
   std::vector<Workspace> workspaces_;
 };
 
-absl::Status Check(base::MatrixView rows, const GraphBuildOptions& options, const base::Bitmap& removed,
+absl::Status Check(const RowsView& rows, const GraphBuildOptions& options, const base::Bitmap& removed,
                    const ProximityGraph& graph) {
   if (absl::Status status = options.Validate(); !status.ok()) return status;
   if (removed.size() != graph.size()) {
@@ -144,7 +144,7 @@ absl::Status Check(base::MatrixView rows, const GraphBuildOptions& options, cons
 
 }  // namespace
 
-absl::Status RemoveVertices(base::MatrixView rows, base::Metric metric, const GraphBuildOptions& options,
+absl::Status RemoveVertices(const RowsView& rows, base::Metric metric, const GraphBuildOptions& options,
                             const base::Bitmap& removed, ProximityGraph* graph) {
   if (absl::Status status = Check(rows, options, removed, *graph); !status.ok()) return status;
   if (removed.CountSet() == 0) return absl::OkStatus();

@@ -31,7 +31,7 @@ namespace trivium::index {
 //
 // kInvalidArgument: options, sizes, nothing remains. kCancelled: nothing was removed, though some vertices
 // may have other neighbours than before.
-absl::Status RemoveVertices(base::MatrixView rows, base::Metric metric, const GraphBuildOptions& options,
+absl::Status RemoveVertices(const RowsView& rows, base::Metric metric, const GraphBuildOptions& options,
                             const base::Bitmap& removed, ProximityGraph* graph);
 
 // The graph of the vertices of `kept` alone (graph.size() bits, the entry's set), numbered in their order. No

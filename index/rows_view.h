@@ -50,6 +50,17 @@ struct RowsView {
   // Bytes of a row with its padding and factors: what it takes, and what a distance reads.
   std::size_t bytes_per_row() const;
   std::size_t bytes() const { return rows * bytes_per_row(); }
+  RowsView First(std::size_t count) const {
+    RowsView first = *this;
+    first.rows = count;
+    return first;
+  }
+  // Row i as floats: itself, or decoded into `memory`, of `columns` floats.
+  const float* Decoded(std::size_t i, float* memory) const {
+    if (format == RowFormat::kFloat32) return reinterpret_cast<const float*>(row(i));
+    CopyRow(i, memory);
+    return memory;
+  }
 };
 
 }  // namespace trivium::index

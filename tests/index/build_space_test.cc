@@ -7,8 +7,9 @@
 #include <numeric>
 #include <vector>
 
-#include "gtest/gtest.h"
+#include "index/vector_rows.h"
 #include "tests/support/random_vectors.h"
+#include "tests/support/status_matchers.h"
 
 namespace trivium::index {
 namespace {
@@ -67,6 +68,30 @@ TEST(BuildSpace, CodesGiveDistancesNearToTheExactOnes) {
           ASSERT_GE(got[i], 0.0f);
           ASSERT_NEAR(got[i], want[i], 0.02 * std::sqrt(std::max(0.0f, want[i]) * mean) + 1e-3 * mean);
         }
+      }
+    }
+  }
+}
+
+TEST(BuildSpace, CompressedRowsAreUsedAsTheyAreStored) {
+  for (const base::Metric metric : kMetrics) {
+    for (const RowFormat format : {RowFormat::kFloat16, RowFormat::kInt8}) {
+      const auto values = ClusteredVectors(300, 100, metric, 5);
+      VectorRows stored(100, format, metric);
+      ASSERT_OK(stored.Append(values.view()));
+      base::AlignedMatrix decoded(300, 100);
+      for (std::size_t i = 0; i < 300; ++i) stored.view().CopyRow(i, decoded.row(i));
+      BuildSpace expected(decoded.view(), metric), space(stored.view(), metric);
+      EXPECT_EQ(space.Medoid(), expected.Medoid());
+      for (std::uint32_t from = 0; from < 300; from += 37) {
+        const auto want = AllDistances(expected, from), got = AllDistances(space, from);
+        const float mean = std::accumulate(want.begin(), want.end(), 0.0f) / 300;
+        for (std::size_t i = 0; i < 300; ++i) ASSERT_NEAR(got[i], want[i], 1e-3 * mean) << i;
+      }
+      ASSERT_TRUE(expected.UseCodes(2));
+      ASSERT_TRUE(space.UseCodes(2));
+      for (std::uint32_t from = 0; from < 300; from += 37) {
+        EXPECT_EQ(AllDistances(space, from), AllDistances(expected, from));
       }
     }
   }
