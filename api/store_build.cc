@@ -2,6 +2,7 @@
 // Sealing unsealed rows into segments, and merging segments.
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "api/keys.h"
@@ -13,30 +14,6 @@
 
 namespace trivium {
 namespace {
-
-// Rows of the parts from `first` on, without those whose document is gone.
-struct GatheredRows {
-  base::AlignedMatrix rows;
-  std::vector<std::uint64_t> documents;
-};
-
-GatheredRows Gather(const VectorSet& set, std::size_t first) {
-  GatheredRows gathered{base::AlignedMatrix(set.dimension()), {}};
-  std::size_t count = 0;
-  for (std::size_t p = first; p < set.parts().size(); ++p) count += set.parts()[p].live_count;
-  gathered.rows.Reserve(count);
-  gathered.documents.reserve(count);
-  for (std::size_t p = first; p < set.parts().size(); ++p) {
-    const VectorPart& part = set.parts()[p];
-    for (std::size_t i = 0; i < part.rows->size(); ++i) {
-      if (part.live != nullptr && !part.live->Test(i)) continue;
-      gathered.rows.Resize(gathered.documents.size() + 1);
-      part.rows->CopyRow(i, gathered.rows.row(gathered.documents.size()));
-      gathered.documents.push_back(part.rows->documents()[i]);
-    }
-  }
-  return gathered;
-}
 
 std::size_t FirstUnsealed(const VectorSet& set) {
   std::size_t first = set.parts().size();
@@ -60,36 +37,46 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-absl::StatusOr<std::size_t> Store::Impl::SealParts(const VectorSet& old, std::size_t first,
-                                                   index::GraphBuildOptions graph) {
+absl::StatusOr<std::size_t> Store::Impl::SealParts(SetToSeal item, index::GraphBuildOptions graph) {
   TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> state, BeginWrite());
-  graph.profile = EngineProfile(state->schema.SpaceById(old.space())->profile);
-  const GatheredRows gathered = Gather(old, first);
+  VectorSet set = *std::exchange(item.set, nullptr);
+  graph.profile = EngineProfile(state->schema.SpaceById(set.space())->profile);
   std::vector<std::string> obsolete;
-  for (std::size_t p = first; p < old.parts().size(); ++p) {
-    if (!old.parts()[p].file.empty()) obsolete.push_back(old.parts()[p].file);
+  for (std::size_t p = item.first; p < set.parts().size(); ++p) {
+    if (!set.parts()[p].file.empty()) obsolete.push_back(set.parts()[p].file);
   }
-  VectorSet set = old;
-  set.Truncate(first);
+  set.MergeParts(item.first);
+  if (obsolete.empty()) {
+    // The same rows, merged: readers have these from now on, so that memory holds them once.
+    state->ReplaceSet(set);
+    state->ResolveExperts();
+    published = std::exchange(state, nullptr);
+    TRIVIUM_ASSIGN_OR_RETURN(state, BeginWrite());
+  }
+  VectorPart merged;
+  if (set.parts().size() > item.first) merged = set.parts().back();
+  set.Truncate(item.first);
+  const std::size_t rows = merged.live_count;
   std::erase_if(state->schema.segments, [&](const SegmentRecord& record) {
     return std::find(obsolete.begin(), obsolete.end(), record.file) != obsolete.end();
   });
-  if (!gathered.documents.empty()) {
+  if (rows > 0) {
     const std::string file = absl::StrFormat("%06d.seg", state->schema.next_file++);
     const std::string file_path = SegmentsDirectory() + "/" + file;
     TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(file_path));  // left by a build that failed
-    TRIVIUM_RETURN_IF_ERROR(index::VectorSegment::Build(gathered.rows.view(), gathered.documents,
-                                                        old.metric(), graph, file_path));
+    TRIVIUM_RETURN_IF_ERROR(index::VectorSegment::Build(merged.unsealed->view(), merged.rows->documents(),
+                                                        set.metric(), graph, file_path));
+    merged = VectorPart();  // before the segment's codes come into memory
     TRIVIUM_ASSIGN_OR_RETURN(auto segment, index::VectorSegment::Open(file_path, /*verify=*/false));
     set.AddSegment(std::move(segment), file, [](std::uint64_t) { return true; });
-    state->schema.segments.push_back({file, old.space(), old.partition()});
+    state->schema.segments.push_back({file, set.space(), set.partition()});
   }
   storage::WriteBatch batch;
-  batch.DeletePrefix(storage::Table::kVectors, VectorPrefix(old.space(), old.partition()));
+  batch.DeletePrefix(storage::Table::kVectors, VectorPrefix(set.space(), set.partition()));
   state->ReplaceSet(std::move(set));
   TRIVIUM_RETURN_IF_ERROR(Commit(std::move(state), std::move(batch), true));
   TRIVIUM_RETURN_IF_ERROR(RemoveObsolete(obsolete));
-  return gathered.documents.size();
+  return rows;
 }
 
 absl::Status Store::Impl::RemoveObsolete(const std::vector<std::string>& files) const {
@@ -114,8 +101,7 @@ absl::Status Store::Impl::SetProfile(const BuildOptions& build) {
   return changed ? Commit(std::move(state), {}, true) : absl::OkStatus();
 }
 
-absl::StatusOr<std::uint64_t> Store::Impl::SealSets(const std::vector<SetToSeal>& sets,
-                                                    const BuildOptions& build) {
+absl::StatusOr<std::uint64_t> Store::Impl::SealSets(std::vector<SetToSeal> sets, const BuildOptions& build) {
   index::GraphBuildOptions graph;
   graph.degree_bound = build.degree_bound;
   if (build.build_beam_width > 0) graph.beam_width = build.build_beam_width;
@@ -127,13 +113,13 @@ absl::StatusOr<std::uint64_t> Store::Impl::SealSets(const std::vector<SetToSeal>
     for (std::size_t p = item.first; p < item.set->parts().size(); ++p)
       total += item.set->parts()[p].live_count;
   }
-  for (const SetToSeal& item : sets) {
+  for (SetToSeal& item : sets) {
     if (build.progress) {
       graph.progress = [&](std::uint64_t rows, std::uint64_t) {
         build.progress("build", done + rows, total);
       };
     }
-    TRIVIUM_ASSIGN_OR_RETURN(const std::size_t rows, SealParts(*item.set, item.first, graph));
+    TRIVIUM_ASSIGN_OR_RETURN(const std::size_t rows, SealParts(std::move(item), graph));
     done += rows;
   }
   if (build.progress) build.progress("build", total, total);
@@ -155,8 +141,8 @@ absl::StatusOr<BuildReport> Store::Build(const BuildOptions& options) {
       report.rows_sealed += set->parts()[p].live_count;
     }
   }
-  TRIVIUM_RETURN_IF_ERROR(impl_->SealSets(sets, options).status());
   report.segments_built = sets.size();
+  TRIVIUM_RETURN_IF_ERROR(impl_->SealSets(std::move(sets), options).status());
   report.seconds = SecondsSince(start);
   return report;
 }
@@ -166,7 +152,7 @@ absl::StatusOr<CompactReport> Store::Compact(const BuildOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const std::lock_guard<std::mutex> writing(impl_->writer);
   TRIVIUM_RETURN_IF_ERROR(impl_->SetProfile(options));
-  TRIVIUM_ASSIGN_OR_RETURN(const std::shared_ptr<StoreState> state, impl_->BeginWrite());
+  TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<const StoreState> state, impl_->BeginWrite());
   CompactReport report;
   report.segments_before = state->schema.segments.size();
   std::vector<Impl::SetToSeal> sets;
@@ -183,9 +169,11 @@ absl::StatusOr<CompactReport> Store::Compact(const BuildOptions& options) {
       sets.push_back({set, 0});
     }
   }
-  TRIVIUM_RETURN_IF_ERROR(impl_->SealSets(sets, options).status());
+  state.reset();  // else its rows would stay until the end
+  TRIVIUM_RETURN_IF_ERROR(impl_->SealSets(std::move(sets), options).status());
+  state = impl_->published.load();
   TRIVIUM_RETURN_IF_ERROR(state->db->Compact());
-  report.segments_after = impl_->published.load()->schema.segments.size();
+  report.segments_after = state->schema.segments.size();
   report.seconds = SecondsSince(start);
   return report;
 }

@@ -82,10 +82,9 @@ struct Store::Impl {
     std::size_t first = 0;  // parts from here on become one segment
   };
   absl::Status SetProfile(const BuildOptions& build);
-  // Returns the rows sealed. Every set is committed by itself.
-  absl::StatusOr<std::uint64_t> SealSets(const std::vector<SetToSeal>& sets, const BuildOptions& build);
-  absl::StatusOr<std::size_t> SealParts(const VectorSet& old, std::size_t first,
-                                        index::GraphBuildOptions graph);
+  // Returns the rows sealed. Every set is committed by itself, and its unsealed rows are let go of then.
+  absl::StatusOr<std::uint64_t> SealSets(std::vector<SetToSeal> sets, const BuildOptions& build);
+  absl::StatusOr<std::size_t> SealParts(SetToSeal item, index::GraphBuildOptions graph);
 
   // Removes files that no published schema names any more, once that is durable.
   absl::Status RemoveObsolete(const std::vector<std::string>& files) const;

@@ -32,9 +32,10 @@ class SegmentRows final : public RowSource {
 
 class UnsealedRows final : public RowSource {
  public:
-  UnsealedRows(base::AlignedMatrix rows, std::vector<std::uint64_t> documents, base::Metric metric)
+  UnsealedRows(std::shared_ptr<const base::AlignedMatrix> rows, std::vector<std::uint64_t> documents,
+               base::Metric metric)
       : documents_(std::move(documents)),
-        rows_(std::make_shared<base::AlignedMatrix>(std::move(rows))),
+        rows_(std::move(rows)),
         index_(index::VectorRows(rows_->view(), rows_), metric) {}
 
   absl::Span<const std::uint64_t> documents() const override { return documents_; }
@@ -49,7 +50,7 @@ class UnsealedRows final : public RowSource {
 
  private:
   std::vector<std::uint64_t> documents_;
-  std::shared_ptr<base::AlignedMatrix> rows_;
+  std::shared_ptr<const base::AlignedMatrix> rows_;
   index::FlatIndex index_;
 };
 
@@ -66,23 +67,25 @@ bool IsLive(const VectorPart& part, std::size_t row) { return part.live == nullp
 VectorPart UnsealedPart(base::AlignedMatrix rows, std::vector<std::uint64_t> documents, base::Metric metric) {
   VectorPart part;
   part.live_count = documents.size();
-  part.rows = std::make_shared<UnsealedRows>(std::move(rows), std::move(documents), metric);
+  part.unsealed = std::make_shared<const base::AlignedMatrix>(std::move(rows));
+  part.rows = std::make_shared<UnsealedRows>(part.unsealed, std::move(documents), metric);
   return part;
 }
 
-// The live rows of both, in order.
-VectorPart Merge(const VectorPart& first, const VectorPart& second, std::size_t dimension,
-                 base::Metric metric) {
+// Their live rows, in order.
+VectorPart Merge(absl::Span<const VectorPart> parts, std::size_t dimension, base::Metric metric) {
+  std::size_t count = 0;
+  for (const VectorPart& part : parts) count += part.live_count;
   base::AlignedMatrix rows(dimension);
-  rows.Reserve(first.live_count + second.live_count);
+  rows.Reserve(count);
   std::vector<std::uint64_t> documents;
-  documents.reserve(first.live_count + second.live_count);
-  for (const VectorPart* part : {&first, &second}) {
-    for (std::size_t i = 0; i < part->rows->size(); ++i) {
-      if (!IsLive(*part, i)) continue;
+  documents.reserve(count);
+  for (const VectorPart& part : parts) {
+    for (std::size_t i = 0; i < part.rows->size(); ++i) {
+      if (!IsLive(part, i)) continue;
       rows.Resize(documents.size() + 1);
-      part->rows->CopyRow(i, rows.row(documents.size()));
-      documents.push_back(part->rows->documents()[i]);
+      part.rows->CopyRow(i, rows.row(documents.size()));
+      documents.push_back(part.rows->documents()[i]);
     }
   }
   return UnsealedPart(std::move(rows), std::move(documents), metric);
@@ -127,10 +130,16 @@ void VectorSet::AddUnsealed(base::AlignedMatrix rows, std::vector<std::uint64_t>
     const VectorPart& last = parts_.back();
     const VectorPart& previous = parts_[parts_.size() - 2];
     if (!previous.file.empty() || previous.live_count > kMergeRatio * last.live_count) break;
-    VectorPart merged = Merge(previous, last, dimension_, metric_);
-    parts_.pop_back();
-    parts_.back() = std::move(merged);
+    MergeParts(parts_.size() - 2);
   }
+}
+
+void VectorSet::MergeParts(std::size_t first) {
+  if (first + 1 == parts_.size() && parts_[first].unsealed != nullptr && parts_[first].live == nullptr)
+    return;
+  VectorPart merged = Merge(absl::MakeConstSpan(parts_).subspan(first), dimension_, metric_);
+  Truncate(first);
+  if (merged.live_count > 0) parts_.push_back(std::move(merged));
 }
 
 void VectorSet::RemoveDocument(std::uint64_t document) {

@@ -42,8 +42,9 @@ struct VectorPart {
   std::shared_ptr<const RowSource> rows;
   std::shared_ptr<const base::Bitmap> live;  // null: all of them
   std::size_t live_count = 0;
-  std::string file;                                 // of a segment; empty: not sealed yet
-  index::Profile profile = index::Profile::kSpeed;  // of a segment
+  std::string file;                                     // of a segment; empty: not sealed yet
+  index::Profile profile = index::Profile::kSpeed;      // of a segment
+  std::shared_ptr<const base::AlignedMatrix> unsealed;  // what `rows` reads; null for a segment
 };
 
 // Rows a filter lets pass, for every part it was prepared for.
@@ -95,6 +96,10 @@ class VectorSet {
   // Rows not sealed yet, of new documents with numbers above all others here. Small parts are merged, so that
   // there are O(log rows) of them.
   void AddUnsealed(base::AlignedMatrix rows, std::vector<std::uint64_t> documents);
+
+  // Turns the parts from `first` on, decoded, into one unsealed part of their live rows, or none of none.
+  // O(their rows), unless it is one already.
+  void MergeParts(std::size_t first);
 
   void RemoveDocument(std::uint64_t document);
   void Truncate(std::size_t part_count) { parts_.resize(part_count); }  // keeps the first ones
