@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Builds in two passes: the first reads every file and writes nothing, so that bad input leaves the store as
 // it was; the second streams the documents into it, a batch at a time, and then builds the indexes.
+#include <malloc.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
@@ -198,6 +200,7 @@ class Builder {
   // A store is created in a folder that was absent or empty, so all of it is ours.
   void RemoveNewStore(bool had_folder) {
     store_.reset();
+    malloc_trim(0);  // writing has left holes in the heap, about half as large as the vectors
     if (!had_folder) {
       fs::remove_all(arguments_.store, ignored_);
       return;
