@@ -130,6 +130,7 @@ absl::StatusOr<BuildReport> Store::Build(const BuildOptions& options) {
   TRIVIUM_RETURN_IF_ERROR(options.Validate());
   const auto start = std::chrono::steady_clock::now();
   const std::lock_guard<std::mutex> writing(impl_->writer);
+  TRIVIUM_RETURN_IF_ERROR(impl_->CheckRanges(options));
   TRIVIUM_RETURN_IF_ERROR(impl_->SetProfile(options));
   TRIVIUM_RETURN_IF_ERROR(impl_->BeginWrite().status());
   BuildReport report;
@@ -151,6 +152,7 @@ absl::StatusOr<CompactReport> Store::Compact(const BuildOptions& options) {
   TRIVIUM_RETURN_IF_ERROR(options.Validate());
   const auto start = std::chrono::steady_clock::now();
   const std::lock_guard<std::mutex> writing(impl_->writer);
+  TRIVIUM_RETURN_IF_ERROR(impl_->CheckRanges(options));
   TRIVIUM_RETURN_IF_ERROR(impl_->SetProfile(options));
   TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<const StoreState> state, impl_->BeginWrite());
   CompactReport report;

@@ -86,6 +86,11 @@ struct Store::Impl {
   absl::StatusOr<std::uint64_t> SealSets(std::vector<SetToSeal> sets, const BuildOptions& build);
   absl::StatusOr<std::size_t> SealParts(SetToSeal item, index::GraphBuildOptions graph);
 
+  // --- store_profile.cc ---
+  // kInvalidArgument names a stored vector that the profile its space is to have cannot keep. O(unsealed
+  // rows), and all others where the profile is a new one.
+  absl::Status CheckRanges(const BuildOptions& build) const;
+
   // Removes files that no published schema names any more, once that is durable.
   absl::Status RemoveObsolete(const std::vector<std::string>& files) const;
 

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 #include "api/keys.h"
+#include "api/profile_range.h"
 #include "api/store_impl.h"
 #include "base/status_macros.h"
 #include "nlohmann/json.hpp"
@@ -176,6 +177,11 @@ absl::StatusOr<UpsertReport> Store::Upsert(const UpsertBatch& batch) {
         base::AlignedMatrix encoded,
         impl_->EncodeDocuments(*state, space, batch.texts, batch.progress, &writes, &report));
     rows.emplace_back(&space, std::move(encoded));
+  }
+  for (const auto& [space, matrix] : rows) {
+    for (std::size_t i = 0; HasRange(*space, space->profile) && i < matrix.rows(); ++i) {
+      TRIVIUM_RETURN_IF_ERROR(CheckRange(matrix.row(i), *space, batch.partition, Shown(batch.ids[i])));
+    }
   }
 
   std::vector<std::string> keys;

@@ -17,6 +17,9 @@ enum class RowFormat : std::uint8_t {
   kInt8 = 2,     // scale of the row times -127 to 127: error up to its largest component / 254
 };
 
+// The largest size of a component in kFloat16.
+inline constexpr float kLargestFloat16 = 65504.0f;
+
 // Bytes of the components of one row.
 std::size_t RowBytes(RowFormat format, std::size_t columns);
 // Bytes from one row to the next: rows start on 64-byte boundaries, the rest of a row is zero.

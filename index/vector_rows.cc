@@ -14,15 +14,14 @@
 namespace trivium::index {
 namespace {
 
-constexpr float kLargestHalf = 65504.0f;
 constexpr float kLargestByte = 127.0f;
 
 absl::Status CheckRange(base::MatrixView rows) {
   for (std::size_t i = 0; i < rows.rows; ++i) {
     const float largest = LargestSize(rows.row(i), rows.columns);
-    if (largest > kLargestHalf) {
+    if (largest > kLargestFloat16) {
       return absl::InvalidArgumentError(absl::StrCat("vector, row ", i, ": a component of size ", largest,
-                                                     ", expected at most ", kLargestHalf,
+                                                     ", expected at most ", kLargestFloat16,
                                                      " for the profile balanced"));
     }
   }

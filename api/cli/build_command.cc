@@ -85,6 +85,7 @@ class Builder {
       TRIVIUM_CLI_ASSIGN_OR_RETURN(plan_, ReadBuildConfig(arguments_.config));
     }
     TRIVIUM_CLI_RETURN_IF_ERROR(Settle(info_, &plan_));
+    for (SpacePlan& space : plan_.spaces) space.profile = options_.profile.value_or(ProfileOf(space.name));
     const auto progress = [this](std::uint64_t checked) {
       bar_.Update("check", document_count_ + checked, 0);
     };
@@ -102,6 +103,13 @@ class Builder {
       experts_.push_back(std::move(options));
     }
     return CheckSampleVectors();
+  }
+
+  Profile ProfileOf(const std::string& space) const {
+    for (const SpaceInfo& info : info_.spaces) {
+      if (info.name == space) return info.profile;
+    }
+    return Profile::kSpeed;
   }
 
   // Reads the sample queries; they belong to the plan's only space.
@@ -185,11 +193,14 @@ class Builder {
     for (const SpacePlan& space : plan_.spaces) {
       if (!space.exists) TRIVIUM_CLI_RETURN_IF_ERROR(store_->AddSpace(ToOptions(space)));
     }
+    // A profile that stored vectors do not fit is refused before there are more of them.
+    if (options_.profile) TRIVIUM_CLI_RETURN_IF_ERROR(store_->Build(options_).status());
     for (const CorpusPlan& corpus : plan_.corpora) {
       TRIVIUM_CLI_RETURN_IF_ERROR(WriteCorpus(corpus, store_.get(), &total_));
       bar_.Update("write", total_.written, document_count_);
     }
     for (const ExpertOptions& expert : experts_) TRIVIUM_CLI_RETURN_IF_ERROR(store_->AddExpert(expert));
+    malloc_trim(0);  // writing has left holes in the heap, about half as large as the vectors
     TRIVIUM_CLI_ASSIGN_OR_RETURN(build_report_, store_->Build(options_));
     if (arguments_.target_recall != 0) {
       TRIVIUM_CLI_ASSIGN_OR_RETURN(calibration_, store_->Calibrate(calibrate_));
@@ -200,7 +211,6 @@ class Builder {
   // A store is created in a folder that was absent or empty, so all of it is ours.
   void RemoveNewStore(bool had_folder) {
     store_.reset();
-    malloc_trim(0);  // writing has left holes in the heap, about half as large as the vectors
     if (!had_folder) {
       fs::remove_all(arguments_.store, ignored_);
       return;

@@ -19,6 +19,7 @@ namespace {
 constexpr std::size_t kRowsAtOnce = 1024;
 constexpr std::size_t kMaxIdBytes = 512;    // as Store::Upsert has it
 constexpr double kZeroSquaredNorm = 1e-30;  // likewise
+constexpr float kLargestComponent = 65504;  // likewise, of the profile balanced
 constexpr std::uint64_t kProgressStep = 1000;
 
 absl::StatusOr<std::uint64_t> CheckDocuments(const std::string& path,
@@ -47,6 +48,17 @@ absl::StatusOr<std::uint64_t> CheckDocuments(const std::string& path,
   return ids.size();
 }
 
+// For the profile balanced.
+absl::Status CheckRange(const MatrixView& rows, std::size_t first_row, const std::string& path) {
+  for (std::size_t i = 0; i < rows.rows * rows.columns; ++i) {
+    if (std::abs(rows.data[i]) <= kLargestComponent) continue;
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "vector component: %g, expected at most %g in size for the profile balanced (%s: row %d)",
+        rows.data[i], kLargestComponent, path, first_row + i / rows.columns));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckVectorFile(const std::string& path, const std::string& corpus_path,
                              std::uint64_t document_count, SpacePlan* space) {
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<VectorReader> reader, VectorReader::Open(path));
@@ -68,6 +80,8 @@ absl::Status CheckVectorFile(const std::string& path, const std::string& corpus_
     TRIVIUM_CLI_RETURN_IF_ERROR(reader->Read(first, count, rows.data()));
     TRIVIUM_CLI_RETURN_IF_ERROR(
         CheckRows({rows.data(), count, reader->columns()}, first, space->metric == Metric::kCosine, path));
+    if (space->profile != Profile::kBalanced || space->metric == Metric::kCosine) continue;
+    TRIVIUM_CLI_RETURN_IF_ERROR(CheckRange({rows.data(), count, reader->columns()}, first, path));
   }
   return absl::OkStatus();
 }

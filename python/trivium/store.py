@@ -235,7 +235,8 @@ class Store:
         neighbours a vertex; more costs memory and time, saves hops. build_beam_width: 0 is the default.
         profile: how every space's vectors are stored from now on, see `VectorIndex`; None keeps each space's own,
         first "speed". Segments that are there keep theirs until `compact(profile=...)`; what "balanced" or
-        "small" rounded stays rounded. Ctrl-C stops it, with the store unchanged.
+        "small" rounded stays rounded, and "balanced" is refused with InvalidArgument, the store unchanged, while a
+        vector with a component beyond 65,504 is stored. Ctrl-C stops it, with the store unchanged.
         """
         options = _trivium.BuildOptions(threads, degree_bound, build_beam_width, profile)
         with progress_callback(progress) as callback:

@@ -147,6 +147,34 @@ def test_vector_file_with_an_unknown_ending(trivium, data, tmp_path):
     trivium("build", tmp_path / "new", *arguments).must_fail(2, "law.vec", ".npy")
 
 
+def test_components_beyond_the_profile_balanced(big, trivium, store, content, original, tmp_path):
+    documents, rows = big
+    rows[ROW][5] = -70000.0
+    write_law(tmp_path, documents, rows)
+    arguments = [*corpus_arguments(tmp_path, ["law"]), "--space", "raw", "--metric", "squared_l2"]
+
+    def build(path, *options):
+        return trivium("build", path, *arguments, *options)
+
+    for path in (store, tmp_path / "new"):
+        build(path, "--profile", "balanced").must_fail(
+            2, "law.npy", f"row {ROW}", "-70000", "65504", "balanced"
+        )
+    assert content(store) == original
+    assert not (tmp_path / "new").exists()
+
+    # Stored already: the build that wants the profile names the document, and the store is as it was.
+    assert build(tmp_path / "new").code == 0
+    before = trivium("inspect", tmp_path / "new", "--json").json
+    for command in ("build", "compact"):
+        more = arguments if command == "build" else []
+        trivium(command, tmp_path / "new", *more, "--profile", "balanced").must_fail(2, "-70000", "65504")
+        assert trivium("inspect", tmp_path / "new", "--json").json == before
+    trivium("compact", tmp_path / "new", "--profile", "balanced").must_fail(
+        2, f"'d{ROW}'", "component 5", "raw"
+    )
+
+
 @pytest.mark.parametrize(
     "line",
     [

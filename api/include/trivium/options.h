@@ -66,7 +66,9 @@ struct UpsertBatch {
   absl::Span<const std::string> ids;       // 1 to 512 bytes of UTF-8 each, distinct
   absl::Span<const std::string> texts;     // empty, or aligned with ids
   absl::Span<const std::string> metadata;  // empty, or aligned with ids: a JSON object each, or ""
-  std::vector<SpaceVectors> vectors;       // n x dimension each; finite; no zero rows for the cosine metric
+  // n x dimension each; finite; no zero rows for the cosine metric; for other metrics in a space of the
+  // profile kBalanced, components up to 65,504 in size.
+  std::vector<SpaceVectors> vectors;
   std::string partition = "main";
   OnConflict on_conflict = OnConflict::kReplace;
   bool encode = true;  // encode the texts for every space that names an encoder and is not in `vectors`
@@ -80,6 +82,7 @@ struct BuildOptions {
   std::size_t build_beam_width = 0;  // 0: the builder's default
   // How the vectors of every space are stored from now on; none: each space keeps its own, first kSpeed.
   // Segments of another profile are rebuilt by Compact. What a compressed one rounded stays rounded.
+  // kInvalidArgument, and nothing is changed, where kBalanced cannot keep a vector that is stored.
   std::optional<Profile> profile;
   ProgressCallback progress;
   const std::atomic<bool>* cancelled = nullptr;  // checked now and then; kCancelled, store unchanged
