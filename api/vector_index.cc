@@ -62,7 +62,7 @@ double VectorIndex::target_recall() const { return impl_->beam.target_recall; }
 VectorIndexMemory VectorIndex::MemoryBytes() const {
   VectorIndexMemory memory;
   memory.rows = impl_->Rows().bytes();
-  memory.labels = impl_->labels.row_count() * sizeof(std::uint64_t);
+  memory.labels = impl_->labels.bytes();
   if (const index::GraphIndex* graph = impl_->graph) {
     memory.graph = graph->graph().size() * graph->graph().record_bytes();
     if (const index::EdgeCodes* edges = graph->codes()) {

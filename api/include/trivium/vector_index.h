@@ -120,12 +120,14 @@ struct VectorCalibrationReport {
   double seconds = 0;
 };
 
-// Bytes that an index holds, in memory or mapped from its file, without what is kept free for rows to come.
+// Bytes that an index holds, in memory or mapped from its file. Room for rows to come (up to half as many
+// again, after an Add that did not fit) is not counted: of large blocks the system gives no memory before it
+// is used. While an index grows, and while its graph is built, it needs more for a while; see Add.
 struct VectorIndexMemory {
   std::uint64_t rows = 0;    // the vectors
   std::uint64_t graph = 0;   // neighbours (kGraph)
   std::uint64_t codes = 0;   // what the graph is walked by (kGraph)
-  std::uint64_t labels = 0;  // 8 a row
+  std::uint64_t labels = 0;  // 8 a row, and the table that finds them, 5 to 11
   std::uint64_t total() const { return rows + graph + codes + labels; }
 };
 
@@ -155,8 +157,12 @@ class TRIVIUM_EXPORT VectorIndex {
 
   // Adds rows under labels, all or none; for kCosine they are stored at unit length. kInvalidArgument names
   // the row: NaN, infinite, of another dimension, zero (kCosine), label twice, a component beyond 65,504
-  // (Profile::kBalanced). kAlreadyExists: a label is in
-  // the index. kResourceExhausted: memory.
+  // (Profile::kBalanced). kAlreadyExists: a label is in the index. kResourceExhausted: memory.
+  //
+  // Memory while it runs, besides what the index holds afterwards: for kCosine a copy of the batch; while the
+  // graph grows (kGraph), a byte a component of all rows; then, for Profile::kSpeed, 2 bytes a component of
+  // the rows near those whose neighbours changed. Blocks that are full grow by half, giving the old one back
+  // as it is copied.
   absl::Status Add(absl::Span<const std::uint64_t> labels, MatrixView rows);
 
   // Removes rows, all or none. kNotFound names the first label that is absent. Their memory stays in use
