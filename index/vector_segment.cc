@@ -129,7 +129,8 @@ absl::Status CheckGraph(const ProximityGraph& graph, const std::string& path) {
 
 // `write_edges` adds the blocks of edge codes; empty: there are none.
 absl::Status WriteFile(const SearchableRows& contents, Profile profile,
-                       absl::Span<const std::uint64_t> labels, const std::string& path, const DefaultBeam& beam,
+                       absl::Span<const std::uint64_t> labels, const std::string& path,
+                       const DefaultBeam& beam,
                        const std::function<absl::Status(storage::SegmentFileWriter*)>& write_edges) {
   const RowsView& rows = contents.rows;
   const ProximityGraph* graph = contents.graph;
@@ -203,15 +204,16 @@ absl::Status VectorSegment::Build(base::MatrixView rows, absl::Span<const std::u
     contents.row_codes = &*row_codes;
   }
   if (rows.rows == 0 || !UsesEdgeCodes(profile, rows.columns)) return Write(contents, profile, labels, path);
-  return WriteFile(contents, profile, labels, path, {}, [&](storage::SegmentFileWriter* writer) -> absl::Status {
-    EdgeCodes codes(rows.columns, metric, graph.degree_bound());
-    TRIVIUM_RETURN_IF_ERROR(writer->BeginBlock("edges"));
-    TRIVIUM_RETURN_IF_ERROR(
-        codes.Stream(rows, graph, options.threads, [&](absl::Span<const std::uint8_t> blocks) {
-          return writer->Append(AsBytes(blocks.data(), blocks.size()));
-        }));
-    return writer->AddBlock("entries", AsBytes(codes.entry_block(), codes.entry_shape().bytes));
-  });
+  return WriteFile(
+      contents, profile, labels, path, {}, [&](storage::SegmentFileWriter* writer) -> absl::Status {
+        EdgeCodes codes(rows.columns, metric, graph.degree_bound());
+        TRIVIUM_RETURN_IF_ERROR(writer->BeginBlock("edges"));
+        TRIVIUM_RETURN_IF_ERROR(
+            codes.Stream(rows, graph, options.threads, [&](absl::Span<const std::uint8_t> blocks) {
+              return writer->Append(AsBytes(blocks.data(), blocks.size()));
+            }));
+        return writer->AddBlock("entries", AsBytes(codes.entry_block(), codes.entry_shape().bytes));
+      });
 }
 
 absl::Status VectorSegment::Write(const SearchableRows& contents, Profile profile,
@@ -219,11 +221,12 @@ absl::Status VectorSegment::Write(const SearchableRows& contents, Profile profil
                                   const DefaultBeam& beam) {
   const EdgeCodes* codes = contents.graph != nullptr ? contents.edge_codes : nullptr;
   if (codes == nullptr) return WriteFile(contents, profile, labels, path, beam, nullptr);
-  return WriteFile(contents, profile, labels, path, beam, [&](storage::SegmentFileWriter* writer) -> absl::Status {
-    TRIVIUM_RETURN_IF_ERROR(
-        writer->AddBlock("edges", AsBytes(codes->blocks(), codes->size() * codes->shape().bytes)));
-    return writer->AddBlock("entries", AsBytes(codes->entry_block(), codes->entry_shape().bytes));
-  });
+  return WriteFile(
+      contents, profile, labels, path, beam, [&](storage::SegmentFileWriter* writer) -> absl::Status {
+        TRIVIUM_RETURN_IF_ERROR(
+            writer->AddBlock("edges", AsBytes(codes->blocks(), codes->size() * codes->shape().bytes)));
+        return writer->AddBlock("entries", AsBytes(codes->entry_block(), codes->entry_shape().bytes));
+      });
 }
 
 absl::StatusOr<std::shared_ptr<const VectorSegment>> VectorSegment::Open(const std::string& path,
