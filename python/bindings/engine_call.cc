@@ -8,17 +8,22 @@ namespace {
 
 // Empty outside of a call, so that no thread ends holding an object without the GIL.
 thread_local CallbackError current_error;
+// Calls of this thread that are under way: none in the engine's own threads, whose errors only a status tells.
+thread_local int calls = 0;
 
 }  // namespace
 
 void KeepCallbackError(py::error_already_set& error, bool is_cause) {
-  if (current_error.exception) return;
+  if (calls == 0 || current_error.exception) return;
   current_error = {error.value(), is_cause};
 }
 
-EngineCall::EngineCall() : outer_(std::exchange(current_error, {})) {}
+EngineCall::EngineCall() : outer_(std::exchange(current_error, {})) { ++calls; }
 
-EngineCall::~EngineCall() { current_error = std::move(outer_); }
+EngineCall::~EngineCall() {
+  --calls;
+  current_error = std::move(outer_);
+}
 
 void EngineCall::Finish(const absl::Status& status) {
   CallbackError error = std::exchange(current_error, {});
