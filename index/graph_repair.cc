@@ -86,6 +86,13 @@ class Remover {
       work->candidates = NearestPresent(vertex, graph_.degree_bound(), work);
     } else {
       Measure(vertex, work);
+      // Neighbours that stay do not drop each other: reversed edges came to the list without a pruning, and
+      // where removals took them away it became thinner with each.
+      const auto neighbors = graph_.Neighbors(vertex);
+      for (PruneCandidate& candidate : work->candidates) {
+        candidate.settled =
+            std::find(neighbors.begin(), neighbors.end(), candidate.vertex) != neighbors.end();
+      }
       std::sort(work->candidates.begin(), work->candidates.end());
     }
     RobustPrune(space_, work->candidates, options_.alpha, graph_.degree_bound(), &work->prune, &work->kept);

@@ -5,7 +5,8 @@
 // it loses, so that a way that led over a removed vertex leads past it.
 //
 // Source:  Singh et al. 2021 (FreshDiskANN), Alg. 4 (Delete).
-// Differs: a vertex that is left without any candidate is joined to its nearest by a scan, and at the end
+// Differs: neighbours that stay do not drop each other; a vertex that is left without any candidate is joined
+// to its nearest by a scan, and at the end
 //          every vertex is made reachable, as by a build.
 #pragma once
 

@@ -123,6 +123,23 @@ TEST(RemoveVertices, GivesTheSameGraphOnAnyNumberOfThreads) {
   }
 }
 
+// Many lists lose one neighbour; they must not lose others for it.
+TEST(RemoveVertices, AFewRemovedDoNotThinTheListsOfTheRest) {
+  const auto degree = [](const ProximityGraph& graph, std::size_t vertices) {
+    std::size_t edges = 0;
+    for (std::uint32_t vertex = 0; vertex < graph.size(); ++vertex) edges += graph.Neighbors(vertex).size();
+    return static_cast<double>(edges) / static_cast<double>(vertices);
+  };
+  for (const base::Metric metric : kMetrics) {
+    const auto vectors = ClusteredVectors(3000, 24, metric, 1);
+    ProximityGraph graph = BuildGraph(vectors.view(), metric, SmallOptions());
+    const double before = degree(graph, graph.size());
+    const base::Bitmap removed = RandomSet(3000, 0.1, 5);
+    ASSERT_OK(RemoveVertices(vectors.view(), metric, SmallOptions(), removed, &graph));
+    EXPECT_GE(degree(graph, graph.size() - removed.CountSet()), 0.93 * before);
+  }
+}
+
 TEST(RemoveVertices, WholeClustersMayGo) {
   const auto vectors = ClusteredVectors(1000, 8, base::Metric::kSquaredL2, 1, 10);
   ProximityGraph graph = BuildGraph(vectors.view(), base::Metric::kSquaredL2, SmallOptions());
