@@ -26,7 +26,8 @@ struct CallbackError {
   bool is_cause = false;  // the engine reports a status of its own, which this explains (an encoder failed)
 };
 
-// Keeps the first one of a call. REQUIRES: the GIL.
+// Keeps the first one of this thread's call. A thread of the engine's own is in none: there the status alone
+// tells what was raised. REQUIRES: the GIL.
 void KeepCallbackError(py::error_already_set& error, bool is_cause);
 
 // While it lives, this thread is in a call of the engine; calls may nest (a callback may use the engine).
