@@ -113,7 +113,9 @@ def checks(found: dict[str, Any]) -> list[Check]:
         for kind, widths in one["recall"].items():
             width, worst = min(widths.items(), key=lambda each: each[1]["difference"])
             answer.append(
-                not_below(f"{order}: recall, churned - mean of fresh, {kind}, worst width {width}", worst, LIMIT)
+                not_below(
+                    f"{order}: recall, churned - mean of fresh, {kind}, worst width {width}", worst, LIMIT
+                )
             )
     return answer
 

@@ -8,7 +8,8 @@ namespace {
 
 // Empty outside of a call, so that no thread ends holding an object without the GIL.
 thread_local CallbackError current_error;
-// Calls of this thread that are under way: none in the engine's own threads, whose errors only a status tells.
+// Calls of this thread that are under way: none in the engine's own threads, whose errors only a status
+// tells.
 thread_local int calls = 0;
 
 }  // namespace
