@@ -22,7 +22,8 @@
 namespace trivium::index {
 namespace {
 
-// A batch is at most this share of the rows: its vertices do not see each other while they search.
+// A batch is at most this share of the new rows, which may all lie in a region of their own: its vertices do
+// not see each other while they search.
 constexpr double kBatchShare = 0.02;
 
 // Vertices by which a batch is ordered.
@@ -67,12 +68,13 @@ class Builder {
   // none the first of `order` is the entry.
   absl::Status Insert(std::span<const std::uint32_t> order, std::size_t inserted) {
     const std::size_t total = order.size();
-    const auto limit = std::max<std::size_t>(1, static_cast<std::size_t>(kBatchShare * space_.size()));
+    const auto limit = std::max<std::size_t>(1, static_cast<std::size_t>(kBatchShare * total));
     for (std::size_t done = inserted == 0 ? 1 : 0; done < total;) {
       if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed)) {
         return absl::CancelledError("graph build: cancelled");
       }
-      const std::size_t count = std::min({limit, inserted + done, total - done});
+      // Small batches first, whatever the graph holds: new vertices may lie where it has none.
+      const std::size_t count = std::min({limit, std::max<std::size_t>(1, done), total - done});
       batch_.assign(order.begin() + done, order.begin() + done + count);
       if (landmarks_.empty() && done >= kLandmarks) ChooseLandmarks(order.first(kLandmarks));
       if (!landmarks_.empty()) SortByPlace();

@@ -165,6 +165,23 @@ TEST(GraphBuilder, ExtendsAGraphAndKeepsItsInvariants) {
   }
 }
 
+// Vertices that enter together do not see each other; where they are all there is of a region, few may.
+TEST(GraphBuilder, RowsOfANewRegionFindEachOther) {
+  constexpr std::size_t kRows = 5000, kOld = 4750;  // of 20 clusters one after the other
+  const auto vectors = ClusteredVectors(kRows, 24, base::Metric::kCosine, 4);
+  ProximityGraph graph(16);
+  ASSERT_OK(ExtendGraph(vectors.view().First(kOld), base::Metric::kCosine, SmallOptions(), &graph));
+  ASSERT_OK(ExtendGraph(vectors.view(), base::Metric::kCosine, SmallOptions(), &graph));
+  std::size_t found = 0;
+  for (std::uint32_t vertex = kOld; vertex < kRows; ++vertex) {
+    const auto nearest =
+        testing_support::SlowSearch(vectors.view(), base::Metric::kCosine, vectors.row(vertex), 2);
+    const auto neighbors = graph.Neighbors(vertex);
+    found += std::find(neighbors.begin(), neighbors.end(), nearest[1].row) != neighbors.end();
+  }
+  EXPECT_GE(found, 0.95 * (kRows - kOld));
+}
+
 TEST(GraphBuilder, ReportsProgressUpToTheTotal) {
   const auto vectors = ClusteredVectors(300, 8, base::Metric::kCosine, 2);
   GraphBuildOptions options = SmallOptions();
