@@ -2,6 +2,7 @@
 #include "index/edge_codes.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -18,8 +19,7 @@
 namespace trivium::index {
 namespace {
 
-// The mean is that of the first rows, so that it does not depend on how many follow. Any point amid the rows
-// will do.
+// A mean over some thousand rows is as good a centre as one over all.
 constexpr std::size_t kMeanRows = 1024;
 
 // In the header of the entry block.
@@ -147,18 +147,20 @@ void EdgeCodes::EncodeBlocks(std::span<const std::uint32_t> vertices, const Prox
 }
 
 bool EdgeCodes::UpdateMean(base::MatrixView rows) {
-  if (size_ >= kMeanRows || (size_ > 0 && rows.rows == size_)) return false;
+  // A sample of rows whose number changes only as it doubles: codes are made anew that often and no more, and
+  // do not depend on the steps by which the rows came.
+  const std::size_t among = std::bit_floor(rows.rows);
+  if (size_ > 0 && std::bit_floor(size_) == among) return false;
   std::vector<double> sum(rows.columns, 0.0);
-  const std::size_t count = std::min(kMeanRows, rows.rows);
-  for (std::size_t i = 0; i < count; ++i) {
+  const std::size_t step = std::max<std::size_t>(1, among / kMeanRows);
+  for (std::size_t i = 0; i < among; i += step) {
     for (std::size_t j = 0; j < rows.columns; ++j) sum[j] += rows.row(i)[j];
   }
   owned_entry_block_ = base::HugeBytes(entry_shape_.bytes);
   entry_block_ = owned_entry_block_.data();
   auto* mean = reinterpret_cast<float*>(owned_entry_block_.data() + mean_place_);
-  for (std::size_t j = 0; j < rows.columns && count > 0; ++j) {
-    mean[j] = static_cast<float>(sum[j] / static_cast<double>(count));
-  }
+  const double count = static_cast<double>(std::max<std::size_t>(1, among / step));
+  for (std::size_t j = 0; j < rows.columns; ++j) mean[j] = static_cast<float>(sum[j] / count);
   return true;
 }
 

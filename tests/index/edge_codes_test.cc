@@ -163,6 +163,15 @@ TEST(EdgeCodes, AreTheSameForAnyThreadCountAndAnyWayToGetThere) {
   }
 }
 
+// Rows come sorted by region more often than not.
+TEST(EdgeCodes, MeanIsOfRowsFromEverywhere) {
+  constexpr std::size_t kRows = 8192;
+  auto rows = ClusteredVectors(kRows, 64, base::Metric::kSquaredL2, 1);
+  for (std::size_t i = 0; i < kRows; ++i) rows.row(i)[0] = static_cast<float>(i) / kRows;
+  const EdgeCodes codes = MakeCodes(rows.view(), base::Metric::kSquaredL2, RandomGraph(kRows, 16, 2), 2);
+  EXPECT_NEAR(codes.mean()[0], 0.5, 0.01);
+}
+
 TEST(EdgeCodes, StreamHandsOutTheBlocksOfUpdateInOrder) {
   for (const base::Metric metric : kMetrics) {
     for (const std::size_t size : {0u, 1u, 700u, 6000u}) {  // the last of them in several pieces
