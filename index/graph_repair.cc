@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/thread_pool.h"
+#include "base/vertex_set.h"
 #include "index/build_space.h"
 #include "index/prune_rule.h"
 #include "index/reachability.h"
@@ -22,11 +23,20 @@ constexpr std::size_t kScanBlock = 1024;
 // Vertices repaired before the next look at `cancelled`.
 constexpr std::size_t kBatch = 8192;
 
+// Where a region is emptied, candidates are collected until there are that many for each place in a list.
+// Measured on MiniLM vectors, half of them replaced domain by domain: 2 lose 0.8 points at beam 32 where the
+// query's own domain is gone, 4 nothing against a fresh build.
+constexpr std::size_t kCandidatesAPlace = 4;
+// Removed vertices that are looked at for one that stays.
+constexpr std::size_t kMostPassed = 256;
+
 // Buffers of one thread.
 struct Workspace {
   PruneScratch prune;
   std::vector<PruneCandidate> candidates;
   std::vector<std::uint32_t> vertices;
+  std::vector<std::uint32_t> passed;  // removed, on the way to them
+  base::VertexSet seen;
   std::vector<std::uint32_t> kept;
   std::vector<float> distances;
 };
@@ -69,20 +79,8 @@ class Remover {
 
  private:
   void RepairVertex(std::uint32_t vertex, Workspace* work) {
-    std::vector<std::uint32_t>& vertices = work->vertices;
-    vertices.clear();
-    for (const std::uint32_t neighbor : graph_.Neighbors(vertex)) {
-      if (!removed_.Test(neighbor)) {
-        vertices.push_back(neighbor);
-        continue;
-      }
-      for (const std::uint32_t next : graph_.Neighbors(neighbor)) {
-        if (next != vertex && !removed_.Test(next)) vertices.push_back(next);
-      }
-    }
-    std::sort(vertices.begin(), vertices.end());
-    vertices.erase(std::unique(vertices.begin(), vertices.end()), vertices.end());
-    if (vertices.empty() && present_.size() > 1) {
+    FindCandidates(vertex, work);
+    if (work->vertices.empty() && present_.size() > 1) {
       work->candidates = NearestPresent(vertex, graph_.degree_bound(), work);
     } else {
       Measure(vertex, work);
@@ -97,6 +95,34 @@ class Remover {
     }
     RobustPrune(space_, work->candidates, options_.alpha, graph_.degree_bound(), &work->prune, &work->kept);
     graph_.SetNeighbors(vertex, work->kept);
+  }
+
+  // Into work->vertices: the neighbours that stay, and what the removed ones led to. Where those led
+  // mostly to removed ones in turn, a region is emptied, and what lies around it was joined through it: goes
+  // on beyond them.
+  void FindCandidates(std::uint32_t vertex, Workspace* work) {
+    std::vector<std::uint32_t>& vertices = work->vertices;
+    std::vector<std::uint32_t>& passed = work->passed;
+    vertices.clear();
+    passed.clear();
+    work->seen.Clear();
+    work->seen.Insert(vertex);
+    const auto look = [&](std::uint32_t from) {
+      for (const std::uint32_t next : graph_.Neighbors(from)) {
+        if (work->seen.Insert(next)) (removed_.Test(next) ? passed : vertices).push_back(next);
+      }
+    };
+    look(vertex);
+    const std::size_t staying = vertices.size(), direct = passed.size();
+    for (std::size_t i = 0; i < direct; ++i) look(passed[i]);
+    if (passed.size() - direct > vertices.size() - staying) {
+      const std::size_t enough = kCandidatesAPlace * graph_.degree_bound();
+      for (std::size_t i = direct; i < std::min(passed.size(), kMostPassed) && vertices.size() < enough;
+           ++i) {
+        look(passed[i]);
+      }
+    }
+    std::sort(vertices.begin(), vertices.end());
   }
 
   // Candidates are work->vertices with their distances.

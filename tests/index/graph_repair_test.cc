@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "index/graph_repair.h"
 
+#include <algorithm>
 #include <atomic>
 #include <set>
 #include <string>
@@ -121,6 +122,32 @@ TEST(RemoveVertices, GivesTheSameGraphOnAnyNumberOfThreads) {
     if (threads == 1) expected = Words(graph);
     EXPECT_EQ(Words(graph), expected) << threads;
   }
+}
+
+// Rows on a line, each joined to the next: what lies on both sides of an emptied stretch knows each other
+// then.
+TEST(RemoveVertices, JoinsWhatWasJoinedThroughAnEmptiedRegion) {
+  constexpr std::uint32_t kRows = 20;
+  std::vector<float> values(kRows);
+  ProximityGraph graph(4);
+  graph.Resize(kRows);
+  for (std::uint32_t i = 0; i < kRows; ++i) {
+    values[i] = static_cast<float>(i);
+    std::vector<std::uint32_t> neighbors;
+    if (i > 0) neighbors.push_back(i - 1);
+    if (i + 1 < kRows) neighbors.push_back(i + 1);
+    graph.SetNeighbors(i, neighbors);
+  }
+  graph.set_entry(0);
+  base::Bitmap removed(kRows);
+  for (std::uint32_t i = 7; i < 12; ++i) removed.Set(i);
+  GraphBuildOptions options = SmallOptions();
+  options.degree_bound = 4;
+  ASSERT_OK(RemoveVertices(base::MatrixView(values.data(), kRows, 1), base::Metric::kSquaredL2, options,
+                           removed, &graph));
+  const auto below = graph.Neighbors(6), above = graph.Neighbors(12);
+  EXPECT_TRUE(std::find(below.begin(), below.end(), 12u) != below.end());
+  EXPECT_TRUE(std::find(above.begin(), above.end(), 6u) != above.end());
 }
 
 // Many lists lose one neighbour; they must not lose others for it.
