@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two products that a linear layer needs, from the inner product kernels (routing/ knows no BLAS).
+#pragma once
+
+#include "base/aligned_matrix.h"
+#include "base/matrix_view.h"
+
+namespace trivium::routing {
+
+// out = a b': out[i][j] = <a_i, b_j>. a: n x k, b: m x k, out: n x m, overwritten. The same for any
+// number of threads.
+void MultiplyByTransposed(base::MatrixView a, base::MatrixView b, int thread_count, base::AlignedMatrix* out);
+
+// out += a' b. a: n x p, b: n x q, out: p x q. Memory: p q + 256 (p + q) floats a thread. The same for equal
+// numbers of threads up to rounding; to the last bit with one.
+void AddTransposedProduct(base::MatrixView a, base::MatrixView b, int thread_count, base::AlignedMatrix* out);
+
+}  // namespace trivium::routing
