@@ -177,8 +177,8 @@ class Bench {
     double best = -1;
     std::size_t tuned = widths.front();
     for (const std::size_t width : widths) {
-      const double recall = RecallAtBudget(graph_, distances_, codes, sets_.at("validation").view(), budget,
-                                           width, threads_);
+      const double recall =
+          RecallAtBudget(graph_, distances_, codes, sets_.at("validation").view(), budget, width, threads_);
       if (recall > best) {
         best = recall;
         tuned = width;
@@ -272,12 +272,9 @@ class Bench {
   }
 
   static json Told(const ImitationReport& report) {
-    json told = {{"seconds", report.seconds},
-                 {"trajectories", report.trajectories},
-                 {"score_scale", report.score_scale},
-                 {"best_epoch", report.best_epoch},
-                 {"untrained", Told(report.untrained)},
-                 {"epochs", json::array()}};
+    json told = {{"seconds", report.seconds},           {"trajectories", report.trajectories},
+                 {"score_scale", report.score_scale},   {"best_epoch", report.best_epoch},
+                 {"untrained", Told(report.untrained)}, {"epochs", json::array()}};
     for (const EpochReport& epoch : report.epochs) told["epochs"].push_back(Told(epoch));
     return told;
   }

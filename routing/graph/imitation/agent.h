@@ -26,9 +26,9 @@
 namespace trivium::routing {
 
 struct WalkLimits {
-  std::size_t visited = 0;                         // vertices that may be scored, the first included; >= 1
-  std::uint32_t hidden = HopOracle::kNoVertex;     // a vertex that is not there for this walk
-  float noise = 0;                                 // scale of the Gumbel noise, in units of the score
+  std::size_t visited = 0;                      // vertices that may be scored, the first included; >= 1
+  std::uint32_t hidden = HopOracle::kNoVertex;  // a vertex that is not there for this walk
+  float noise = 0;                              // scale of the Gumbel noise, in units of the score
 };
 
 // n vertices in the order in which they were scored, T expansions.

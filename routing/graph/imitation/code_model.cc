@@ -92,9 +92,8 @@ class SharedMaps final : public CodeModel {
       : features_(rows.rows, FeatureCount(rows.columns)),
         linear_(std::move(map)),
         thread_count_(thread_count) {
-    base::ParallelFor(rows.rows, thread_count, 256, [&](std::size_t v, int) {
-      FillFeatures(graph, rows, scale, v, features_.row(v));
-    });
+    base::ParallelFor(rows.rows, thread_count, 256,
+                      [&](std::size_t v, int) { FillFeatures(graph, rows, scale, v, features_.row(v)); });
     // Each row its own size, the constant apart: that of b differs much from those of p.
     const std::size_t inputs = features_.columns() - 1;
     const double root = std::sqrt(double(features_.columns()));
@@ -152,40 +151,34 @@ class SharedMaps final : public CodeModel {
   // Of the codes as they were encoded last.
   std::vector<base::AlignedMatrix> WeightGradient(const CodeGradient& gradient) const override {
     const std::size_t dimension = gradient.codes.columns();
-    // Only what was touched: compact rows of derivatives, features and hidden units.
     const std::size_t count = gradient.touched.size();
-    base::AlignedMatrix outputs(count, linear_.rows()), inputs(count, features_.columns());
+    base::AlignedMatrix outputs(count, linear_.rows());  // derivatives of what was touched
     for (std::size_t i = 0; i < count; ++i) {
       const std::uint32_t v = gradient.touched[i];
       std::memcpy(outputs.row(i), gradient.codes.row(v), dimension * sizeof(float));
       outputs.row(i)[dimension] = gradient.biases[v];
-      std::memcpy(inputs.row(i), features_.row(v), features_.columns() * sizeof(float));
     }
     std::vector<base::AlignedMatrix> result;
     result.emplace_back(linear_.rows(), linear_.columns());
-    AddTransposedProduct(outputs.view(), inputs.view(), thread_count_, &result[0]);
+    AddTransposedProduct(outputs.view(), features_.view(), gradient.touched, thread_count_, &result[0]);
     if (!has_hidden()) return result;
 
     result.emplace_back(inner_.rows(), inner_.columns());
     result.emplace_back(outer_.rows(), outer_.columns());
-    base::AlignedMatrix units(count, hidden_.columns());
-    for (std::size_t i = 0; i < count; ++i) {
-      std::memcpy(units.row(i), hidden_.row(gradient.touched[i]), hidden_.columns() * sizeof(float));
-    }
-    AddTransposedProduct(outputs.view(), units.view(), thread_count_, &result[2]);
+    AddTransposedProduct(outputs.view(), hidden_.view(), gradient.touched, thread_count_, &result[2]);
     base::AlignedMatrix transposed(outer_.columns(), outer_.rows());
     for (std::size_t i = 0; i < outer_.rows(); ++i) {
       for (std::size_t j = 0; j < outer_.columns(); ++j) transposed.row(j)[i] = outer_.row(i)[j];
     }
     base::AlignedMatrix back(count, hidden_.columns());
     MultiplyByTransposed(outputs.view(), transposed.view(), thread_count_, &back);
-    for (std::size_t i = 0; i < count; ++i) {
+    base::ParallelFor(count, thread_count_, 256, [&](std::size_t i, int) {
+      const float* units = hidden_.row(gradient.touched[i]);
       for (std::size_t j = 0; j < back.columns(); ++j) {
-        const float unit = units.row(i)[j];
-        if (unit < 0) back.row(i)[j] *= unit + 1;  // elu' = e^x = elu + 1 below zero
+        if (units[j] < 0) back.row(i)[j] *= units[j] + 1;  // elu' = e^x = elu + 1 below zero
       }
-    }
-    AddTransposedProduct(back.view(), inputs.view(), thread_count_, &result[1]);
+    });
+    AddTransposedProduct(back.view(), features_.view(), gradient.touched, thread_count_, &result[1]);
     return result;
   }
 

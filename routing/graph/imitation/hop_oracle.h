@@ -3,7 +3,8 @@
 // imitates knows this, the agent does not.
 //
 // Source:  Baranchuk et al. 2019 (Learning to Route in Similarity Graphs), section 3.2.
-// Differs: the breadth-first search goes backwards from the true neighbours, ends where every vertex asked for
+// Differs: the breadth-first search goes backwards from the true neighbours, ends where every vertex asked
+// for
 //          has been met, and is cut off at a number of hops: beyond it all vertices are equally far, and a
 //          step that offers nothing nearer teaches nothing.
 #pragma once

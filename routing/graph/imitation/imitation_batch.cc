@@ -90,9 +90,9 @@ void ImitationBatch::WalkOnce(const RoutingCodes& codes, const AnsweredQueries& 
     const auto found = std::find(work->hops.begin(), work->hops.end(), 0) - work->hops.begin();
     steps = std::upper_bound(walk.arrived.begin(), walk.arrived.end(), found) - walk.arrived.begin();
   }
-  lesson->loss = work->loss.Evaluate({work->scores, work->hops, std::span(walk.expanded).first(steps),
-                                      std::span(walk.arrived).first(steps)},
-                                     options_.final_weight, lesson->derivatives);
+  lesson->loss = work->loss.Evaluate(
+      {work->scores, work->hops, std::span(walk.expanded).first(steps), std::span(walk.arrived).first(steps)},
+      options_.final_weight, lesson->derivatives);
 
   lesson->code_sum.assign(dimension, 0.0f);
   for (std::size_t i = 0; i < size; ++i) {

@@ -39,7 +39,8 @@ double ImitationLoss::Evaluate(const ScoredPath& path, double final_weight, std:
     if (!Precise()) Restart(arrived);
     double all = 0;
     for (const HopSums& sum : sums_) all += sum.candidates;
-    const auto fewest = std::find_if(sums_.begin(), sums_.end(), [](const HopSums& s) { return s.count > 0; });
+    const auto fewest =
+        std::find_if(sums_.begin(), sums_.end(), [](const HopSums& s) { return s.count > 0; });
     loss += std::log(all / fewest->candidates);
     inverse_ += 1 / all;
     fewest->inverse += 1 / fewest->candidates;

@@ -46,8 +46,8 @@ absl::Status CheckQueries(absl::string_view which, const AnsweredQueries& querie
     return absl::InvalidArgumentError(absl::StrCat(which, " queries: 0, expected at least 1"));
   }
   if (queries.queries.columns != dimension) {
-    return absl::InvalidArgumentError(absl::StrCat(which, " query dimension: ", queries.queries.columns,
-                                                   ", expected ", dimension));
+    return absl::InvalidArgumentError(
+        absl::StrCat(which, " query dimension: ", queries.queries.columns, ", expected ", dimension));
   }
   if (queries.targets_per_query == 0 || queries.targets.size() != count * queries.targets_per_query) {
     return absl::InvalidArgumentError(absl::StrCat(which, " targets: ", queries.targets.size(), ", expected ",
@@ -152,8 +152,8 @@ class Trainer {
  private:
   void Start() {
     const FeatureScale scale = MeasureFeatures(rows_);
-    ProjectedStart start = StartFromProjection(rows_, metric_, scale, options_.code_dimension, threads_,
-                                               options_.seed);
+    ProjectedStart start =
+        StartFromProjection(rows_, metric_, scale, options_.code_dimension, threads_, options_.seed);
     codes_.codes = base::AlignedMatrix(graph_.size(), options_.code_dimension);
     codes_.biases.assign(graph_.size(), 0.0f);
     // Scores of the projection as it is; what is walked by them does not depend on their scale.
@@ -213,8 +213,8 @@ class Trainer {
       for (std::size_t s = 0; s < kScales; ++s) {
         const double factor = ScaleOf(s) * unit;
         for (std::size_t j = 0; j < size; ++j) scores[j] = static_cast<float>(-factor * walk.distances[j]);
-        losses[s] += loss.Evaluate({scores, hops, walk.expanded, walk.arrived}, options_.final_weight,
-                                   derivative);
+        losses[s] +=
+            loss.Evaluate({scores, hops, walk.expanded, walk.arrived}, options_.final_weight, derivative);
       }
     }
     const auto best = std::min_element(losses.begin(), losses.end()) - losses.begin();
@@ -295,8 +295,8 @@ absl::StatusOr<TrainedRouter> TrainByImitation(const index::ProximityGraph& grap
                                                const AnsweredQueries& validation,
                                                const ImitationOptions& options) {
   if (graph.size() == 0 || graph.size() != rows.rows) {
-    return absl::InvalidArgumentError(absl::StrCat("vertices of the graph: ", graph.size(), ", expected ",
-                                                   rows.rows, " rows, at least 1"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("vertices of the graph: ", graph.size(), ", expected ", rows.rows, " rows, at least 1"));
   }
   TRIVIUM_RETURN_IF_ERROR(options.Validate(rows.columns));
   TRIVIUM_RETURN_IF_ERROR(CheckQueries("training", training, rows.columns, graph.size()));
@@ -308,10 +308,10 @@ absl::StatusOr<TrainedRouter> TrainByImitation(const index::ProximityGraph& grap
     const std::size_t map_rows = options.learn_query_map ? options.code_dimension : 0;
     if (start->codes.rows() != rows.rows || start->dimension() != options.code_dimension ||
         start->query_map.rows() != map_rows || (map_rows > 0 && start->query_map.columns() != rows.columns)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "codes to start from: ", start->codes.rows(), " x ", start->dimension(), " and a query map of ",
-          start->query_map.rows(), " rows, expected ", rows.rows, " x ", options.code_dimension, " and ",
-          map_rows));
+      return absl::InvalidArgumentError(absl::StrCat("codes to start from: ", start->codes.rows(), " x ",
+                                                     start->dimension(), " and a query map of ",
+                                                     start->query_map.rows(), " rows, expected ", rows.rows,
+                                                     " x ", options.code_dimension, " and ", map_rows));
     }
   }
   return Trainer(graph, rows, metric, training, validation, options).Run();

@@ -42,12 +42,12 @@ struct ImitationOptions {
 
   // Vertices a training walk may score. About what the budget affords; more costs time in proportion.
   std::size_t visited = 512;
-  std::size_t max_hops = 4;     // the oracle sees no farther. 1 to HopOracle::kMostHops
-  float noise = 0.5f;           // scale of the Gumbel noise, in nats
-  double final_weight = 1;      // of the final choice, beside the expansions
+  std::size_t max_hops = 4;        // the oracle sees no farther. 1 to HopOracle::kMostHops
+  float noise = 0.5f;              // scale of the Gumbel noise, in nats
+  double final_weight = 1;         // of the final choice, beside the expansions
   bool steps_after_found = false;  // whether expansions count after a true neighbour was scored
-  double learning_rate = 0.02;  // share of the size of what is moved, at first; falls in a line to a tenth
-  double query_map_rate = 0.3;  // of W, as a share of learning_rate
+  double learning_rate = 0.02;     // share of the size of what is moved, at first; falls in a line to a tenth
+  double query_map_rate = 0.3;     // of W, as a share of learning_rate
   std::size_t epochs = 4;
   std::size_t batch = 256;  // trajectories a step
 
@@ -79,8 +79,8 @@ struct TrainedRouter {
 };
 
 // Memory on top of the graph and the rows: three times the codes, n x (d' + 1) x 4 bytes each (as they are,
-// as they were best, their gradient), the oracle's 4 bytes an edge and 8 a vertex, a byte a vertex and thread,
-// visited x 8 bytes a trajectory of a batch, and what the model adds (code_model.h).
+// as they were best, their gradient), the oracle's 4 bytes an edge and 8 a vertex, a byte a vertex and
+// thread, visited x 8 bytes a trajectory of a batch, and what the model adds (code_model.h).
 //
 // kInvalidArgument: options, no vertices, no queries, queries of another dimension or that are not finite,
 // targets that are no vertices. kCancelled.

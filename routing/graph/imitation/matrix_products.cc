@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -19,11 +21,19 @@ std::size_t TileRows(std::size_t stride) {
   return std::max<std::size_t>(1, kTileBytes / (stride * sizeof(float)));
 }
 
-// `transposed` row j holds column j of rows [first, first + count).
-void TransposeRows(base::MatrixView rows, std::size_t first, std::size_t count, float* transposed) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const float* row = rows.row(first + i);
-    for (std::size_t j = 0; j < rows.columns; ++j) transposed[j * kBlock + i] = row[j];
+// Floats from one transposed row to the next: a power of two would let them share few places of the caches.
+constexpr std::size_t kBlockStride = kBlock + 16;
+
+// `transposed` row j holds column j of `count` rows: chosen[first + i], or first + i where none are chosen.
+void TransposeRows(base::MatrixView rows, std::span<const std::uint32_t> chosen, std::size_t first,
+                   std::size_t count, float* transposed) {
+  constexpr std::size_t kColumns = 16;  // a cache line of a row
+  for (std::size_t j = 0; j < rows.columns; j += kColumns) {
+    const std::size_t width = std::min(kColumns, rows.columns - j);
+    for (std::size_t i = 0; i < count; ++i) {
+      const float* row = rows.row(chosen.empty() ? first + i : chosen[first + i]) + j;
+      for (std::size_t k = 0; k < width; ++k) transposed[(j + k) * kBlockStride + i] = row[k];
+    }
   }
 }
 
@@ -49,15 +59,15 @@ void MultiplyByTransposed(base::MatrixView a, base::MatrixView b, int thread_cou
   });
 }
 
-void AddTransposedProduct(base::MatrixView a, base::MatrixView b, int thread_count,
-                          base::AlignedMatrix* out) {
+void AddTransposedProduct(base::MatrixView a, base::MatrixView b, std::span<const std::uint32_t> rows_of_b,
+                          int thread_count, base::AlignedMatrix* out) {
   const auto product = kernels::ActiveDistances().inner_product_f32_rows;
-  const std::size_t tile = TileRows(kBlock);
+  const std::size_t tile = TileRows(kBlockStride);
   const std::size_t blocks = (a.rows + kBlock - 1) / kBlock;
   std::vector<Workspace> workspaces(thread_count);
   for (Workspace& work : workspaces) {
-    work.a.resize(a.columns * kBlock);
-    work.b.resize(b.columns * kBlock);
+    work.a.resize(a.columns * kBlockStride);
+    work.b.resize(b.columns * kBlockStride);
     work.products.resize(b.columns);
     work.sum = base::AlignedMatrix(a.columns, b.columns);
   }
@@ -65,12 +75,13 @@ void AddTransposedProduct(base::MatrixView a, base::MatrixView b, int thread_cou
     Workspace& work = workspaces[thread];
     const std::size_t first = block * kBlock;
     const std::size_t count = std::min(kBlock, a.rows - first);
-    TransposeRows(a, first, count, work.a.data());
-    TransposeRows(b, first, count, work.b.data());
+    TransposeRows(a, {}, first, count, work.a.data());
+    TransposeRows(b, rows_of_b, first, count, work.b.data());
     for (std::size_t j = 0; j < b.columns; j += tile) {
       const std::size_t width = std::min(tile, b.columns - j);
       for (std::size_t i = 0; i < a.columns; ++i) {
-        product(&work.a[i * kBlock], &work.b[j * kBlock], kBlock, width, count, work.products.data());
+        product(&work.a[i * kBlockStride], &work.b[j * kBlockStride], kBlockStride, width, count,
+                work.products.data());
         float* sum = work.sum.row(i) + j;
         for (std::size_t k = 0; k < width; ++k) sum[k] += work.products[k];
       }

@@ -58,7 +58,7 @@ base::AlignedMatrix PrincipalDirections(base::MatrixView rows, const std::vector
     for (std::size_t j = 0; j < d; ++j) sample.row(i)[j] = row[j] - mean[j];
   }
   base::AlignedMatrix covariance(d, d);
-  AddTransposedProduct(sample.view(), sample.view(), thread_count, &covariance);
+  AddTransposedProduct(sample.view(), sample.view(), {}, thread_count, &covariance);
   for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t j = 0; j < d; ++j) directions.row(i)[j] = static_cast<float>(random->Normal());
   }

@@ -20,7 +20,7 @@
 namespace trivium::routing {
 
 struct ProjectedStart {
-  base::AlignedMatrix query_map;  // d' x d
+  base::AlignedMatrix query_map;   // d' x d
   base::AlignedMatrix vertex_map;  // (d' + 1) x features; the last row makes b
 };
 

@@ -19,8 +19,8 @@
 namespace trivium::routing {
 
 struct FeatureScale {
-  double coordinate = 1;      // s
-  double square_mean = 0;     // of |x|^2
+  double coordinate = 1;        // s
+  double square_mean = 0;       // of |x|^2
   double square_deviation = 0;  // 0: all rows are equally long
 };
 

@@ -23,8 +23,7 @@ class ImitationGradient : public ::testing::Test {
  protected:
   void Make(CodeSource source) {
     scale_ = MeasureFeatures(rows_.view());
-    ProjectedStart start =
-        StartFromProjection(rows_.view(), base::Metric::kSquaredL2, scale_, kCode, 1, 4);
+    ProjectedStart start = StartFromProjection(rows_.view(), base::Metric::kSquaredL2, scale_, kCode, 1, 4);
     model_ = MakeCodeModel(source, graph_, rows_.view(), scale_, start, 0.2, 7, 1, 5);
     codes_.codes = base::AlignedMatrix(kRows, kCode);
     codes_.biases.assign(kRows, 0.0f);
@@ -129,8 +128,7 @@ TEST_F(ImitationGradient, OfTheSharedMapsMatchesFiniteDifferences) {
       checked_ = jumps_ = 0;
       for (std::size_t i = 0; i < weights[w]->rows(); ++i) {
         for (std::size_t j = 0; j < weights[w]->columns(); j += 2) {
-          ExpectDerivative(&weights[w]->row(i)[j], gradients[w].row(i)[j],
-                           [&] { model_->Encode(&codes_); });
+          ExpectDerivative(&weights[w]->row(i)[j], gradients[w].row(i)[j], [&] { model_->Encode(&codes_); });
         }
       }
       EXPECT_GT(checked_, 10) << w;

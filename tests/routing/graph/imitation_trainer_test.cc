@@ -83,7 +83,8 @@ TEST_F(ImitationTrainer, FreeCodesFindMoreThanUntrainedOnes) {
   ASSERT_OK_AND_ASSIGN(const TrainedRouter trained, Train(Options()));
   const ImitationReport& report = trained.report;
   ASSERT_GE(report.best_epoch, 1u);
-  EXPECT_GT(report.epochs[report.best_epoch - 1].recall, report.untrained.recall + 0.02) << report.untrained.recall;
+  EXPECT_GT(report.epochs[report.best_epoch - 1].recall, report.untrained.recall + 0.02)
+      << report.untrained.recall;
   // What came back is what was measured.
   const index::RowDistances distances(world_->rows.view(), kMetric);
   EXPECT_EQ(RecallAtBudget(world_->graph, distances, trained.codes, Validation(), 40, 8, 1),
