@@ -11,7 +11,7 @@ the test queries once. Contenders, all on the same graph:
   linear      the same without the hidden layer
   free        a code of its own for each vertex
 
-Usage: graph_routing_benchmark.py [--data NAME...] [--m M...] [--seeds N] [--methods NAME...] [--output FOLDER]
+Usage: graph_routing_benchmark.py [--data NAME...] [--m M...] [--seeds N] [--methods NAME...] [--keep] [--output FOLDER]
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ MAIN_KIND = {"sift-128": "descriptors", "minilm-165k": "questions"}
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "sift-128": {
         "all": {"code_dimension": 32, "visited": 640, "rerank_widths": [8, 16, 24, 32, 48, 64]},
-        "linear": {"learning_rate": 0.02, "batch": 400, "epochs": 3},
-        "hidden": {"learning_rate": 0.02, "batch": 800, "epochs": 3, "hidden_width": 128},
-        "free": {"learning_rate": 0.005, "batch": 64, "epochs": 3},
+        "linear": {"learning_rate": 0.02, "batch": 400, "epochs": 2},
+        "hidden": {"learning_rate": 0.02, "batch": 800, "epochs": 2, "hidden_width": 128},
+        "free": {"learning_rate": 0.005, "batch": 64, "epochs": 2},
     },
     "minilm-165k": {
         "all": {"code_dimension": 64, "visited": 640, "rerank_widths": [8, 16, 32, 48, 64, 96, 128]},
-        "linear": {"learning_rate": 0.02, "batch": 600, "epochs": 3},
-        "hidden": {"learning_rate": 0.02, "batch": 800, "epochs": 3, "hidden_width": 128},
-        "free": {"learning_rate": 0.005, "batch": 64, "epochs": 3},
+        "linear": {"learning_rate": 0.02, "batch": 600, "epochs": 2},
+        "hidden": {"learning_rate": 0.02, "batch": 800, "epochs": 2, "hidden_width": 128},
+        "free": {"learning_rate": 0.005, "batch": 64, "epochs": 2},
     },
 }
-SHARED = {"noise": 0.1, "final_weight": 10, "max_hops": 3}
+SHARED = {"noise": 0.1, "final_weight": 3, "max_hops": 3}
 
 
 def say(text: str) -> None:
@@ -153,6 +153,9 @@ def main() -> None:
     parser.add_argument(
         "--output", type=pathlib.Path, default=ROOT / "build" / "bench" / "graph_routing", metavar="FOLDER"
     )
+    parser.add_argument(
+        "--keep", action="store_true", help="keep what other methods answered in an earlier call"
+    )
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {
@@ -161,13 +164,19 @@ def main() -> None:
         "shared": SHARED,
         "data": {},
     }
+    path = arguments.output / "result.json"
+    if arguments.keep and path.is_file():
+        result["data"] = json.loads(path.read_text())["data"]
     for name in arguments.data:
         request = training_queries.prepare(name, MAIN_KIND[name], arguments.output / name)
         for m in arguments.m:
             graph, runs = measure(name, m, arguments.methods, arguments.seeds, request, arguments.output)
+            kept = result["data"].get(name, {}).get(str(m), {}).get("runs", []) if arguments.keep else []
+            runs += [run for run in kept if run["run"]["method"] not in arguments.methods]
+            runs.sort(key=lambda run: METHODS.index(run["run"]["method"]))
             entry = {"graph": graph, "runs": runs, "summary": summarise(runs)}
             result["data"].setdefault(name, {})[str(m)] = entry
-            (arguments.output / "result.json").write_text(json.dumps(result))
+            path.write_text(json.dumps(result))
     text = markdown(result)
     (arguments.output / "result.md").write_text(text)
     print(text)

@@ -27,9 +27,9 @@ namespace trivium::routing {
 
 struct BatchOptions {
   std::size_t visited = 512;  // vertices a walk may score
-  std::size_t max_hops = 4;
+  std::size_t max_hops = 3;
   float noise = 0;
-  double final_weight = 1;
+  double final_weight = 3;
   bool steps_after_found = false;  // whether expansions count after a true neighbour was scored
 };
 

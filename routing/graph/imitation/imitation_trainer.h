@@ -5,6 +5,8 @@
 // Source:  Baranchuk et al. 2019, section 3.2 and 4.1.
 // Differs: see the headers beside this one: agent.h, hop_oracle.h, imitation_loss.h, code_model.h,
 //          projected_start.h. The first scores are scaled to where the untrained loss is least.
+//          Expansions count until a true neighbour is scored (ImitationOptions::steps_after_found): the
+//          exact re-rank finds it from there on.
 #pragma once
 
 #include <atomic>
@@ -42,12 +44,13 @@ struct ImitationOptions {
 
   // Vertices a training walk may score. About what the budget affords; more costs time in proportion.
   std::size_t visited = 512;
-  std::size_t max_hops = 4;        // the oracle sees no farther. 1 to HopOracle::kMostHops
-  float noise = 0.5f;              // scale of the Gumbel noise, in nats
-  double final_weight = 1;         // of the final choice, beside the expansions
+  std::size_t max_hops = 3;        // the oracle sees no farther. 1 to HopOracle::kMostHops
+  float noise = 0.1f;              // scale of the Gumbel noise, in nats
+  double final_weight = 3;         // of the final choice, beside the expansions
   bool steps_after_found = false;  // whether expansions count after a true neighbour was scored
-  double learning_rate = 0.02;     // share of the size of what is moved, at first; falls in a line to a tenth
-  double query_map_rate = 0.3;     // of W, as a share of learning_rate
+  // Of shared maps; free codes want about a quarter of it.
+  double learning_rate = 0.02;  // share of the size of what is moved, at first; falls in a line to a tenth
+  double query_map_rate = 0.3;  // of W, as a share of learning_rate
   std::size_t epochs = 4;
   std::size_t batch = 256;  // trajectories a step
 

@@ -117,6 +117,53 @@ TEST_F(ImitationTrainer, MakesTheSameCodesAgain) {
   }
 }
 
+TEST_F(ImitationTrainer, FreeCodesGoOnFromTrainedMaps) {
+  ImitationOptions options = Options();
+  options.source = CodeSource::kLinear;
+  ASSERT_OK_AND_ASSIGN(const TrainedRouter mapped, Train(options));
+  options.source = CodeSource::kFree;
+  options.start = &mapped.codes;
+  options.learning_rate = 0.005;
+  ASSERT_OK_AND_ASSIGN(const TrainedRouter trained, Train(options));
+  const ImitationReport& report = trained.report;
+  EXPECT_EQ(report.untrained.recall, mapped.report.epochs[mapped.report.best_epoch - 1].recall);
+  EXPECT_LT(report.epochs.back().loss, report.epochs.front().loss);
+
+  options.code_dimension = 9;
+  EXPECT_THAT(Train(options),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("codes to start from: 1500 x 8")));
+}
+
+TEST_F(ImitationTrainer, ABudgetThatAffordsNoWalkFindsNothing) {
+  ImitationOptions options = Options();
+  options.epochs = 0;
+  ASSERT_OK_AND_ASSIGN(const TrainedRouter trained, Train(options));
+  // 8 for the projection, 8 for the re-rank, 24 / 8 scores for each distance of the rest.
+  EXPECT_EQ(AffordableVertices(trained.codes, 16, 8), 0u);
+  EXPECT_EQ(AffordableVertices(trained.codes, 17, 8), 3u);
+  const index::RowDistances distances(world_->rows.view(), kMetric);
+  BudgetedScratch scratch;
+  EXPECT_FALSE(SearchByCodes(world_->graph, distances, trained.codes, world_->validated_on.row(0), 16, 8,
+                             HopOracle::kNoVertex, &scratch));
+}
+
+TEST_F(ImitationTrainer, AHiddenVertexIsNotFound) {
+  ImitationOptions options = Options();
+  options.epochs = 0;
+  ASSERT_OK_AND_ASSIGN(const TrainedRouter trained, Train(options));
+  const index::RowDistances distances(world_->rows.view(), kMetric);
+  BudgetedScratch scratch;
+  for (std::uint32_t row = 0; row < kRows; row += 50) {
+    const auto found =
+        SearchByCodes(world_->graph, distances, trained.codes, world_->rows.row(row), 200, 8, row, &scratch);
+    ASSERT_TRUE(found.has_value());
+    EXPECT_NE(found->row, row);
+  }
+  const std::uint32_t entry = world_->graph.entry();  // a walk that cannot begin where walks do
+  EXPECT_TRUE(
+      SearchByDistances(world_->graph, distances, world_->rows.row(entry), 200, entry, &scratch).has_value());
+}
+
 TEST_F(ImitationTrainer, TheIdentityForAQueryMapCostsNothing) {
   ImitationOptions options = Options();
   options.code_dimension = kDimension;
