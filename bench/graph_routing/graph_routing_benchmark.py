@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The effect of Baranchuk et al. 2019 by their protocol: recall@1 of a flat graph at a fixed number of distances.
 
-The graph is the engine's own, with at most 2 M out-neighbours a vertex and one start vertex. Projections and
+The graph is the engine's own or the lowest layer of hnswlib's (the paper's), with at most 2 M out-neighbours a vertex
+and one start vertex. Projections and
 re-ranked vertices are counted. Settings, re-rank widths and epochs are chosen on validation queries; each run answers
 the test queries once. Contenders, all on the same graph:
 
@@ -11,7 +12,7 @@ the test queries once. Contenders, all on the same graph:
   linear      the same without the hidden layer
   free        a code of its own for each vertex
 
-Usage: graph_routing_benchmark.py [--data NAME...] [--m M...] [--seeds N] [--methods NAME...] [--keep] [--output FOLDER]
+Usage: graph_routing_benchmark.py [--data NAME...] [--m M...] [--builder NAME] [--seeds N] [--methods NAME...] [--keep] [--output FOLDER]
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from report import table  # noqa: E402
 from resampling import difference_interval  # noqa: E402
 
 BUDGETS = (128, 256, 512)
+BUILD_BEAM_WIDTH = 300
 METHODS = ("plain", "untrained", "hidden", "linear", "free")
 MAIN_KIND = {"sift-128": "descriptors", "minilm-165k": "questions"}
 # Chosen on validation queries at M = 8, budget 256.
@@ -69,16 +71,36 @@ def runs_of(name: str, methods: list[str], seeds: int) -> list[dict[str, Any]]:
     return runs
 
 
-def measure(name: str, m: int, methods: list[str], seeds: int, request: dict[str, Any], folder: pathlib.Path):
-    """One flat graph: what every run answered, one entry a run."""
+def hnswlib_base_layer(request: dict[str, Any], m: int, path: pathlib.Path) -> None:
+    if path.exists():
+        return
+    binary = ROOT / "build" / "release" / "bin" / "trivium_bench_hnswlib_base_layer"
+    shape = [str(request["dimension"]), request["metric"], str(m), str(BUILD_BEAM_WIDTH)]
+    subprocess.run([binary, request["base"], *shape, path], check=True)
+
+
+def measure(
+    name: str,
+    m: int,
+    builder: str,
+    methods: list[str],
+    seeds: int,
+    request: dict[str, Any],
+    folder: pathlib.Path,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """One flat graph: what it is, and what every run answered, one entry a run."""
+    stem = f"{name}.m{m}" if builder == "trivium" else f"{name}.m{m}.{builder}"
+    graph = folder / f"{stem}.graph"
+    if builder == "hnswlib":
+        hnswlib_base_layer(request, m, graph)
     request = request | {
-        "graph": str(folder / f"{name}.m{m}.graph"),
+        "graph": str(graph),
         "degree_bound": 2 * m,
-        "build_beam_width": 300,
+        "build_beam_width": BUILD_BEAM_WIDTH,
         "threads": 2,
         "runs": runs_of(name, methods, seeds),
     }
-    path = folder / f"{name}.m{m}.request.json"
+    path = folder / f"{stem}.request.json"
     path.write_text(json.dumps(request))
     binary = ROOT / "build" / "release" / "bin" / "trivium_bench_graph_routing"
     with subprocess.Popen([binary, path], stdout=subprocess.PIPE, text=True) as process:
@@ -121,8 +143,8 @@ def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def markdown(results: dict[str, Any]) -> str:
     text = ""
     for name, graphs in results["data"].items():
-        for m, one in graphs.items():
-            text += f"\n### {name}, M = {m} (mean degree {one['graph']['mean_degree']:.1f})\n"
+        for label, one in graphs.items():
+            text += f"\n### {name}, M = {label} (mean degree {one['graph']['mean_degree']:.1f})\n"
             for which in one["summary"][str(BUDGETS[0])]:
                 if which == "validation":
                     continue
@@ -148,6 +170,7 @@ def main() -> None:
     )
     parser.add_argument("--data", nargs="+", choices=list(MAIN_KIND), default=list(MAIN_KIND))
     parser.add_argument("--m", nargs="+", type=int, default=[8, 12])
+    parser.add_argument("--builder", choices=("trivium", "hnswlib"), default="trivium")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument(
@@ -170,12 +193,15 @@ def main() -> None:
     for name in arguments.data:
         request = training_queries.prepare(name, MAIN_KIND[name], arguments.output / name)
         for m in arguments.m:
-            graph, runs = measure(name, m, arguments.methods, arguments.seeds, request, arguments.output)
-            kept = result["data"].get(name, {}).get(str(m), {}).get("runs", []) if arguments.keep else []
+            label = str(m) if arguments.builder == "trivium" else f"{m}, {arguments.builder}"
+            graph, runs = measure(
+                name, m, arguments.builder, arguments.methods, arguments.seeds, request, arguments.output
+            )
+            kept = result["data"].get(name, {}).get(label, {}).get("runs", []) if arguments.keep else []
             runs += [run for run in kept if run["run"]["method"] not in arguments.methods]
             runs.sort(key=lambda run: METHODS.index(run["run"]["method"]))
             entry = {"graph": graph, "runs": runs, "summary": summarise(runs)}
-            result["data"].setdefault(name, {})[str(m)] = entry
+            result["data"].setdefault(name, {})[label] = entry
             path.write_text(json.dumps(result))
     text = markdown(result)
     (arguments.output / "result.md").write_text(text)

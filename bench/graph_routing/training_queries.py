@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 from typing import Any
 
@@ -53,13 +54,19 @@ def leftover_queries(evaluated: np.ndarray) -> np.ndarray:
 
 
 def prepare(name: str, main_kind: str, folder: pathlib.Path) -> dict[str, Any]:
-    """Writes the files into `folder` and returns the request without graph and runs.
+    """Writes the files into `folder`, unless they are there, and returns the request without graph and runs.
 
     Re-rank widths and epochs are chosen on the validation queries of `main_kind`; the test queries of the other
     kinds are answered with what was chosen there.
     """
     dataset = datasets.prepare(name)
     folder.mkdir(parents=True, exist_ok=True)
+    about = folder / "about.json"
+    made_from = {"data": dataset.key, "code": pathlib.Path(__file__).read_text()}
+    if about.is_file():
+        known = json.loads(about.read_text())
+        if known["made_from"] == made_from:
+            return known["request"]
     base = np.ascontiguousarray(np.load(dataset.folder / "base.npy"), np.float32)
     sets = {"validation": (main_kind, "validation"), "test": (main_kind, "test")}
     sets |= {f"test_{kind}": (kind, "test") for kind in dataset.queries if kind != main_kind}
@@ -87,10 +94,12 @@ def prepare(name: str, main_kind: str, folder: pathlib.Path) -> dict[str, Any]:
         put("training", base[rows], nearest_other(base, rows))
         rows.astype(np.uint32).tofile(folder / "training.hidden.u32")
         files["training"]["hidden"] = str(folder / "training.hidden.u32")
-    return {
+    request = {
         "base": str(folder / "base.f32"),
         "metric": dataset.metric,
         "dimension": dataset.dimension,
         "queries": files,
         "description": dataset.description,
     }
+    about.write_text(json.dumps({"made_from": made_from, "request": request}))
+    return request
