@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -174,18 +175,41 @@ void EdgeCodes::EncodeEntries(base::MatrixView rows) {
   std::vector<float> end(padded);
   EdgeBlockEncoder encoder(entry_shape_, inner_product_);
   encoder.Begin(center.data(), owned_entry_block_.data());
-  // One start for about 64 rows: below that, the walk is short from anywhere.
-  const std::size_t entries = std::min(kEntryCount, rows.rows / 64);
-  base::Random random(kRotationSeed);
-  for (std::size_t place = 0; place < entries; ++place) {
-    // One row out of each equal share, so that they are distinct.
-    const std::size_t first = rows.rows * place / entries, last = rows.rows * (place + 1) / entries;
-    const auto vertex = static_cast<std::uint32_t>(first + random.Below(last - first));
+  std::size_t place = 0;
+  for (const std::uint32_t vertex : given_entries_.empty() ? SampleEntries(rows.rows) : given_entries_) {
     rotation_.Apply(rows.row(vertex), origin.data(), end.data());
-    encoder.SetEdge(place, vertex, end.data());
+    encoder.SetEdge(place++, vertex, end.data());
   }
   std::memcpy(owned_entry_block_.data() + mean_place_, origin.data(), rows.columns * sizeof(float));
   if (inner_product_) StoreLargestNorm(rows);
+}
+
+std::vector<std::uint32_t> EdgeCodes::SampleEntries(std::size_t rows) {
+  // One start for about 64 rows: below that, the walk is short from anywhere.
+  const std::size_t entries = std::min(kEntryCount, rows / 64);
+  base::Random random(kRotationSeed);
+  std::vector<std::uint32_t> sample;
+  for (std::size_t place = 0; place < entries; ++place) {
+    // One row out of each equal share, so that they are distinct.
+    const std::size_t first = rows * place / entries, last = rows * (place + 1) / entries;
+    sample.push_back(static_cast<std::uint32_t>(first + random.Below(last - first)));
+  }
+  return sample;
+}
+
+void EdgeCodes::SetEntries(base::MatrixView rows, std::vector<std::uint32_t> entries) {
+  assert(entries.size() <= kEntryCount);
+  given_entries_ = std::move(entries);
+  EncodeEntries(rows);
+}
+
+std::vector<std::uint32_t> EdgeCodes::Entries() const {
+  std::vector<std::uint32_t> entries;
+  const auto* vertices = reinterpret_cast<const std::uint32_t*>(entry_block_ + entry_shape_.vertices);
+  for (std::size_t place = 0; place < kEntryCount && vertices[place] != kNoVertex; ++place) {
+    if (vertices[place] < size_) entries.push_back(vertices[place]);  // of a damaged file
+  }
+  return entries;
 }
 
 void EdgeCodes::StoreLargestNorm(base::MatrixView rows) {

@@ -24,6 +24,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
@@ -70,6 +71,15 @@ class EdgeCodes {
   absl::Status Stream(base::MatrixView rows, const ProximityGraph& graph, int thread_count,
                       const std::function<absl::Status(absl::Span<const std::uint8_t>)>& take);
 
+  // Lets searches start at `entries` instead of a sample, also after later updates: distinct vertices, at
+  // most kEntryCount. None: at a sample again. `rows`: those of the codes.
+  void SetEntries(base::MatrixView rows, std::vector<std::uint32_t> entries);
+  // The same of the entries that the codes have, as after loading those that were set once.
+  void KeepEntries() { given_entries_ = Entries(); }
+  const std::vector<std::uint32_t>& given_entries() const { return given_entries_; }
+  // The vertices in the entry block, where searches start.
+  std::vector<std::uint32_t> Entries() const;
+
   std::size_t size() const { return size_; }
   bool inner_product() const { return inner_product_; }
   const kernels::EdgeBlockShape& shape() const { return shape_; }
@@ -105,6 +115,7 @@ class EdgeCodes {
                     const RotatedRows& rotated, int thread_count, std::uint32_t first,
                     std::uint8_t* blocks) const;
   void EncodeEntries(base::MatrixView rows);
+  static std::vector<std::uint32_t> SampleEntries(std::size_t rows);
   void StoreLargestNorm(base::MatrixView rows);
 
   RandomRotation rotation_;
@@ -112,6 +123,7 @@ class EdgeCodes {
   kernels::EdgeBlockShape shape_, entry_shape_;
   std::size_t mean_place_ = 0;  // of dimension floats behind the entry block
   std::size_t size_ = 0;
+  std::vector<std::uint32_t> given_entries_;
   base::HugeBytes owned_blocks_, owned_entry_block_;
   std::shared_ptr<const void> owner_;  // of borrowed blocks
   const std::uint8_t* blocks_ = nullptr;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "index/graph_index.h"
 
+#include <cassert>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,12 +12,6 @@
 #include "index/graph_repair.h"
 
 namespace trivium::index {
-namespace {
-
-// With fewer of its vertices left a graph is built anew: repairing costs as much and is no better.
-constexpr double kSmallestKeptShare = 0.3;
-
-}  // namespace
 
 GraphIndex::GraphIndex(std::size_t dimension, base::Metric metric, const GraphBuildOptions& options)
     : rows_(dimension, FormatOf(options.profile), metric),
@@ -65,7 +60,17 @@ absl::StatusOr<std::unique_ptr<GraphIndex>> GraphIndex::KeepRows(const base::Bit
   live.ForEachSet([&](std::size_t i) { rows.AppendEncoded(rows_.view(), i); });
   auto index =
       std::make_unique<GraphIndex>(std::move(rows), std::move(graph), GraphCodes(), metric_, options_);
-  if (index->size() > kMaxTailRows) TRIVIUM_RETURN_IF_ERROR(index->Seal(thread_count));
+  if (index->size() <= kMaxTailRows) return index;
+  TRIVIUM_RETURN_IF_ERROR(index->Seal(thread_count));
+  if (graph_.size() * kSmallestKeptShare >= static_cast<double>(live.CountSet())) return index;
+  if (!codes_.edges || codes_.edges->given_entries().empty()) return index;
+  std::vector<std::uint32_t> number(live.size()), entries;
+  std::uint32_t count = 0;
+  live.ForEachSet([&](std::size_t i) { number[i] = count++; });
+  for (const std::uint32_t entry : codes_.edges->given_entries()) {
+    if (live.Test(entry)) entries.push_back(number[entry]);
+  }
+  index->codes_.edges->SetEntries(index->rows(), std::move(entries));
   return index;
 }
 
@@ -84,6 +89,12 @@ absl::Status GraphIndex::Seal(int thread_count) {
     codes_.rows = std::move(codes);
   }
   return absl::OkStatus();
+}
+
+void GraphIndex::Teach(ProximityGraph graph, std::optional<EdgeCodes> codes) {
+  assert(graph.size() == rows_.size() && graph.degree_bound() == graph_.degree_bound());
+  graph_ = std::move(graph);
+  codes_.edges = std::move(codes);
 }
 
 SearchableRows GraphIndex::searchable() const {

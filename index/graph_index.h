@@ -33,6 +33,9 @@ class GraphIndex final : public SearchIndex {
   // Rows that may wait outside the graph: scanning all of them takes about half the time of a graph search.
   static constexpr std::size_t kMaxTailRows = 1024;
 
+  // With fewer of its vertices left a graph is built anew: repairing costs as much and is no better.
+  static constexpr double kSmallestKeptShare = 0.3;
+
   // `options` are valid. Add replaces the thread count.
   GraphIndex(std::size_t dimension, base::Metric metric, const GraphBuildOptions& options);
 
@@ -57,6 +60,10 @@ class GraphIndex final : public SearchIndex {
 
   // Moves the tail into the graph whatever its length, as before saving.
   absl::Status Seal(int thread_count);
+
+  // Another graph over the same rows, of this degree bound, with codes where the profile has edge codes.
+  // Sealed.
+  void Teach(ProximityGraph graph, std::optional<EdgeCodes> codes);
 
   // An index of the rows that are set in `live` (size() bits), in their order; the graph is repaired, not
   // built anew, unless most of it goes. Recall is that of a fresh build within about a point.

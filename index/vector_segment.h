@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/matrix_view.h"
 #include "base/metric.h"
@@ -45,11 +46,12 @@ class VectorSegment {
                             base::Metric metric, const GraphBuildOptions& options, const std::string& path);
 
   // Writes rows with what is there already to search them: in `contents`, graph null: without one, every
-  // search scans; codes null: without them. The rows have the format of `profile`. `beam` is kept beside a
-  // graph, for whoever opens the file: Search does not use it.
+  // search scans; codes null: without them. The rows have the format of `profile`. `beam` and
+  // `training` (what taught the graph; empty: nothing did) are kept beside a graph, for whoever opens the
+  // file: Search does not use them.
   static absl::Status Write(const SearchableRows& contents, Profile profile,
                             absl::Span<const std::uint64_t> labels, const std::string& path,
-                            const DefaultBeam& beam = {});
+                            const DefaultBeam& beam = {}, absl::string_view training = {});
 
   // kDataLoss where the file is damaged; `verify` also reads every block and checks its checksum. Sizes,
   // counts and neighbour ids are always checked, so a search in an opened segment never leaves its bounds.
@@ -69,6 +71,7 @@ class VectorSegment {
   const EdgeCodes* codes() const { return codes_ ? &*codes_ : nullptr; }
   const RowCodes* row_codes() const { return row_codes_ ? &*row_codes_ : nullptr; }
   const DefaultBeam& beam() const { return beam_; }
+  absl::string_view training() const { return training_; }
   SearchableRows searchable() const;
   const std::string& path() const { return file_->path(); }
   std::uint64_t size_bytes() const { return file_->size_bytes(); }
@@ -97,6 +100,7 @@ class VectorSegment {
   base::Metric metric_ = base::Metric::kCosine;
   ProximityGraph graph_;
   DefaultBeam beam_;
+  absl::string_view training_;  // in the file
   std::optional<EdgeCodes> codes_;
   std::optional<RowCodes> row_codes_;
 };

@@ -239,6 +239,36 @@ TEST(EdgeCodes, SampleOneStartForEach64RowsUpTo256) {
   }
 }
 
+TEST(EdgeCodes, GivenEntriesReplaceTheSampleAndStayOverUpdates) {
+  const auto rows = ClusteredVectors(1500, 64, base::Metric::kCosine, 1);
+  ProximityGraph graph(12);
+  ASSERT_OK(ExtendGraph(rows.view().First(1100), base::Metric::kCosine, SmallOptions(12), &graph));
+  EdgeCodes codes = MakeCodes(rows.view().First(1100), base::Metric::kCosine, graph);
+  EXPECT_EQ(codes.Entries().size(), 1100u / 64);
+  EXPECT_TRUE(codes.given_entries().empty());
+  const std::string blocks(reinterpret_cast<const char*>(codes.blocks()), 1100 * codes.shape().bytes);
+
+  const std::vector<std::uint32_t> entries = {3, 500, 1099};
+  codes.SetEntries(rows.view().First(1100), entries);
+  EXPECT_EQ(codes.Entries(), entries);
+  EXPECT_EQ(blocks, std::string(reinterpret_cast<const char*>(codes.blocks()), 1100 * codes.shape().bytes));
+  ASSERT_OK(ExtendGraph(rows.view(), base::Metric::kCosine, SmallOptions(12), &graph));
+  codes.Update(rows.view(), graph, 1);
+  EXPECT_EQ(codes.Entries(), entries);
+
+  // As loaded from a file.
+  auto memory = std::make_shared<std::vector<std::uint8_t>>(codes.entry_block(),
+                                                            codes.entry_block() + codes.entry_shape().bytes);
+  EdgeCodes loaded(64, base::Metric::kCosine, 12, 1500, codes.blocks(), memory->data(), memory);
+  loaded.KeepEntries();
+  EXPECT_EQ(loaded.given_entries(), entries);
+  // Of a damaged one: what is no vertex is left out.
+  const std::uint32_t wild = 1'000'000;
+  std::memcpy(memory->data() + codes.entry_shape().vertices + sizeof(wild), &wild, sizeof(wild));
+  loaded.KeepEntries();
+  EXPECT_EQ(loaded.given_entries(), (std::vector<std::uint32_t>{3, 1099}));
+}
+
 // Codes say how far rows are in relation to each other, whatever the unit.
 TEST(EdgeCodes, SignsAndLevelsDoNotDependOnTheUnitOfTheRows) {
   const ProximityGraph graph = RandomGraph(60, 32, 2);

@@ -221,5 +221,33 @@ TEST_F(SegmentWithCodes, IdsOutOfRangeAndFactorsThatAreNaNNeverReachARow) {
   expect_exact(shape.header + 4, 1, std::numeric_limits<float>::quiet_NaN());
 }
 
+TEST_F(SegmentWithCodes, KeepsWhatTaughtTheGraphAndItsEntries) {
+  EXPECT_EQ(good_->training(), "");
+  EXPECT_TRUE(good_->codes()->given_entries().empty());
+  EdgeCodes codes(kColumns, base::Metric::kSquaredL2, 16);
+  codes.Update(vectors_.view(), good_->graph(), 1);
+  codes.SetEntries(vectors_.view(), {5, 150});
+  SearchableRows contents = good_->searchable();
+  contents.edge_codes = &codes;
+  ASSERT_OK(
+      VectorSegment::Write(contents, Profile::kSpeed, labels_, dir_.File("taught"), {}, "{\"queries\":7}"));
+  ASSERT_OK_AND_ASSIGN(const auto taught, VectorSegment::Open(dir_.File("taught"), true));
+  EXPECT_EQ(taught->training(), "{\"queries\":7}");
+  EXPECT_EQ(taught->codes()->given_entries(), (std::vector<std::uint32_t>{5, 150}));
+  EXPECT_EQ(Ask(*taught, SearchMethod::kExact), Ask(*good_, SearchMethod::kExact));
+
+  const std::string bytes = ReadWholeFile(dir_.File("taught"));
+  for (std::size_t length = 0; length < bytes.size(); length += 997) {
+    ASSERT_FALSE(OpenDamaged(bytes.substr(0, length), false).ok()) << length;
+  }
+  std::string flipped = bytes;
+  flipped[bytes.find("{\"queries\":7}") + 3] ^= 1;
+  EXPECT_THAT(OpenDamaged(flipped, true), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("training")));
+  EXPECT_OK(OpenDamaged(flipped, false));  // it is only shown
+  EXPECT_THAT(VectorSegment::Write(contents, Profile::kSpeed, labels_, dir_.File("long"), {},
+                                   std::string((64 << 10) + 1, 'x')),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("bytes of training: 65537")));
+}
+
 }  // namespace
 }  // namespace trivium::index
