@@ -58,6 +58,7 @@ VectorIndexAlgorithm VectorIndex::algorithm() const { return impl_->options.algo
 Profile VectorIndex::profile() const { return impl_->options.profile; }
 std::size_t VectorIndex::beam_width() const { return impl_->beam.width; }
 double VectorIndex::target_recall() const { return impl_->beam.target_recall; }
+std::string VectorIndex::training() const { return impl_->training; }
 
 VectorIndexMemory VectorIndex::MemoryBytes() const {
   VectorIndexMemory memory;

@@ -38,6 +38,7 @@ index::GraphCodes BorrowCodes(const std::shared_ptr<const index::VectorSegment>&
   if (const index::EdgeCodes* mapped = segment->codes()) {
     codes.edges.emplace(segment->dimension(), segment->metric(), segment->graph().degree_bound(),
                         segment->size(), mapped->blocks(), mapped->entry_block(), segment);
+    if (!mapped->given_entries().empty()) codes.edges->KeepEntries();
   }
   if (const index::RowCodes* mapped = segment->row_codes()) {
     codes.rows.emplace(segment->dimension(), segment->metric(), segment->size(), mapped->records(),
@@ -68,8 +69,8 @@ absl::Status VectorIndex::Save(const std::string& path) {
     contents = impl_->graph->searchable();
   }
   const std::string temporary = storage::TemporaryName(path);
-  TRIVIUM_RETURN_IF_ERROR(
-      index::VectorSegment::Write(contents, EngineProfile(profile()), Labels(), temporary, impl_->beam));
+  TRIVIUM_RETURN_IF_ERROR(index::VectorSegment::Write(contents, EngineProfile(profile()), Labels(), temporary,
+                                                      impl_->beam, impl_->training));
   if (std::rename(temporary.c_str(), path.c_str()) != 0) {
     const absl::Status status = storage::ErrnoStatus(errno, "rename", path);
     storage::RemoveFile(temporary).IgnoreError();
@@ -105,6 +106,7 @@ absl::StatusOr<VectorIndex> VectorIndex::Load(const std::string& path,
                                              stored.entry(), segment),
                        BorrowCodes(segment));
       impl->beam = segment->beam();
+      impl->training = std::string(segment->training());
     } else {
       if (!in_place) {
         TRIVIUM_ASSIGN_OR_RETURN(rows, Decode(segment->stored_rows()));

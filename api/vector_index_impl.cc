@@ -166,6 +166,8 @@ absl::Status VectorIndex::Impl::Rebuild() {
     if (graph != nullptr) {
       TRIVIUM_ASSIGN_OR_RETURN(std::unique_ptr<index::GraphIndex> kept,
                                graph->KeepRows(labels.live(), options.threads));
+      const double share = static_cast<double>(labels.live_count()) / static_cast<double>(labels.row_count());
+      if (share <= index::GraphIndex::kSmallestKeptShare) training.clear();  // with the graph it was of
       LabelTable live;
       live.Append(labels.LiveLabels());
       graph = kept.get();

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -91,6 +92,7 @@ struct VectorIndex::Impl {
 
   VectorIndexOptions options;
   index::DefaultBeam beam;
+  std::string training;  // what taught the graph, as it is kept in files
   LabelTable labels;
   std::uint64_t version;  // differs for every state of every index
 

@@ -112,9 +112,19 @@ const RowFilter::Rows* RowFilter::Find(const VectorPart& part) const {
 VectorPart VectorSet::SegmentPart(std::shared_ptr<const index::VectorSegment> segment, std::string file) {
   VectorPart part;
   part.profile = segment->profile();
+  part.segment = segment;
   part.rows = std::make_shared<SegmentRows>(std::move(segment));
   part.file = std::move(file);
   return part;
+}
+
+void VectorSet::ReplaceSegment(std::size_t part, std::shared_ptr<const index::VectorSegment> segment,
+                               std::string file) {
+  assert(segment->size() == parts_[part].rows->size());
+  VectorPart replaced = SegmentPart(std::move(segment), std::move(file));
+  replaced.live = parts_[part].live;
+  replaced.live_count = parts_[part].live_count;
+  parts_[part] = std::move(replaced);
 }
 
 std::size_t VectorSet::live_count() const {

@@ -44,7 +44,8 @@ struct VectorPart {
   std::size_t live_count = 0;
   std::string file;                                     // of a segment; empty: not sealed yet
   index::Profile profile = index::Profile::kSpeed;      // of a segment
-  std::shared_ptr<const base::AlignedMatrix> unsealed;  // what `rows` reads; null for a segment
+  std::shared_ptr<const index::VectorSegment> segment;  // what `rows` reads; null where it is not sealed
+  std::shared_ptr<const base::AlignedMatrix> unsealed;  // likewise; null for a segment
 };
 
 // Rows a filter lets pass, for every part it was prepared for.
@@ -92,6 +93,10 @@ class VectorSet {
     if (part.live_count < live.size()) part.live = std::make_shared<base::Bitmap>(std::move(live));
     parts_.push_back(std::move(part));
   }
+
+  // Another segment of the same rows, such as one with a trained graph, in place of that of part `part`.
+  void ReplaceSegment(std::size_t part, std::shared_ptr<const index::VectorSegment> segment,
+                      std::string file);
 
   // Rows not sealed yet, of new documents with numbers above all others here. Small parts are merged, so that
   // there are O(log rows) of them.

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_format.h"
 #include "api/cli/command.h"
@@ -42,7 +44,12 @@ Json ToJson(const StoreInfo& info) {
                                    {"unsealed", set.unsealed},
                                    {"deleted", set.deleted},
                                    {"segments", set.segments},
-                                   {"bytes", set.bytes}});
+                                   {"bytes", set.bytes},
+                                   {"training", Json::array()}});
+    for (const std::string& training : set.training) {
+      Json& all = json["vector_sets"].back()["training"];
+      all.push_back(training.empty() ? Json() : Json::parse(training, nullptr, /*allow_exceptions=*/false));
+    }
   }
   json["dispatch"] = {
       {"trained", info.dispatch.trained},         {"enabled", info.dispatch.enabled},
@@ -77,10 +84,13 @@ std::string ToText(const StoreInfo& info) {
     experts.Add({expert.name, expert.space, expert.partition.value_or("(all)"), expert.adapter ? "yes" : "no",
                  absl::StrFormat("%g", expert.cost), OneLine(expert.description, 60)});
   }
-  Table sets({"vector set", "space", ">vectors", ">unsealed", ">deleted", ">segments", ">size"});
+  Table sets({"vector set", "space", ">vectors", ">unsealed", ">deleted", ">segments", ">trained", ">size"});
   for (const VectorSetInfo& set : info.vector_sets) {
     sets.Add({set.partition, set.space, Grouped(set.rows), Grouped(set.unsealed), Grouped(set.deleted),
-              Grouped(set.segments), Bytes(set.bytes)});
+              Grouped(set.segments),
+              Grouped(std::count_if(set.training.begin(), set.training.end(),
+                                    [](const auto& text) { return !text.empty(); })),
+              Bytes(set.bytes)});
   }
   if (!info.spaces.empty()) text += "\n" + spaces.ToString();
   if (!info.experts.empty()) text += "\n" + experts.ToString();

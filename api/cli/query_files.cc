@@ -96,9 +96,11 @@ void AddQueryOptions(CLI::App& command, QueryArguments* arguments, bool required
       ->type_name("[NAME=]FILE")
       ->required(required);
   command
-      .add_option(flag + "qrels", arguments->qrels, "Judgements, TSV with header query-id corpus-id score")
+      .add_option(flag + "qrels", arguments->qrels,
+                  arguments->judged ? "Judgements, TSV with header query-id corpus-id score"
+                                    : "Judgements: not needed, not read")
       ->type_name("[NAME=]FILE")
-      ->required(required);
+      ->required(required && arguments->judged);
   command
       .add_option(
           flag + "query-vectors", arguments->vectors,
@@ -145,7 +147,8 @@ absl::StatusOr<std::vector<QuerySetFiles>> PairQueryFiles(const QueryArguments& 
     set->vectors.emplace_back(file.space, file.file);
   }
   for (const QuerySetFiles& set : sets) {
-    if (set.qrels.empty()) return Unpaired(queries_flag, set.queries, qrels_flag + " to go with it");
+    if (arguments.judged && set.qrels.empty())
+      return Unpaired(queries_flag, set.queries, qrels_flag + " to go with it");
   }
   return sets;
 }

@@ -22,6 +22,7 @@ namespace trivium::cli {
 // the files without a name in the order given.
 struct QueryArguments {
   std::string prefix;  // of the flags: "" or "validation-"
+  bool judged = true;  // each set needs judgements; else they are not looked at
   std::vector<std::string> queries = {}, qrels = {}, vectors = {};
 };
 void AddQueryOptions(CLI::App& command, QueryArguments* arguments, bool required);

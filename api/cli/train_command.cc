@@ -98,8 +98,9 @@ absl::Status RunTrainDispatch(const TrainArguments& arguments) {
 }  // namespace
 
 void AddTrainCommand(CLI::App& app, Run* run) {
-  CLI::App* train = app.add_subcommand("train", "Learn from judged queries");
+  CLI::App* train = app.add_subcommand("train", "Learn from queries");
   train->require_subcommand(1);
+  AddTrainGraphCommand(*train, run);
   CLI::App* command = train->add_subcommand(
       "dispatch", "Learn which experts answer what; on by default only where it gains on held-out queries");
   auto arguments = std::make_shared<TrainArguments>();

@@ -7,6 +7,14 @@
 namespace trivium::python {
 namespace {
 
+// JSON texts as Python values; None for an empty one.
+py::list AsTraining(const std::vector<std::string>& texts) {
+  const py::object loads = py::module_::import("json").attr("loads");
+  py::list values;
+  for (const std::string& text : texts) values.append(text.empty() ? py::none() : py::object(loads(text)));
+  return values;
+}
+
 using namespace pybind11::literals;
 
 py::object Class(const char* name) { return py::module_::import("trivium.reports").attr(name); }
@@ -65,7 +73,8 @@ py::object Expert(const ExpertInfo& expert) {
 py::object VectorSet(const VectorSetInfo& set) {
   return Class("VectorSetInfo")("space"_a = set.space, "partition"_a = set.partition, "rows"_a = set.rows,
                                 "unsealed"_a = set.unsealed, "deleted"_a = set.deleted,
-                                "segments"_a = set.segments, "bytes"_a = set.bytes);
+                                "training"_a = AsTraining(set.training), "segments"_a = set.segments,
+                                "bytes"_a = set.bytes);
 }
 
 py::object Dispatch(const DispatchInfo& dispatch) {
@@ -99,6 +108,27 @@ py::object AsPython(const VectorCalibrationReport& report) {
                                           "beam_width"_a = report.beam_width, "recall"_a = report.recall,
                                           "reached"_a = report.reached, "queries"_a = report.queries,
                                           "seconds"_a = report.seconds);
+}
+
+py::object AsPython(const GraphTrainingReport& report) {
+  return Class("GraphTrainingReport")(
+      "training_queries"_a = report.training_queries, "validation_queries"_a = report.validation_queries,
+      "entries"_a = report.entries, "edges_added"_a = report.edges_added,
+      "edges_replaced"_a = report.edges_replaced, "hops_before"_a = report.hops_before,
+      "hops_after"_a = report.hops_after, "hop_ratio"_a = report.hop_ratio,
+      "hop_ratio_interval"_a = py::make_tuple(report.hop_ratio_low, report.hop_ratio_high),
+      "row_hop_ratio"_a = report.row_hop_ratio, "enabled"_a = report.enabled, "reason"_a = report.reason,
+      "seconds"_a = report.seconds);
+}
+
+py::object AsPython(const TrainGraphReport& report) {
+  py::list graphs;
+  for (const TrainedSegment& graph : report.graphs) {
+    graphs.append(Class("TrainedSegment")("space"_a = graph.space, "partition"_a = graph.partition,
+                                          "rows"_a = graph.rows, "training"_a = AsPython(graph.training)));
+  }
+  return Class("TrainGraphReport")("graphs"_a = graphs, "too_small"_a = report.too_small,
+                                   "seconds"_a = report.seconds);
 }
 
 py::object AsPython(const BuildReport& report) {

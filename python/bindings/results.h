@@ -17,6 +17,8 @@ py::object AsPython(const UpsertReport& report);
 py::object AsPython(const BuildReport& report);
 py::object AsPython(const CalibrationReport& report);
 py::object AsPython(const VectorCalibrationReport& report);
+py::object AsPython(const GraphTrainingReport& report);
+py::object AsPython(const TrainGraphReport& report);
 py::object AsPython(const DispatchReport& report);
 py::object AsPython(const EvaluationReport& report);
 py::object AsPython(const StoreInfo& info);

@@ -188,6 +188,20 @@ class PythonStore {
     return AsPython(CallEngine([&] { return store_->Calibrate(options); }));
   }
 
+  py::object TrainGraph(std::vector<std::string> texts, const py::object& vectors, const std::string& expert,
+                        GraphTrainingOptions training, const py::object& progress) {
+    HeldVectors held;
+    if (!vectors.is_none()) held = AsVectors(vectors, "queries", &AsMatrix);
+    Progress report(progress);
+    training.progress = report.function();
+    training.cancelled = report.cancelled();
+    const TrainGraphOptions options{.texts = std::move(texts),
+                                    .vectors = std::move(held.views),
+                                    .expert = expert,
+                                    .training = std::move(training)};
+    return AsPython(CallEngine([&] { return store_->TrainGraph(options); }));
+  }
+
   py::object TrainDispatch(TrainDispatchOptions options, const std::vector<const HeldQuerySet*>& train,
                            const std::vector<const HeldQuerySet*>& validation, const py::object& progress) {
     Progress report(progress);
@@ -292,6 +306,7 @@ void BindStore(py::module_& module) {
       .def("keys", &PythonStore::Keys)
       .def("build", &PythonStore::Build)
       .def("calibrate", &PythonStore::Calibrate)
+      .def("train_graph", &PythonStore::TrainGraph)
       .def("train_dispatch", &PythonStore::TrainDispatch)
       .def("search", &PythonStore::Search)
       .def("search_batch", &PythonStore::SearchBatch)

@@ -118,6 +118,19 @@ class PythonVectorIndex {
       return index_.Calibrate(rows.view, options);
     }));
   }
+  py::object TrainGraph(const py::object& queries, GraphTrainingOptions options, const py::object& progress) {
+    const HeldMatrix rows = AsMatrix(queries, "queries");
+    Progress report(progress);
+    options.progress = report.function();
+    options.cancelled = report.cancelled();
+    return AsPython(CallEngine([&] {
+      const std::unique_lock<std::shared_mutex> lock(mutex_);
+      return index_.TrainGraph(rows.view, options);
+    }));
+  }
+  std::string training() const {
+    return Look([&] { return index_.training(); });
+  }
   void Save(const std::string& path) {
     Write([&] { return index_.Save(path); });
   }
@@ -248,6 +261,22 @@ void BindVectorIndex(py::module_& module) {
         return std::string(ProfileName(options.profile));
       });
 
+  const GraphTrainingOptions training;
+  py::class_<GraphTrainingOptions>(module, "GraphTrainingOptions")
+      .def(py::init([](bool entries, bool edges, double recall, std::uint64_t seed, int threads,
+                       bool ignore_gate) {
+             GraphTrainingOptions options;
+             options.entries = entries;
+             options.edges = edges;
+             options.recall = recall;
+             options.seed = seed;
+             options.threads = threads;
+             options.ignore_gate = ignore_gate;
+             return options;
+           }),
+           "entries"_a = training.entries, "edges"_a = training.edges, "recall"_a = training.recall,
+           "seed"_a = training.seed, "threads"_a = training.threads, "ignore_gate"_a = training.ignore_gate);
+
   py::class_<VectorFilter>(module, "VectorFilter",
                            "Which labels a search may return; made by VectorIndex.filter.")
       .def(py::init<>());
@@ -272,6 +301,7 @@ void BindVectorIndex(py::module_& module) {
       .def("remove", &PythonVectorIndex::Remove)
       .def("compact", &PythonVectorIndex::Compact)
       .def("calibrate", &PythonVectorIndex::Calibrate)
+      .def("train_graph", &PythonVectorIndex::TrainGraph)
       .def("save", &PythonVectorIndex::Save)
       .def("__len__", &PythonVectorIndex::size)
       .def("__contains__", &PythonVectorIndex::Contains)
@@ -282,6 +312,7 @@ void BindVectorIndex(py::module_& module) {
       .def("search", &PythonVectorIndex::Search)
       .def("search_batch", &PythonVectorIndex::SearchBatch)
       .def_property_readonly("dimension", &PythonVectorIndex::dimension)
+      .def_property_readonly("training", &PythonVectorIndex::training)
       .def_property_readonly("metric", &PythonVectorIndex::metric)
       .def_property_readonly("algorithm", &PythonVectorIndex::algorithm)
       .def_property_readonly("profile", &PythonVectorIndex::profile)

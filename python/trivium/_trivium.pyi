@@ -225,6 +225,9 @@ class Store:
     def calibrate(
         self, queries: Vectors | None, target_recall: float, k: int, threads: int, progress: _Callback
     ) -> reports.CalibrationReport: ...
+    def train_graph(
+        self, texts: list[str], vectors: Any, expert: str, options: GraphTrainingOptions, progress: _Callback
+    ) -> reports.TrainGraphReport: ...
     def train_dispatch(
         self,
         options: TrainDispatchOptions,
@@ -268,6 +271,17 @@ class VectorIndexOptions:
     @property
     def profile(self) -> str: ...
 
+class GraphTrainingOptions:
+    def __init__(
+        self,
+        entries: bool = ...,
+        edges: bool = ...,
+        recall: float = ...,
+        seed: int = ...,
+        threads: int = ...,
+        ignore_gate: bool = ...,
+    ) -> None: ...
+
 class VectorFilter:
     def __init__(self) -> None: ...
 
@@ -299,6 +313,11 @@ class VectorIndex:
     def calibrate(
         self, queries: Any, target_recall: float, k: int, threads: int
     ) -> reports.VectorCalibrationReport: ...
+    def train_graph(
+        self, queries: Any, options: GraphTrainingOptions, progress: _Callback
+    ) -> reports.GraphTrainingReport: ...
+    @property
+    def training(self) -> str: ...
     def save(self, path: str) -> None: ...
     def __len__(self) -> int: ...
     def __contains__(self, label: int) -> bool: ...

@@ -103,6 +103,52 @@ class VectorCalibrationReport(Report):
 
 
 @dataclass(frozen=True, eq=False)
+class GraphTrainingReport(Report):
+    """What teaching a graph gave. Hops are vertices expanded a query, at equal recall, on queries held out."""
+
+    training_queries: int
+    """Without near-identical twins of a query held out."""
+    validation_queries: int
+    entries: int
+    """Starting points learned."""
+    edges_added: int
+    """Those that took the place of another included."""
+    edges_replaced: int
+    hops_before: float
+    hops_after: float
+    hop_ratio: float
+    """Trained over untrained."""
+    hop_ratio_interval: tuple[float, float]
+    """95 %, bootstrap over the queries."""
+    row_hop_ratio: float
+    """The same where rows of the index are asked: these must not pay for the others."""
+    enabled: bool
+    """Whether the gate let it become the graph that is searched."""
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedSegment(Report):
+    """What training gave one graph of a store."""
+
+    space: str
+    partition: str
+    rows: int
+    training: GraphTrainingReport
+
+
+@dataclass(frozen=True, eq=False)
+class TrainGraphReport(Report):
+    """What `Store.train_graph` taught."""
+
+    graphs: list[TrainedSegment]
+    too_small: int
+    """Graphs of fewer than 2,048 rows, which are left as they are."""
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
 class CompactReport(Report):
     """What `Store.compact` merged."""
 
@@ -270,6 +316,8 @@ class VectorSetInfo(Report):
     """Rows in segments that wait for `Store.compact`."""
     segments: int
     bytes: int
+    training: list[dict[str, Any] | None]
+    """What taught the graph of each segment (`train_graph`); None: nothing did."""
 
 
 @dataclass(frozen=True, eq=False)

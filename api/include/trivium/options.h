@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "trivium/export.h"
+#include "trivium/graph_training.h"
 #include "trivium/text_encoder.h"
 #include "trivium/types.h"
 
@@ -167,6 +168,14 @@ struct TrainDispatchOptions {
   int threads = 0;
   ProgressCallback progress;
   const std::atomic<bool>* cancelled = nullptr;
+};
+
+// Queries like those to come; judgements are not needed.
+struct TrainGraphOptions {
+  std::vector<std::string> texts;     // empty, or one a query: encoded for every space without vectors
+  std::vector<SpaceVectors> vectors;  // one row a query
+  std::string expert;                 // whose vector sets are trained; empty: all
+  GraphTrainingOptions training;
 };
 
 struct EvaluateOptions {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "trivium/graph_training.h"
 #include "trivium/types.h"
 
 namespace trivium {
@@ -62,6 +63,18 @@ struct DispatchReport {
   double gain = 0;                     // nDCG@10 of `router` minus "all", macro over sets
   double gain_low = 0, gain_high = 0;  // paired bootstrap 95 % interval
   std::vector<ComparisonRow> rows;     // on validation
+  double seconds = 0;
+};
+
+// What training gave one graph of a store.
+struct TrainedSegment {
+  std::string space, partition;
+  std::uint64_t rows = 0;
+  GraphTrainingReport training;
+};
+struct TrainGraphReport {
+  std::vector<TrainedSegment> graphs;
+  std::uint64_t too_small = 0;  // graphs of fewer than 2,048 rows, which are left as they are
   double seconds = 0;
 };
 
@@ -121,7 +134,8 @@ struct VectorSetInfo {
   std::uint64_t unsealed = 0;  // of these, not yet in a segment
   std::uint64_t deleted = 0;   // rows in segments that wait for compact
   std::uint64_t segments = 0;
-  std::uint64_t bytes = 0;  // of its segment files
+  std::uint64_t bytes = 0;            // of its segment files
+  std::vector<std::string> training;  // what taught the graph of each segment, JSON; empty: nothing did
 };
 struct DispatchInfo {
   bool trained = false;

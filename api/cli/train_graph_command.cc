@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_format.h"
+#include "api/cli/command.h"
+#include "api/cli/interrupt.h"
+#include "api/cli/output.h"
+#include "api/cli/progress_bar.h"
+#include "api/cli/query_files.h"
+#include "api/cli/status_macros.h"
+#include "trivium/files.h"
+
+namespace trivium::cli {
+namespace {
+
+struct TrainGraphArguments : CommonArguments {
+  QueryArguments queries{.judged = false};
+  std::string expert;
+  bool no_entries = false;
+  bool no_edges = false;
+  bool ignore_gate = false;
+  double recall = GraphTrainingOptions().recall;
+  std::uint64_t seed = 0;
+  int threads = 0;
+};
+
+// All queries of all files, one after the other; vectors by space.
+struct PlainQueries {
+  std::vector<std::string> texts;
+  struct Rows {
+    std::string space;
+    std::size_t columns = 0;
+    std::vector<float> values;
+  };
+  std::vector<Rows> vectors;
+};
+
+absl::Status AppendVectors(const std::string& space, const std::string& path, std::size_t before,
+                           std::size_t count, PlainQueries* queries) {
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<VectorReader> reader, VectorReader::Open(path));
+  if (reader->rows() != count) {
+    return absl::InvalidArgumentError(absl::StrFormat("query vectors: %d rows, expected %d, one a query (%s)",
+                                                      reader->rows(), count, path));
+  }
+  auto rows = std::find_if(queries->vectors.begin(), queries->vectors.end(),
+                           [&](const PlainQueries::Rows& each) { return each.space == space; });
+  if (rows == queries->vectors.end()) rows = queries->vectors.insert(rows, {space, reader->columns(), {}});
+  if (rows->columns != reader->columns() || rows->values.size() != before * reader->columns()) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("query vectors: %d columns after %d rows of %d, expected vectors of one dimension "
+                        "for all queries (%s)",
+                        reader->columns(), rows->values.size() / rows->columns, rows->columns, path));
+  }
+  rows->values.resize((before + count) * reader->columns());
+  return reader->Read(0, count, rows->values.data() + before * reader->columns());
+}
+
+absl::StatusOr<PlainQueries> ReadQueries(const std::vector<QuerySetFiles>& files) {
+  PlainQueries queries;
+  for (const QuerySetFiles& set : files) {
+    const std::size_t before = queries.texts.size();
+    TRIVIUM_CLI_RETURN_IF_ERROR(ReadCorpus(set.queries, [&](CorpusRecord record) {
+      queries.texts.push_back(std::move(record.text));
+      return absl::OkStatus();
+    }));
+    for (const auto& [space, path] : set.vectors) {
+      TRIVIUM_CLI_RETURN_IF_ERROR(
+          AppendVectors(space, path, before, queries.texts.size() - before, &queries));
+    }
+  }
+  for (const PlainQueries::Rows& rows : queries.vectors) {
+    const std::size_t count = rows.columns > 0 ? rows.values.size() / rows.columns : 0;
+    if (count == queries.texts.size()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrFormat("query vectors: for %d queries, expected for all %d", count, queries.texts.size()));
+  }
+  return queries;
+}
+
+Json ToJson(const TrainGraphReport& report) {
+  Json json = {{"graphs", Json::array()}, {"too_small", report.too_small}, {"seconds", report.seconds}};
+  for (const TrainedSegment& graph : report.graphs) {
+    const GraphTrainingReport& training = graph.training;
+    json["graphs"].push_back({{"space", graph.space},
+                              {"partition", graph.partition},
+                              {"rows", graph.rows},
+                              {"enabled", training.enabled},
+                              {"reason", training.reason},
+                              {"training_queries", training.training_queries},
+                              {"validation_queries", training.validation_queries},
+                              {"entries", training.entries},
+                              {"edges_added", training.edges_added},
+                              {"edges_replaced", training.edges_replaced},
+                              {"hops_before", training.hops_before},
+                              {"hops_after", training.hops_after},
+                              {"hop_ratio", training.hop_ratio},
+                              {"hop_ratio_interval", {training.hop_ratio_low, training.hop_ratio_high}},
+                              {"row_hop_ratio", training.row_hop_ratio}});
+  }
+  return json;
+}
+
+std::string ToText(const TrainGraphReport& report) {
+  Table table({"graph", "space", ">vectors", ">hops before", ">after", ">ratio", ">on vectors", "used"});
+  for (const TrainedSegment& graph : report.graphs) {
+    const GraphTrainingReport& training = graph.training;
+    table.Add({graph.partition, graph.space, Grouped(graph.rows), Fixed(training.hops_before, 1),
+               Fixed(training.hops_after, 1), Fixed(training.hop_ratio, 3), Fixed(training.row_hop_ratio, 3),
+               training.enabled ? "yes" : "no"});
+  }
+  std::string text = table.ToString();
+  for (const TrainedSegment& graph : report.graphs) {
+    text += absl::StrFormat("%s: %s\n", graph.partition, graph.training.reason);
+  }
+  if (report.too_small > 0) {
+    text += absl::StrFormat("too small to need it: %s\n", Grouped(report.too_small));
+  }
+  return text + absl::StrFormat("hops at equal recall on queries held out (%.1f s)\n", report.seconds);
+}
+
+absl::Status RunTrainGraph(const TrainGraphArguments& arguments) {
+  TrainGraphOptions options;
+  options.expert = arguments.expert;
+  GraphTrainingOptions& training = options.training;
+  training.entries = !arguments.no_entries;
+  training.edges = !arguments.no_edges;
+  training.ignore_gate = arguments.ignore_gate;
+  training.recall = arguments.recall;
+  training.seed = arguments.seed;
+  training.threads = arguments.threads;
+  training.cancelled = &Interrupted();
+  TRIVIUM_CLI_RETURN_IF_ERROR(training.Validate());
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const auto files, PairQueryFiles(arguments.queries));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(EncoderRegistry encoders, EncoderRegistry::Load(arguments.encoder_commands));
+  CatchInterrupts();
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenWriter(arguments.store, &encoders));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(PlainQueries queries, ReadQueries(files));
+  options.texts = std::move(queries.texts);
+  for (const PlainQueries::Rows& rows : queries.vectors) {
+    options.vectors.push_back({rows.space, {rows.values.data(), options.texts.size(), rows.columns}});
+  }
+  ProgressBar bar;
+  training.progress = bar.Callback();
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const TrainGraphReport report, store->TrainGraph(options));
+  TRIVIUM_CLI_RETURN_IF_ERROR(store->Close());
+  bar.Clear();
+  return arguments.json ? PrintJson(ToJson(report)) : Print(ToText(report));
+}
+
+}  // namespace
+
+void AddTrainGraphCommand(CLI::App& train, Run* run) {
+  CLI::App* command = train.add_subcommand(
+      "graph",
+      "Teach graphs where walks should start and which edges they miss; used only where it saves hops");
+  auto arguments = std::make_shared<TrainGraphArguments>();
+  AddStoreArgument(*command, arguments.get());
+  AddQueryOptions(*command, &arguments->queries, /*required=*/true);
+  command->add_option("--expert", arguments->expert, "Train what this expert searches (default: all)")
+      ->type_name("NAME");
+  command->add_flag("--no-entries", arguments->no_entries, "Keep the starting points as they are");
+  command->add_flag("--no-edges", arguments->no_edges, "Keep the edges as they are");
+  command->add_flag("--ignore-gate", arguments->ignore_gate,
+                    "Use what was learned even where it does not pay");
+  command->add_option("--recall", arguments->recall, "Recall@10 at which hops are compared")
+      ->type_name("R")
+      ->capture_default_str();
+  command->add_option("--seed", arguments->seed, "Seed of everything random")->capture_default_str();
+  command->add_option("--threads", arguments->threads, "Threads to use (default: all)")->type_name("N");
+  AddEncoderCommandOption(*command, arguments.get());
+  command->callback([=] { *run = [=] { return RunTrainGraph(*arguments); }; });
+}
+
+}  // namespace trivium::cli

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/graph_training.h"
+
+#include "absl/strings/str_format.h"
+#include "base/thread_pool.h"
+#include "nlohmann/json.hpp"
+
+namespace trivium {
+
+absl::Status GraphTrainingOptions::Validate() const {
+  if (!entries && !edges) {
+    return absl::InvalidArgumentError("graph training: neither entries nor edges, expected one of them");
+  }
+  if (!(recall > 0 && recall <= 1)) {
+    return absl::InvalidArgumentError(absl::StrFormat("recall: %g, expected more than 0, at most 1", recall));
+  }
+  if (threads < 0) {
+    return absl::InvalidArgumentError(absl::StrFormat("threads: %d, expected 0 (all) or more", threads));
+  }
+  return absl::OkStatus();
+}
+
+routing::GraphTrainingOptions EngineOptions(const GraphTrainingOptions& options) {
+  routing::GraphTrainingOptions engine;
+  engine.learn_entries = options.entries;
+  engine.learn_edges = options.edges;
+  engine.recall = options.recall;
+  engine.seed = options.seed;
+  engine.thread_count = base::ResolveThreadCount(options.threads);
+  if (options.progress) {
+    engine.progress = [&](std::size_t done, std::size_t total) { options.progress("train", done, total); };
+  }
+  engine.cancelled = options.cancelled;
+  return engine;
+}
+
+GraphTrainingReport Describe(const routing::GraphTrainingReport& trained) {
+  GraphTrainingReport report;
+  report.training_queries = trained.training_queries;
+  report.validation_queries = trained.validation_queries;
+  report.entries = trained.entries;
+  report.edges_added = trained.edges.added;
+  report.edges_replaced = trained.edges.replaced;
+  report.hops_before = trained.queries.before;
+  report.hops_after = trained.queries.after;
+  report.hop_ratio = trained.queries.ratio;
+  report.hop_ratio_low = trained.queries.interval.low;
+  report.hop_ratio_high = trained.queries.interval.high;
+  report.row_hop_ratio = trained.rows.ratio;
+  report.reason = trained.reason;
+  return report;
+}
+
+std::string TrainingRecord(const GraphTrainingReport& report, std::uint64_t seed) {
+  return nlohmann::json{{"training_queries", report.training_queries},
+                        {"validation_queries", report.validation_queries},
+                        {"entries", report.entries},
+                        {"edges_added", report.edges_added},
+                        {"hops_before", report.hops_before},
+                        {"hops_after", report.hops_after},
+                        {"hop_ratio", {report.hop_ratio, report.hop_ratio_low, report.hop_ratio_high}},
+                        {"row_hop_ratio", report.row_hop_ratio},
+                        {"seed", seed}}
+      .dump();
+}
+
+}  // namespace trivium

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between the public options and reports of graph training and those of routing/graph/.
+#pragma once
+
+#include <string>
+
+#include "routing/graph/graph_trainer.h"
+#include "trivium/graph_training.h"
+
+namespace trivium {
+
+routing::GraphTrainingOptions EngineOptions(const GraphTrainingOptions& options);
+
+// Without `enabled` and `seconds`.
+GraphTrainingReport Describe(const routing::GraphTrainingReport& trained);
+
+// What is kept beside a trained graph: JSON in one line.
+std::string TrainingRecord(const GraphTrainingReport& report, std::uint64_t seed);
+
+}  // namespace trivium
