@@ -42,6 +42,10 @@ absl::StatusOr<GraphTrainingReport> VectorIndex::TrainGraph(MatrixView queries,
     return absl::FailedPreconditionError(absl::StrFormat(
         "vector index: %d rows, expected at least %d to train on", size(), routing::kSmallestTrainedGraph));
   }
+  if (queries.rows < routing::kFewestTrainingQueries) {  // before removed rows are dropped
+    return absl::InvalidArgumentError(absl::StrFormat("training queries: %d, expected at least %d",
+                                                      queries.rows, routing::kFewestTrainingQueries));
+  }
   try {
     TRIVIUM_ASSIGN_OR_RETURN(const base::AlignedMatrix rows, Prepare(queries, metric()));
     TRIVIUM_RETURN_IF_ERROR(Compact());

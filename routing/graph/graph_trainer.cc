@@ -124,6 +124,8 @@ absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& searched, b
         trained.entries.empty() && has_codes ? searched.edge_codes->Entries() : trained.entries;
     TRIVIUM_ASSIGN_OR_RETURN(
         report.edges, LearnEdges(searched.rows, searched.metric, training, starts, edges, &trained.graph));
+  } else if (options.progress) {  // whose callback may cancel
+    options.progress(training.queries.rows, training.queries.rows);
   }
 
   index::SearchableRows taught = searched;
