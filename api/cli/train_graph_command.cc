@@ -4,6 +4,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_format.h"
 #include "api/cli/command.h"
+#include "api/cli/corpus_check.h"
 #include "api/cli/interrupt.h"
 #include "api/cli/output.h"
 #include "api/cli/progress_bar.h"
@@ -30,7 +31,7 @@ struct PlainQueries {
   std::vector<std::string> texts;
   struct Rows {
     std::string space;
-    std::size_t columns = 0;
+    std::size_t count = 0, columns = 0;
     std::vector<float> values;
   };
   std::vector<Rows> vectors;
@@ -45,15 +46,18 @@ absl::Status AppendVectors(const std::string& space, const std::string& path, st
   }
   auto rows = std::find_if(queries->vectors.begin(), queries->vectors.end(),
                            [&](const PlainQueries::Rows& each) { return each.space == space; });
-  if (rows == queries->vectors.end()) rows = queries->vectors.insert(rows, {space, reader->columns(), {}});
-  if (rows->columns != reader->columns() || rows->values.size() != before * reader->columns()) {
+  if (rows == queries->vectors.end()) rows = queries->vectors.insert(rows, {space, 0, reader->columns(), {}});
+  if (rows->columns != reader->columns() || rows->count != before) {
     return absl::InvalidArgumentError(
         absl::StrFormat("query vectors: %d columns after %d rows of %d, expected vectors of one dimension "
                         "for all queries (%s)",
-                        reader->columns(), rows->values.size() / rows->columns, rows->columns, path));
+                        reader->columns(), rows->count, rows->columns, path));
   }
-  rows->values.resize((before + count) * reader->columns());
-  return reader->Read(0, count, rows->values.data() + before * reader->columns());
+  rows->count += count;
+  rows->values.resize(rows->count * rows->columns);
+  float* own = rows->values.data() + before * rows->columns;
+  TRIVIUM_CLI_RETURN_IF_ERROR(reader->Read(0, count, own));
+  return CheckRows({own, count, rows->columns}, 0, /*directions=*/false, path);
 }
 
 absl::StatusOr<PlainQueries> ReadQueries(const std::vector<QuerySetFiles>& files) {
@@ -70,10 +74,9 @@ absl::StatusOr<PlainQueries> ReadQueries(const std::vector<QuerySetFiles>& files
     }
   }
   for (const PlainQueries::Rows& rows : queries.vectors) {
-    const std::size_t count = rows.columns > 0 ? rows.values.size() / rows.columns : 0;
-    if (count == queries.texts.size()) continue;
-    return absl::InvalidArgumentError(
-        absl::StrFormat("query vectors: for %d queries, expected for all %d", count, queries.texts.size()));
+    if (rows.count == queries.texts.size()) continue;
+    return absl::InvalidArgumentError(absl::StrFormat("query vectors: for %d queries, expected for all %d",
+                                                      rows.count, queries.texts.size()));
   }
   return queries;
 }
