@@ -32,7 +32,9 @@ def test_help_lists_exactly_the_commands_that_work(trivium):
     assert listed == COMMANDS
 
 
-@pytest.mark.parametrize("command", [[name] for name in COMMANDS] + [["train", "dispatch"]])
+@pytest.mark.parametrize(
+    "command", [[name] for name in COMMANDS] + [["train", "dispatch"], ["train", "graph"]]
+)
 def test_every_command_has_help(trivium, command):
     outcome = trivium(*command, "--help")
     assert outcome.code == 0 and outcome.err == ""
@@ -40,7 +42,7 @@ def test_every_command_has_help(trivium, command):
 
 
 @pytest.mark.parametrize(
-    "command", [[name] for name in COMMANDS if name != "train"] + [["train", "dispatch"]]
+    "command", [[name] for name in COMMANDS if name != "train"] + [["train", "dispatch"], ["train", "graph"]]
 )
 def test_every_command_has_json(trivium, command):
     assert "--json" in trivium(*command, "--help").out
@@ -98,6 +100,7 @@ def test_wrong_arguments_exit_2_in_at_most_three_lines(trivium, arguments, tmp_p
         (["evaluate", "absent", "--queries", "a=q", "b=q", "--qrels", "a=r"], "'q'"),
         (["evaluate", "absent", "--queries", "a=q", "--qrels", "a=r", "--drop-self", "b"], "--drop-self"),
         (["train", "dispatch", "absent", "--queries", "../x=q", "--qrels", "../x=r"], "../x"),
+        (["train", "graph", "absent", "--queries", "../x=q"], "../x"),
         (["delete", "absent"], "--ids"),
         (["delete", "absent", "--partition", "../x"], "../x"),
     ],
