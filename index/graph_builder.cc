@@ -62,7 +62,12 @@ class Builder {
         graph_(*graph),
         thread_count_(base::ResolveThreadCount(options.threads)),
         workspaces_(thread_count_),
-        settled_count_(space.size(), 0) {}
+        settled_count_(space.size(), 0) {
+    // What was kept before, by whatever reason, is not doubted when new edges come.
+    for (std::uint32_t vertex = 0; vertex < graph->size(); ++vertex) {
+      settled_count_[vertex] = static_cast<std::uint16_t>(graph->Neighbors(vertex).size());
+    }
+  }
 
   // `order`: vertices without edges yet, distinct. `inserted`: how many vertices the graph has already; with
   // none the first of `order` is the entry.
