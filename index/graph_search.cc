@@ -83,6 +83,9 @@ constexpr std::size_t kEdgeWalks = 2;
 constexpr std::size_t kRowWalks = 4;
 constexpr std::size_t kMostTurns = 16;
 
+// Times the beam of a walk that is done again.
+constexpr std::size_t kWiderAgain = 8;
+
 // The searches of one call. Queries are named by their row in `queries`.
 class GraphSearch {
  public:
@@ -174,20 +177,11 @@ class GraphSearch {
 
   // Ranks the results of a finished walk by exact distances.
   void Finish(const EdgeWalk& walk, std::size_t query) {
-    const std::size_t count = walk.result_count();
-    if (scratch_.rows.size() < count) scratch_.rows.resize(count);
-    if (scratch_.distances.size() < count) scratch_.distances.resize(count);
-    for (std::size_t i = 0; i < count; ++i) scratch_.rows[i] = walk.result(i);
-    distances_.Gather(Prepare(query), scratch_.rows.data(), count, scratch_.distances.data());
-    scratch_.top.Reset(wanted_);
-    for (std::size_t i = 0; i < count; ++i) scratch_.top.Push({scratch_.distances[i], scratch_.rows[i]});
-    const EdgeCodes& codes = *searched_.edge_codes;
-    CountersOf(query).Add(
-        {.hops = walk.hops(),
-         .graph_distances = count,
-         .code_distances = walk.hops() * (codes.shape().edge_count + 1) + EdgeCodes::kEntryCount,
-         .bytes_read = walk.hops() * codes.shape().bytes + codes.entry_shape().bytes + RowBytes(count)});
-    Complete(query);
+    if (walk.result_count() < wanted_ && parameters_.allowed == nullptr) {
+      Rank(WalkAgain(walk, query), query);
+    } else {
+      Rank(walk, query);
+    }
   }
 
   void Finish(const RowWalk& walk, std::size_t query) {
@@ -206,6 +200,42 @@ class GraphSearch {
   }
 
  private:
+  // A narrow pool may hold the same few vertices many times and run dry before there are k results: a wider
+  // one does not, and costs far less than the scan that would follow.
+  const EdgeWalk& WalkAgain(const EdgeWalk& walk, std::size_t query) {
+    const EdgeCodes& codes = *searched_.edge_codes;
+    CountersOf(query).Add(
+        {.hops = walk.hops(),
+         .code_distances = walk.hops() * (codes.shape().edge_count + 1) + EdgeCodes::kEntryCount,
+         .bytes_read = walk.hops() * codes.shape().bytes + codes.entry_shape().bytes});
+    EdgeWalk& wide = scratch_.wide_walk;
+    wide.Begin(codes,
+               {.k = parameters_.k,
+                .beam_width = std::max(kDefaultBeamWidth, kWiderAgain * beam_width_),
+                .entry = graph_.entry()},
+               queries_.row(query));
+    while (wide.Step()) {
+    }
+    return wide;
+  }
+
+  void Rank(const EdgeWalk& walk, std::size_t query) {
+    const std::size_t count = walk.result_count();
+    if (scratch_.rows.size() < count) scratch_.rows.resize(count);
+    if (scratch_.distances.size() < count) scratch_.distances.resize(count);
+    for (std::size_t i = 0; i < count; ++i) scratch_.rows[i] = walk.result(i);
+    distances_.Gather(Prepare(query), scratch_.rows.data(), count, scratch_.distances.data());
+    scratch_.top.Reset(wanted_);
+    for (std::size_t i = 0; i < count; ++i) scratch_.top.Push({scratch_.distances[i], scratch_.rows[i]});
+    const EdgeCodes& codes = *searched_.edge_codes;
+    CountersOf(query).Add(
+        {.hops = walk.hops(),
+         .graph_distances = count,
+         .code_distances = walk.hops() * (codes.shape().edge_count + 1) + EdgeCodes::kEntryCount,
+         .bytes_read = walk.hops() * codes.shape().bytes + codes.entry_shape().bytes + RowBytes(count)});
+    Complete(query);
+  }
+
   RowQuery Prepare(std::size_t query) {
     return scratch_.query_words.Prepare(searched_.rows.format, queries_.row(query), searched_.rows.columns);
   }

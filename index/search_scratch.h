@@ -24,6 +24,7 @@ struct SearchScratch {
   std::vector<float> distances;      // their distances
   RowQueryWords query_words;         // the query of a scan
   std::vector<EdgeWalk> edge_walks;  // that take turns
+  EdgeWalk wide_walk;                // of the few that ran dry
   std::vector<RowWalk> row_walks;    // likewise
 };
 

@@ -61,7 +61,7 @@ struct TrainedGraph {
 
 // Trains a copy of the graph of `searched`, which has kSmallestTrainedGraph vertices or more over all its
 // rows. The gate accepts where hops on the queries held out are fewer, by the whole of their interval, and
-// those on rows no more than 1 % more.
+// those on rows not more than 1 % more, or not surely more.
 //
 //   queries  n x dimension, finite; of unit length for the cosine metric
 //
