@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front of scripts/ and CMakePresets.json; each target does its own set-up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-slow quickstart bench bench-graph bench-graph-quick bench-graph-life bench-dispatch format lint clean
+.PHONY: help setup build test test-slow quickstart bench bench-graph bench-graph-quick bench-graph-life bench-graph-routing bench-graph-routing-full bench-dispatch format lint clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-25s %s\n", $$1, $$2}' Makefile
 
 setup:
 	@scripts/setup_system.sh
@@ -34,6 +34,12 @@ bench-graph-quick: build  ## the same on 20,000 vectors with few contenders, for
 
 bench-graph-life: build  ## build, filters, churn and readers of the graph index, each beside its requirement
 	@scripts/bench_graph_life.sh
+
+bench-graph-routing: build  ## learned routing: the paper's effect, and what training a graph gives
+	@scripts/bench_graph_routing.sh
+
+bench-graph-routing-full: build  ## the same with three seeds each and more training queries
+	@scripts/bench_graph_routing.sh --full --extra
 
 bench-dispatch: build  ## build, train and evaluate on the collections of the development data, as JSON
 	@.venv/bin/python bench/dispatch/dispatch_benchmark.py

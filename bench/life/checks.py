@@ -27,10 +27,18 @@ def interval_text(interval: dict[str, float], key: str, digits: int = 2) -> str:
     return f"{interval[key]:.{digits}f} [{interval['low']:.{digits}f}, {interval['high']:.{digits}f}]"
 
 
-def at_most(what: str, ratio: dict[str, float], limit: float) -> Check:
+def at_most(what: str, ratio: dict[str, float], limit: float, digits: int = 2) -> Check:
     """Of an interval that resampling.ratio_interval made."""
     close = ratio["low"] <= limit < ratio["high"]
-    return Check(what, interval_text(ratio, "ratio"), f"<= {limit:g}", ratio["ratio"] <= limit, close)
+    return Check(
+        what, interval_text(ratio, "ratio", digits), f"<= {limit:.3g}", ratio["ratio"] <= limit, close
+    )
+
+
+def at_least(what: str, ratio: dict[str, float], limit: float) -> Check:
+    """Likewise."""
+    close = ratio["low"] < limit <= ratio["high"]
+    return Check(what, interval_text(ratio, "ratio", 3), f">= {limit:g}", ratio["ratio"] >= limit, close)
 
 
 def not_below(what: str, difference: dict[str, float], limit: float) -> Check:

@@ -15,15 +15,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib
-import json
 import pathlib
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1] / "recall"))
@@ -32,12 +28,9 @@ import datasets  # noqa: E402
 import machine  # noqa: E402
 import summary  # noqa: E402
 import workload  # noqa: E402
+from sections import run_section, save, say  # noqa: E402
 
 SECTIONS = {"build": "builds", "filters": "filters", "churn": "churn", "readers": "readers"}
-
-
-def say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -56,27 +49,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"--sections: '{unknown[0]}', expected some of {', '.join(SECTIONS)}")
     options.dataset = options.dataset or ("minilm-20k" if options.quick else "minilm-165k")
     return options
-
-
-def run_section(
-    name: str, work: workload.Workload, module: Callable[[str], ModuleType] = importlib.import_module
-) -> dict[str, Any]:
-    """Raw figures, checks and table of a section; or why it could not run, under `failed`."""
-    start = time.monotonic()
-    try:
-        section = module(SECTIONS[name])
-        raw = section.run(work, say)
-        return {
-            "raw": raw,
-            "checks": [check.to_dict() | {"verdict": check.verdict()} for check in section.checks(raw)],
-            "markdown": section.markdown(raw),
-            "seconds": time.monotonic() - start,
-        }
-    except Exception as error:  # the other sections shall run all the same
-        traceback.print_exc()
-        text = " ".join(str(error).split())
-        say(f"{name} failed: {text}")
-        return {"failed": f"{type(error).__name__}: {text}"[:300], "seconds": time.monotonic() - start}
 
 
 def run(options: argparse.Namespace, save: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
@@ -109,7 +81,7 @@ def run(options: argparse.Namespace, save: Callable[[dict[str, Any]], None]) -> 
         found["dataset"]["queries"] = {kind: len(queries) for kind, queries in work.queries.items()}
         for name in options.sections:
             say(f"section {name}")
-            found["sections"][name] = run_section(name, work)
+            found["sections"][name] = run_section(SECTIONS[name], work)
             found["seconds"] = time.monotonic() - start
             save(found)
     return found
@@ -119,10 +91,6 @@ def result_path(options: argparse.Namespace) -> pathlib.Path:
     """A run of some sections leaves the file of a whole run alone."""
     some = [] if options.sections == list(SECTIONS) else options.sections
     return options.output / ("-".join([options.dataset, *["quick"] * options.quick, *some]) + ".json")
-
-
-def save(path: pathlib.Path, result: dict[str, Any]) -> None:
-    path.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ def markdown(result: dict[str, Any]) -> str:
     data, machine = result["dataset"], result["machine"]
     counted = [f"{kind} {count:,}" for kind, count in data["queries"].items()]
     installed = [f"{name} {version}" for name, version in result["versions"].items() if version]
-    text = f"# Life of a graph index on {data['name']}\n\n"
+    text = f"# {result.get('title', 'Life of a graph index')} on {data['name']}\n\n"
     text += f"{data['rows']:,} x {data['dimension']} of {data['domains']} domains: {data['description']}.\n"
     text += f"{machine['cpu']}, {machine['cores']} cores, {' '.join(machine['caches'].values())} caches; "
     text += f"trivium kernels {machine['trivium_kernels']}, commit {machine['commit']}, {machine['when']}, "

@@ -23,6 +23,7 @@ import life_benchmark  # noqa: E402
 import processes  # noqa: E402
 import readers  # noqa: E402
 import resampling  # noqa: E402
+import sections  # noqa: E402
 import summary  # noqa: E402
 import workload  # noqa: E402
 
@@ -215,7 +216,7 @@ def test_a_section_that_fails_is_reported_and_the_others_run(work, capsys):
         def run(work, say):
             raise RuntimeError("no  such\nthing")
 
-    found = life_benchmark.run_section("churn", work, lambda name: Failing)
+    found = sections.run_section("churn", work, lambda name: Failing)
     assert found["failed"] == "RuntimeError: no such thing"
     result = {"sections": {"churn": found}}
     assert "| churn | could not run: RuntimeError: no such thing |  |  | failed |" in summary.verdicts(result)
@@ -227,7 +228,7 @@ def test_the_summary_names_machine_verdicts_and_sections():
         checks=lambda raw: [checks.recall_at_least("recall", 0.9, 0.95)],
         markdown=lambda raw: "the table\n",
     )
-    found = life_benchmark.run_section("churn", None, lambda name: section)
+    found = sections.run_section("churn", None, lambda name: section)
     machine = {"cpu": "a processor", "cores": 2, "caches": {"L3 unified": "32M"}, "when": "today"}
     text = summary.markdown(
         {
