@@ -83,11 +83,16 @@ absl::StatusOr<TrainGraphReport> Store::TrainGraph(const TrainGraphOptions& opti
   TRIVIUM_ASSIGN_OR_RETURN(
       const PreparedQueries queries,
       PrepareQueries(*state, &impl_->encoders, query_count, options.vectors, options.texts, wanted));
-  for (const std::uint32_t space : wanted) {
-    if (queries.Find(space) != nullptr) continue;
+  for (const std::uint32_t id : wanted) {
+    if (queries.Find(id) != nullptr) continue;
+    const SpaceRecord& space = *state->schema.SpaceById(id);
+    if (!options.texts.empty()) {  // it could not be encoded; this says why
+      TRIVIUM_RETURN_IF_ERROR(
+          impl_->encoders.Encode(space, absl::MakeConstSpan(options.texts).first(1), TextKind::kQuery)
+              .status());
+    }
     return absl::FailedPreconditionError(absl::StrFormat(
-        "train graph: queries without vectors in space '%s' and no encoder for it, expected either",
-        state->schema.SpaceById(space)->name));
+        "train graph: queries with neither texts nor vectors in space '%s', expected either", space.name));
   }
 
   std::vector<std::string> written, obsolete;

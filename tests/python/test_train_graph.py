@@ -590,7 +590,7 @@ def test_texts_are_encoded_as_queries(tmp_path, index):
         assert learned(report.graphs[0].training) == learned(index.train_graph(QUESTIONS))
     with trivium.open(tmp_path / "kb") as store:
         assert list(trained_sets(store).values()) == [[True]]
-        refuse(lambda: store.train_graph(["0"] * 200), trivium.FailedPrecondition, "no encoder")
+        refuse(lambda: store.train_graph(["0"] * 200), trivium.FailedPrecondition, "encoder 'rows'")
 
 
 def test_async_takes_the_same_arguments_and_raises_the_same(store):
@@ -607,7 +607,7 @@ def test_async_takes_the_same_arguments_and_raises_the_same(store):
 BAD_STORE_TRAINING = {
     **BAD_TRAINING,
     "a str": (lambda t: t("what is a graph?"), TypeError, "queries: a str"),
-    "texts": (lambda t: t(["text"] * 200), trivium.FailedPrecondition, "space 'dense' and no encoder"),
+    "texts": (lambda t: t(["text"] * 200), trivium.FailedPrecondition, "space 'dense'"),
     "too few texts": (lambda t: t(["text"] * 99), trivium.InvalidArgument, "queries: 99"),
     "texts and more": (lambda t: t(["text", 3] * 100), trivium.InvalidArgument, "queries: dtype"),
     "expert": (lambda t: t(QUESTIONS, "nobody"), trivium.NotFound, "expert 'nobody'"),
