@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "index/graph_builder.h"
+#include "index/graph_search.h"
 #include "tests/support/guarded_array.h"
 #include "tests/support/random_vectors.h"
 #include "tests/support/status_matchers.h"
@@ -208,6 +209,52 @@ TEST(EdgeWalk, RandomBytesInPlaceOfBlocksAreWalkedWithoutLeavingThem) {
       for (std::size_t i = 0; i < walk.result_count(); ++i) EXPECT_LT(walk.result(i), 50u);
     }
   }
+}
+
+// Nine rows next to each other offer one another so often that a narrow pool holds nothing else, and k is
+// ten.
+TEST(EdgeWalk, WhereANarrowWalkRunsDryItIsDoneAgainAndNothingScanned) {
+  constexpr std::uint32_t kTight = 9, kRows = 600;
+  auto rows = ClusteredVectors(kRows, 64, base::Metric::kSquaredL2, 1);
+  for (std::uint32_t i = 1; i < kTight; ++i) {
+    for (std::size_t j = 0; j < 64; ++j) rows.row(i)[j] = rows.row(0)[j] + 0.001f * static_cast<float>(i);
+  }
+  ProximityGraph graph(16);
+  graph.Resize(kRows);
+  for (std::uint32_t vertex = 0; vertex < kRows; ++vertex) {
+    std::vector<std::uint32_t> neighbors;
+    for (std::uint32_t other = 0; vertex < kTight && other < kTight; ++other) {
+      if (other != vertex) neighbors.push_back(other);
+    }
+    for (const std::uint32_t step : {1u, 7u, 31u, 97u}) {
+      neighbors.push_back(kTight + (vertex + step) % (kRows - kTight));
+    }
+    std::erase(neighbors, vertex);
+    graph.SetNeighbors(vertex, neighbors);
+  }
+  graph.set_entry(0);
+  EdgeCodes codes(64, base::Metric::kSquaredL2, 16);
+  codes.Update(rows.view(), graph, 1);
+  codes.SetEntries(rows.view(), {0, 1});
+  EdgeWalk walk;
+  walk.Begin(codes, {.k = 10, .beam_width = 10}, rows.row(4));
+  while (walk.Step()) {
+  }
+  ASSERT_LT(walk.result_count(), 10u);  // it does run dry
+
+  SearchParameters parameters;
+  parameters.beam_width = 10;
+  parameters.method = SearchMethod::kGraph;
+  SearchScratch scratch;
+  std::vector<base::Neighbor> found;
+  SearchCounters counters;
+  SearchRowsWithGraph(
+      {.rows = rows.view(), .metric = base::Metric::kSquaredL2, .graph = &graph, .edge_codes = &codes},
+      rows.row(4), parameters, &scratch, &found, &counters);
+  ASSERT_EQ(found.size(), 10u);
+  for (std::size_t i = 0; i < kTight; ++i) EXPECT_LT(found[i].row, kTight);
+  EXPECT_EQ(counters.scan_distances, 0u);
+  EXPECT_GT(counters.hops, walk.hops());  // both walks are counted
 }
 
 }  // namespace
