@@ -256,7 +256,7 @@ class VectorIndex:
         (`ignore_gate`: in any case). entries, edges: what to learn; starting points only with the profile "speed".
         Takes no memory; stays when rows are added or removed and in the file. Removed rows are dropped first.
         Raises InvalidArgument for too few or bad queries, FailedPrecondition below 2,048 rows and for another
-        algorithm than "graph". About 1 ms a query for 160,000 x 384 on two threads, other calls waiting.
+        algorithm than "graph". About 1.5 ms a query for 160,000 x 384 on two threads, other calls waiting.
         """
         options = _trivium.GraphTrainingOptions(entries, edges, recall, seed, threads, ignore_gate)
         with progress_callback(progress) as callback:

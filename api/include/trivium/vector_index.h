@@ -196,7 +196,7 @@ class TRIVIUM_EXPORT VectorIndex {
   //   queries  n x dimension(), as Search takes them
   //
   // kInvalidArgument: options, too few queries, queries that Search would refuse. kFailedPrecondition: not
-  // kGraph, or fewer than 2,048 rows. Cost: about 1 ms a query for 160,000 x 384 on two threads, and a scan
+  // kGraph, or fewer than 2,048 rows. Cost: about 1.5 ms a query for 160,000 x 384 on two threads, and a scan
   // for each held out.
   absl::StatusOr<GraphTrainingReport> TrainGraph(MatrixView queries,
                                                  const GraphTrainingOptions& options = {});
