@@ -32,6 +32,7 @@ constexpr std::size_t kSmallestStartWidth = 24;
 void EdgeWalk::Begin(const EdgeCodes& codes, const EdgeWalkOptions& options, const float* query) {
   codes_ = &codes;
   allowed_ = options.allowed;
+  expanded_order_ = options.expanded;
   score_ = kernels::ActiveDistances().score_edges;
   const std::size_t room = std::max(codes.shape().edge_count, EdgeCodes::kEntryCount) + 16;
   if (distances_.size() < room) {
@@ -81,6 +82,7 @@ Visit EdgeWalk::OnNearest(std::uint32_t vertex, float distance) {
 
 void EdgeWalk::Expand(std::uint32_t vertex, CandidatePool* pool) {
   ++hops_;
+  if (expanded_order_ != nullptr) expanded_order_->push_back(vertex);
   const float limit = Limit();
   pool->DropBeyond(limit);
   const float bound = std::min(pool->Bound(), limit);

@@ -29,9 +29,10 @@ namespace trivium::index {
 
 struct EdgeWalkOptions {
   std::size_t k = 10;
-  std::size_t beam_width = 64;            // >= k
-  const base::Bitmap* allowed = nullptr;  // what may be a result; null: everything
-  std::uint32_t entry = 0;                // where to start if the codes have no starting points
+  std::size_t beam_width = 64;                     // >= k
+  const base::Bitmap* allowed = nullptr;           // what may be a result; null: everything
+  std::uint32_t entry = 0;                         // where to start if the codes have no starting points
+  std::vector<std::uint32_t>* expanded = nullptr;  // null, or takes the vertices expanded, in order
 };
 
 // Reused from search to search. Not thread-safe. Moves only.
@@ -60,6 +61,7 @@ class EdgeWalk {
 
   const EdgeCodes* codes_ = nullptr;
   const base::Bitmap* allowed_ = nullptr;
+  std::vector<std::uint32_t>* expanded_order_ = nullptr;
   decltype(kernels::DistanceTable::score_edges) score_ = nullptr;
   EdgeQuery query_;
   CandidatePool pool_, results_;

@@ -20,10 +20,11 @@ GraphIndex::GraphIndex(std::size_t dimension, base::Metric metric, const GraphBu
       options_(options) {}
 
 GraphIndex::GraphIndex(VectorRows rows, ProximityGraph graph, GraphCodes codes, base::Metric metric,
-                       const GraphBuildOptions& options)
+                       const GraphBuildOptions& options, KeptTraining training)
     : rows_(std::move(rows)),
       graph_(std::move(graph)),
       codes_(std::move(codes)),
+      training_(std::move(training)),
       metric_(metric),
       options_(options) {}
 
@@ -60,9 +61,14 @@ absl::StatusOr<std::unique_ptr<GraphIndex>> GraphIndex::KeepRows(const base::Bit
   live.ForEachSet([&](std::size_t i) { rows.AppendEncoded(rows_.view(), i); });
   auto index =
       std::make_unique<GraphIndex>(std::move(rows), std::move(graph), GraphCodes(), metric_, options_);
+  const bool is_kept = graph_.size() * kSmallestKeptShare < static_cast<double>(live.CountSet());
+  if (is_kept && !training_.empty()) {
+    index->training_ = training_;
+    index->training_.SetEdges(KeepLearnedEdges(training_.edges, live));
+  }
   if (index->size() <= kMaxTailRows) return index;
   TRIVIUM_RETURN_IF_ERROR(index->Seal(thread_count));
-  if (graph_.size() * kSmallestKeptShare >= static_cast<double>(live.CountSet())) return index;
+  if (!is_kept) return index;
   if (!codes_.edges || codes_.edges->given_entries().empty()) return index;
   std::vector<std::uint32_t> number(live.size()), entries;
   std::uint32_t count = 0;
@@ -91,10 +97,11 @@ absl::Status GraphIndex::Seal(int thread_count) {
   return absl::OkStatus();
 }
 
-void GraphIndex::Teach(ProximityGraph graph, std::optional<EdgeCodes> codes) {
-  assert(graph.size() == rows_.size() && graph.degree_bound() == graph_.degree_bound());
+void GraphIndex::Teach(ProximityGraph graph, std::optional<EdgeCodes> codes, KeptTraining training) {
+  assert(graph.size() == graph_.size() && graph.degree_bound() == graph_.degree_bound());
   graph_ = std::move(graph);
   codes_.edges = std::move(codes);
+  training_ = std::move(training);
 }
 
 SearchableRows GraphIndex::searchable() const {

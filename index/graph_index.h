@@ -16,6 +16,7 @@
 #include "index/edge_codes.h"
 #include "index/graph_build_options.h"
 #include "index/graph_search.h"
+#include "index/kept_training.h"
 #include "index/proximity_graph.h"
 #include "index/search_index.h"
 #include "index/vector_rows.h"
@@ -42,7 +43,7 @@ class GraphIndex final : public SearchIndex {
   // Takes over rows, in the format of the profile, with their graph, which covers the first graph.size() of
   // them, and its codes; those of the profile are made on the next Seal where there are none.
   GraphIndex(VectorRows rows, ProximityGraph graph, GraphCodes codes, base::Metric metric,
-             const GraphBuildOptions& options);
+             const GraphBuildOptions& options, KeptTraining training = {});
 
   std::size_t size() const override { return rows_.size(); }
   std::size_t dimension() const override { return rows_.dimension(); }
@@ -61,9 +62,11 @@ class GraphIndex final : public SearchIndex {
   // Moves the tail into the graph whatever its length, as before saving.
   absl::Status Seal(int thread_count);
 
-  // Another graph over the same rows, of this degree bound, with codes where the profile has edge codes.
-  // Sealed.
-  void Teach(ProximityGraph graph, std::optional<EdgeCodes> codes);
+  // Another graph over the same rows of it, of this degree bound, with codes where the profile has edge
+  // codes.
+  void Teach(ProximityGraph graph, std::optional<EdgeCodes> codes, KeptTraining training);
+  // What taught the graph; kept as rows come and go.
+  const KeptTraining& training() const { return training_; }
 
   // An index of the rows that are set in `live` (size() bits), in their order; the graph is repaired, not
   // built anew, unless most of it goes. Recall is that of a fresh build within about a point.
@@ -80,6 +83,7 @@ class GraphIndex final : public SearchIndex {
   VectorRows rows_;
   ProximityGraph graph_;
   GraphCodes codes_;
+  KeptTraining training_;
   base::Metric metric_;
   GraphBuildOptions options_;
 };

@@ -54,11 +54,19 @@ struct RowScorer {
   void Prefetch(std::uint32_t vertex) { distances.Prefetch(vertex); }
 };
 
+void Note(std::uint32_t vertex, std::vector<std::uint32_t>* expanded) {
+  if (expanded != nullptr) expanded->push_back(vertex);
+}
+
 struct CountingTracker {
   SearchCounters& counters;
+  std::vector<std::uint32_t>* expanded;
 
   void OnScored(const std::uint32_t*, const float*, std::size_t count) { counters.graph_distances += count; }
-  void OnExpanded(std::uint32_t, float) { ++counters.hops; }
+  void OnExpanded(std::uint32_t vertex, float) {
+    ++counters.hops;
+    Note(vertex, expanded);
+  }
 };
 
 // Every vertex may be walked over, only allowed ones are results.
@@ -66,6 +74,7 @@ struct FilterTracker {
   SearchCounters& counters;
   const base::Bitmap& allowed;
   base::TopK& top;
+  std::vector<std::uint32_t>* expanded;
 
   void OnScored(const std::uint32_t* vertices, const float* distances, std::size_t count) {
     counters.graph_distances += count;
@@ -73,7 +82,10 @@ struct FilterTracker {
       if (distances[i] <= top.Bound() && allowed.Test(vertices[i])) top.Push({distances[i], vertices[i]});
     }
   }
-  void OnExpanded(std::uint32_t, float) { ++counters.hops; }
+  void OnExpanded(std::uint32_t vertex, float) {
+    ++counters.hops;
+    Note(vertex, expanded);
+  }
 };
 
 // Walks that take turns. By edge codes: while one computes, the block that the other will read arrives; more
@@ -128,10 +140,10 @@ class GraphSearch {
     const std::uint32_t entry = graph_.entry();
     SearchCounters counts;
     if (parameters_.allowed != nullptr) {
-      FilterTracker tracker{counts, *parameters_.allowed, scratch_.top};
+      FilterTracker tracker{counts, *parameters_.allowed, scratch_.top, parameters_.expanded};
       BeamSearch(graph_, scorer, {&entry, 1}, beam_width_, &scratch_, tracker);
     } else {
-      CountingTracker tracker{counts};
+      CountingTracker tracker{counts, parameters_.expanded};
       BeamSearch(graph_, scorer, {&entry, 1}, beam_width_, &scratch_, tracker);
       const std::size_t count = std::min(parameters_.k, scratch_.pool.size());
       for (std::size_t i = 0; i < count; ++i) {
@@ -148,7 +160,8 @@ class GraphSearch {
                 {.k = parameters_.k,
                  .beam_width = beam_width_,
                  .allowed = parameters_.allowed,
-                 .entry = graph_.entry()},
+                 .entry = graph_.entry(),
+                 .expanded = parameters_.expanded},
                 queries_.row(query));
     walk->PrefetchNext();
   }
@@ -157,7 +170,8 @@ class GraphSearch {
                 {.k = parameters_.k,
                  .beam_width = beam_width_,
                  .allowed = parameters_.allowed,
-                 .metric = searched_.metric},
+                 .metric = searched_.metric,
+                 .expanded = parameters_.expanded},
                 queries_.row(query));
   }
 
@@ -212,7 +226,8 @@ class GraphSearch {
     wide.Begin(codes,
                {.k = parameters_.k,
                 .beam_width = std::max(kDefaultBeamWidth, kWiderAgain * beam_width_),
-                .entry = graph_.entry()},
+                .entry = graph_.entry(),
+                .expanded = parameters_.expanded},
                queries_.row(query));
     while (wide.Step()) {
     }

@@ -36,6 +36,7 @@ void RowWalk::Begin(const ProximityGraph& graph, const RowCodes& codes, const Ro
   codes_ = &codes;
   distances_of_rows_ = &distances;
   allowed_ = options.allowed;
+  expanded_order_ = options.expanded;
   unit_ = options.metric == base::Metric::kCosine;
   const std::size_t room = std::max(graph.degree_bound(), RowCodes::kEntryCount);
   if (fresh_.size() < room) {
@@ -115,6 +116,7 @@ Visit RowWalk::OnNearest(std::uint32_t vertex, float distance) {
 
 void RowWalk::Expand(std::uint32_t vertex, CandidatePool* pool) {
   ++hops_;
+  if (expanded_order_ != nullptr) expanded_order_->push_back(vertex);
   const std::span<const std::uint32_t> neighbors = graph_->Neighbors(vertex);
   fresh_count_ = seen_.InsertNew(neighbors.data(), neighbors.size(), fresh_.data());
   for (std::size_t i = 0; i < fresh_count_; ++i) codes_->Prefetch(fresh_[i]);

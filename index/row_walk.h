@@ -32,6 +32,7 @@ struct RowWalkOptions {
   std::size_t beam_width = 64;            // >= k
   const base::Bitmap* allowed = nullptr;  // what may be a result; null: everything
   base::Metric metric = base::Metric::kCosine;
+  std::vector<std::uint32_t>* expanded = nullptr;  // null, or takes the vertices expanded, in order
 };
 
 // Reused from search to search. Not thread-safe. Moves only.
@@ -64,6 +65,7 @@ class RowWalk {
   const RowCodes* codes_ = nullptr;
   const RowDistances* distances_of_rows_ = nullptr;
   const base::Bitmap* allowed_ = nullptr;
+  std::vector<std::uint32_t>* expanded_order_ = nullptr;
   RowQueryWords words_;
   RowQuery query_ = nullptr;
   RowCodeQuery code_query_;

@@ -53,6 +53,8 @@ struct SearchParameters {
   SearchMethod method = SearchMethod::kAuto;
   const base::Bitmap* allowed = nullptr;  // null: every row. Size >= size() of the index
   std::size_t allowed_count = 0;          // set bits of `allowed`, where it is not null
+  // Null, or takes the vertices that are expanded, in order: for whoever looks at the search of one query.
+  std::vector<std::uint32_t>* expanded = nullptr;
 };
 
 class SearchIndex {

@@ -13,7 +13,8 @@
 //   "entries" EdgeCodes::entry_shape().bytes; both absent where edge_codes is 0
 //   "codes"   rows x RowCodes::record_bytes(), drawn in row_codes.h
 //   "center"  RowCodes::center_size() float32; both absent where row_codes is 0
-//   "training" UTF-8 text, at most 64 KB: what taught the graph and its entries; absent where nothing did
+//   "training", "queries", "learned": what taught the graph, drawn in kept_training.cc; absent where nothing
+//   did
 //
 // Version 1 had no profile, row format nor row codes: zeros, which stand for float32 rows. Files written
 // before there was a beam width in the header have zeros there, which stand for none; readers of that time do
@@ -44,7 +45,6 @@ constexpr std::size_t kMaxDimension = 65536;
 constexpr std::size_t kMinDegreeBound = 4;
 constexpr std::size_t kMaxDegreeBound = 256;
 constexpr std::uint32_t kMaxBeamWidth = 65536;
-constexpr std::size_t kMaxTrainingBytes = std::size_t{64} << 10;
 constexpr std::size_t kStagingBytes = std::size_t{1} << 20;
 
 struct Header {
@@ -84,7 +84,7 @@ absl::Status AppendRows(const RowsView& rows, storage::SegmentFileWriter* writer
 }
 
 absl::Status CheckShapes(const RowsView& rows, absl::Span<const std::uint64_t> labels,
-                         absl::string_view training = {}) {
+                         const KeptTraining& training = {}) {
   if (rows.columns == 0 || rows.columns > kMaxDimension) {
     return absl::InvalidArgumentError(
         absl::StrCat("vector dimension: ", rows.columns, ", expected 1 to ", kMaxDimension));
@@ -96,9 +96,13 @@ absl::Status CheckShapes(const RowsView& rows, absl::Span<const std::uint64_t> l
   if (labels.size() != rows.rows) {
     return absl::InvalidArgumentError(absl::StrCat("labels: ", labels.size(), ", expected ", rows.rows));
   }
-  if (training.size() > kMaxTrainingBytes) {
+  if (training.record.size() > kMostRecordBytes) {
     return absl::InvalidArgumentError(
-        absl::StrCat("bytes of training: ", training.size(), ", expected at most ", kMaxTrainingBytes));
+        absl::StrCat("bytes of training: ", training.record.size(), ", expected at most ", kMostRecordBytes));
+  }
+  if (training.queries.rows > 0 && training.queries.columns != rows.columns) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("training queries: ", training.queries.columns, " columns, expected ", rows.columns));
   }
   return absl::OkStatus();
 }
@@ -137,7 +141,7 @@ absl::Status CheckGraph(const ProximityGraph& graph, const std::string& path) {
 // `write_edges` adds the blocks of edge codes; empty: there are none.
 absl::Status WriteFile(const SearchableRows& contents, Profile profile,
                        absl::Span<const std::uint64_t> labels, const std::string& path,
-                       const DefaultBeam& beam, absl::string_view training,
+                       const DefaultBeam& beam, const KeptTraining& training,
                        const std::function<absl::Status(storage::SegmentFileWriter*)>& write_edges) {
   const RowsView& rows = contents.rows;
   const ProximityGraph* graph = contents.graph;
@@ -186,9 +190,7 @@ absl::Status WriteFile(const SearchableRows& contents, Profile profile,
     TRIVIUM_RETURN_IF_ERROR(
         writer->AddBlock("center", AsBytes(row_codes->center(), row_codes->center_size())));
   }
-  if (graph != nullptr && !training.empty()) {
-    TRIVIUM_RETURN_IF_ERROR(writer->AddBlock("training", AsBytes(training.data(), training.size())));
-  }
+  if (graph != nullptr) TRIVIUM_RETURN_IF_ERROR(WriteTraining(training, writer.get()));
   return writer->Commit();
 }
 
@@ -228,7 +230,7 @@ absl::Status VectorSegment::Build(base::MatrixView rows, absl::Span<const std::u
 
 absl::Status VectorSegment::Write(const SearchableRows& contents, Profile profile,
                                   absl::Span<const std::uint64_t> labels, const std::string& path,
-                                  const DefaultBeam& beam, absl::string_view training) {
+                                  const DefaultBeam& beam, const KeptTraining& training) {
   const EdgeCodes* codes = contents.graph != nullptr ? contents.edge_codes : nullptr;
   if (codes == nullptr) return WriteFile(contents, profile, labels, path, beam, training, nullptr);
   return WriteFile(
@@ -301,13 +303,7 @@ absl::Status VectorSegment::Load() {
   graph_ = ProximityGraph(records, header->rows, header->degree_bound, header->entry);
   TRIVIUM_RETURN_IF_ERROR(CheckGraph(graph_, path()));
   TRIVIUM_RETURN_IF_ERROR(LoadBeam(header->beam_width, header->target_recall));
-  if (file_->HasBlock("training")) {
-    TRIVIUM_ASSIGN_OR_RETURN(const absl::Span<const std::byte> text, file_->Block("training"));
-    if (text.empty() || text.size() > kMaxTrainingBytes) {
-      return damaged("bytes of training", text.size(), "1 to 65536");
-    }
-    training_ = absl::string_view(reinterpret_cast<const char*>(text.data()), text.size());
-  }
+  TRIVIUM_ASSIGN_OR_RETURN(training_, ReadTraining(file_, size(), dimension()));
   if (header->rows == 0) return absl::OkStatus();
   if (header->edge_codes > kEdgeCodesVersion || (header->edge_codes != 0 && IsCompressed(profile_))) {
     return damaged("edge codes", header->edge_codes, IsCompressed(profile_) ? "0" : "0 or 1");

@@ -13,7 +13,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/matrix_view.h"
 #include "base/metric.h"
@@ -21,6 +20,7 @@
 #include "index/edge_codes.h"
 #include "index/graph_build_options.h"
 #include "index/graph_search.h"
+#include "index/kept_training.h"
 #include "index/profile.h"
 #include "index/proximity_graph.h"
 #include "index/row_codes.h"
@@ -47,11 +47,10 @@ class VectorSegment {
 
   // Writes rows with what is there already to search them: in `contents`, graph null: without one, every
   // search scans; codes null: without them. The rows have the format of `profile`. `beam` and
-  // `training` (what taught the graph; empty: nothing did) are kept beside a graph, for whoever opens the
-  // file: Search does not use them.
+  // `training` are kept beside a graph, for whoever opens the file: Search does not use them.
   static absl::Status Write(const SearchableRows& contents, Profile profile,
                             absl::Span<const std::uint64_t> labels, const std::string& path,
-                            const DefaultBeam& beam = {}, absl::string_view training = {});
+                            const DefaultBeam& beam = {}, const KeptTraining& training = {});
 
   // kDataLoss where the file is damaged; `verify` also reads every block and checks its checksum. Sizes,
   // counts and neighbour ids are always checked, so a search in an opened segment never leaves its bounds.
@@ -71,7 +70,7 @@ class VectorSegment {
   const EdgeCodes* codes() const { return codes_ ? &*codes_ : nullptr; }
   const RowCodes* row_codes() const { return row_codes_ ? &*row_codes_ : nullptr; }
   const DefaultBeam& beam() const { return beam_; }
-  absl::string_view training() const { return training_; }
+  const KeptTraining& training() const { return training_; }  // in the file, which it keeps open
   SearchableRows searchable() const;
   const std::string& path() const { return file_->path(); }
   std::uint64_t size_bytes() const { return file_->size_bytes(); }
@@ -100,7 +99,7 @@ class VectorSegment {
   base::Metric metric_ = base::Metric::kCosine;
   ProximityGraph graph_;
   DefaultBeam beam_;
-  absl::string_view training_;  // in the file
+  KeptTraining training_;
   std::optional<EdgeCodes> codes_;
   std::optional<RowCodes> row_codes_;
 };

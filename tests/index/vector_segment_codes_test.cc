@@ -222,17 +222,29 @@ TEST_F(SegmentWithCodes, IdsOutOfRangeAndFactorsThatAreNaNNeverReachARow) {
 }
 
 TEST_F(SegmentWithCodes, KeepsWhatTaughtTheGraphAndItsEntries) {
-  EXPECT_EQ(good_->training(), "");
+  EXPECT_TRUE(good_->training().empty());
   EXPECT_TRUE(good_->codes()->given_entries().empty());
   EdgeCodes codes(kColumns, base::Metric::kSquaredL2, 16);
   codes.Update(vectors_.view(), good_->graph(), 1);
   codes.SetEntries(vectors_.view(), {5, 150});
   SearchableRows contents = good_->searchable();
   contents.edge_codes = &codes;
-  ASSERT_OK(
-      VectorSegment::Write(contents, Profile::kSpeed, labels_, dir_.File("taught"), {}, "{\"queries\":7}"));
+  KeptTraining training{.record = "{\"queries\":7}"};
+  base::AlignedMatrix queries(3, kColumns);
+  for (std::size_t j = 0; j < kColumns; ++j) queries.row(1)[j] = static_cast<float>(j) + 0.25f;
+  training.SetQueries(std::move(queries));
+  training.held_out = 2;
+  training.SetEdges({{0, 5, kNoVertex}, {7, 3, 2}});
+  ASSERT_OK(VectorSegment::Write(contents, Profile::kSpeed, labels_, dir_.File("taught"), {}, training));
   ASSERT_OK_AND_ASSIGN(const auto taught, VectorSegment::Open(dir_.File("taught"), true));
-  EXPECT_EQ(taught->training(), "{\"queries\":7}");
+  EXPECT_EQ(taught->training().record, "{\"queries\":7}");
+  EXPECT_EQ(taught->training().held_out, 2u);
+  ASSERT_EQ(taught->training().queries.rows, 3u);
+  EXPECT_EQ(taught->training().queries.columns, kColumns);
+  EXPECT_EQ(taught->training().queries.row(1)[4], 4.25f);
+  EXPECT_EQ(taught->training().queries.row(2)[4], 0.0f);
+  EXPECT_THAT(taught->training().edges,
+              ::testing::ElementsAre(LearnedEdge{0, 5, kNoVertex}, LearnedEdge{7, 3, 2}));
   EXPECT_EQ(taught->codes()->given_entries(), (std::vector<std::uint32_t>{5, 150}));
   EXPECT_EQ(Ask(*taught, SearchMethod::kExact), Ask(*good_, SearchMethod::kExact));
 
@@ -240,13 +252,48 @@ TEST_F(SegmentWithCodes, KeepsWhatTaughtTheGraphAndItsEntries) {
   for (std::size_t length = 0; length < bytes.size(); length += 997) {
     ASSERT_FALSE(OpenDamaged(bytes.substr(0, length), false).ok()) << length;
   }
+  const std::size_t record = bytes.find("{\"queries\":7}");
   std::string flipped = bytes;
-  flipped[bytes.find("{\"queries\":7}") + 3] ^= 1;
+  flipped[record + 3] ^= 1;
   EXPECT_THAT(OpenDamaged(flipped, true), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("training")));
   EXPECT_OK(OpenDamaged(flipped, false));  // it is only shown
-  EXPECT_THAT(VectorSegment::Write(contents, Profile::kSpeed, labels_, dir_.File("long"), {},
-                                   std::string((64 << 10) + 1, 'x')),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("bytes of training: 65537")));
+  // Counts and vertices are checked whether or not checksums are.
+  const auto after = [&](const std::string& pattern) { return bytes.find(pattern, record); };
+  const auto number = [](std::uint64_t value, std::size_t size) {
+    return std::string(reinterpret_cast<const char*>(&value), size);
+  };
+  const std::size_t counts = after(number(3, 8) + number(2, 8)),
+                    edges = after(number(5, 4) + number(kNoVertex, 4));
+  ASSERT_NE(counts, std::string::npos);
+  ASSERT_NE(edges, std::string::npos);
+  flipped = bytes;
+  flipped[counts] = 4;
+  EXPECT_THAT(OpenDamaged(flipped, false),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("training queries")));
+  flipped = bytes;
+  flipped[counts + 8] = 4;
+  EXPECT_THAT(OpenDamaged(flipped, false), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("held out 4")));
+  flipped = bytes;
+  flipped[edges + 3] = 1;
+  EXPECT_THAT(OpenDamaged(flipped, false), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("learned edge")));
+
+  const auto refuses = [&](const KeptTraining& wrong, const std::string& message) {
+    EXPECT_THAT(VectorSegment::Write(contents, Profile::kSpeed, labels_, dir_.File("wrong"), {}, wrong),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)));
+  };
+  refuses({.record = std::string((64 << 10) + 1, 'x')}, "bytes of training: 65537");
+  KeptTraining narrow{.record = "{}"};
+  narrow.SetQueries(base::AlignedMatrix(2, kColumns - 1));
+  refuses(narrow, "training queries");
+}
+
+TEST_F(SegmentWithCodes, ATrainingOfBeforeQueriesWereKeptIsRead) {
+  ASSERT_OK(VectorSegment::Write(good_->searchable(), Profile::kSpeed, labels_, dir_.File("taught"), {},
+                                 {.record = "{}"}));
+  ASSERT_OK_AND_ASSIGN(const auto taught, VectorSegment::Open(dir_.File("taught"), true));
+  EXPECT_EQ(taught->training().record, "{}");
+  EXPECT_EQ(taught->training().queries.rows, 0u);
+  EXPECT_TRUE(taught->training().edges.empty());
 }
 
 }  // namespace
