@@ -72,7 +72,13 @@ class EdgeLearner {
         graph_(*graph),
         learned_(graph->size() * graph->degree_bound()),
         replaced_(graph->size(), 0),
-        workspaces_(options.thread_count) {}
+        workspaces_(options.thread_count) {
+    for (const index::LearnedEdge& edge : options.known) {
+      const auto list = graph_.Neighbors(edge.from);
+      const auto place = std::find(list.begin(), list.end(), edge.to);
+      if (place != list.end()) learned_.Set(edge.from * graph_.degree_bound() + (place - list.begin()));
+    }
+  }
 
   absl::StatusOr<LearnedEdges> Run() {
     graph_.Resize(graph_.size());  // a mapped graph becomes its own

@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/metric.h"
+#include "index/learned_edges.h"
 #include "index/proximity_graph.h"
 #include "index/rows_view.h"
 #include "routing/graph/query_answers.h"
@@ -30,6 +31,7 @@ namespace trivium::routing {
 struct EdgeLearningOptions {
   std::size_t beam_width = 16;                                        // of the walks that show what is missed
   std::size_t most_replaced = 16;                                     // edges of one vertex that may give way
+  absl::Span<const index::LearnedEdge> known = {};                    // learned before: they do not give way
   int rounds = 2;                                                     // times all queries are walked for
   int thread_count = 1;                                               // the graph does not depend on it
   std::function<void(std::size_t done, std::size_t total)> progress;  // queries; may be empty

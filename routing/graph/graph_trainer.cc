@@ -2,23 +2,19 @@
 #include "routing/graph/graph_trainer.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 #include "base/aligned_matrix.h"
-#include "base/random.h"
 #include "base/status_macros.h"
-#include "base/thread_pool.h"
-#include "kernels/distance_table.h"
 #include "routing/graph/entry_learner.h"
+#include "routing/graph/training_queries.h"
+#include "routing/graph/untaught_graph.h"
 
 namespace trivium::routing {
 namespace {
 
-constexpr float kTwinCosine = 0.95f;
 // Rows asked as queries: those that are like the rows must not pay for the others.
 constexpr std::size_t kRowQueries = 1000;
 constexpr double kMostHarm = 1.01;
@@ -26,44 +22,6 @@ constexpr double kMostHarm = 1.01;
 // half of it learned takes 33.0 hops at recall 0.95, all of it 32.1, and a tenth more in domains that no
 // training query asked for.
 constexpr std::size_t kLearnedEntries = index::EdgeCodes::kEntryCount * 3 / 4;
-
-struct Split {
-  base::AlignedMatrix training, validation;
-};
-
-float Length(base::MatrixView rows, std::size_t i) {
-  return std::sqrt(kernels::ActiveDistances().inner_product_f32(rows.row(i), rows.row(i), rows.columns));
-}
-
-// Some queries held out at random, the others without their near-identical twins.
-Split SplitQueries(base::MatrixView queries, const GraphTrainingOptions& options) {
-  std::vector<std::uint32_t> order(queries.rows);
-  std::iota(order.begin(), order.end(), 0);
-  base::Random(options.seed).Shuffle(order);
-  const std::size_t held_out = std::clamp<std::size_t>(
-      static_cast<std::size_t>(options.validation_share * static_cast<double>(queries.rows)), 1,
-      kMostValidation);
-  Split split{base::AlignedMatrix(queries.columns), base::AlignedMatrix(queries.columns)};
-  std::vector<float> lengths;
-  for (std::size_t i = 0; i < held_out; ++i) {
-    split.validation.Append(queries.row(order[i]));
-    lengths.push_back(Length(queries, order[i]));
-  }
-  std::vector<std::uint8_t> is_twin(queries.rows, 0);
-  const auto inner_product = kernels::ActiveDistances().inner_product_f32;
-  base::ParallelFor(queries.rows - held_out, options.thread_count, 16, [&](std::size_t item, int) {
-    const std::uint32_t query = order[held_out + item];
-    const float length = Length(queries, query);
-    for (std::size_t i = 0; i < held_out && is_twin[query] == 0; ++i) {
-      const float product = inner_product(queries.row(query), split.validation.row(i), queries.columns);
-      is_twin[query] = product >= kTwinCosine * length * lengths[i];
-    }
-  });
-  for (std::size_t i = held_out; i < order.size(); ++i) {
-    if (is_twin[order[i]] == 0) split.training.Append(queries.row(order[i]));
-  }
-  return split;
-}
 
 // Vertices of `sampled`, spread evenly, until the table is full.
 void AddSampled(const std::vector<std::uint32_t>& sampled, std::vector<std::uint32_t>* entries) {
@@ -81,29 +39,49 @@ base::AlignedMatrix RowsAsQueries(const index::RowsView& rows) {
   return queries;
 }
 
+index::ProximityGraph OwnCopy(const index::ProximityGraph& graph) {
+  index::ProximityGraph copy(graph.words(), graph.size(), graph.degree_bound(), graph.entry());
+  copy.Resize(graph.size());
+  return copy;
+}
+
 void Judge(GraphTrainingReport* report) {
   const HopRatio& queries = report->queries;
   const HopRatio& rows = report->rows;
   const bool pays = queries.interval.high < 1;
   const bool harms = rows.ratio > kMostHarm && rows.interval.low > 1;
-  report->accepted = pays && !harms;
+  const bool loses = report->former && report->former->interval.low > 1;
+  report->accepted = pays && !harms && !loses;
   report->reason = absl::StrFormat(
       "hops at equal recall %.1f against %.1f, ratio %.3f [%.3f, %.3f]%s; on rows %.3f [%.3f, %.3f]%s",
       queries.after, queries.before, queries.ratio, queries.interval.low, queries.interval.high,
       pays ? "" : " (not fewer)", rows.ratio, rows.interval.low, rows.interval.high,
       harms ? " (more than 1.01)" : "");
+  if (!report->former) return;
+  const HopRatio& former = *report->former;
+  report->reason += absl::StrFormat("; %.3f [%.3f, %.3f] of those as trained before%s", former.ratio,
+                                    former.interval.low, former.interval.high, loses ? " (more)" : "");
 }
 
 }  // namespace
 
-absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& searched, base::MatrixView queries,
+absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& given, base::MatrixView queries,
                                         const GraphTrainingOptions& options) {
+  const bool trained_before = options.former != nullptr && !options.former->empty();
+  base::AlignedMatrix together;
+  if (trained_before && options.fine_tune) {
+    together = JoinQueries(given.rows.columns, {options.former->queries, queries});
+    queries = together.view();
+  }
   if (queries.rows < kFewestTrainingQueries) {
     return absl::InvalidArgumentError(
         absl::StrFormat("training queries: %d, expected at least %d", queries.rows, kFewestTrainingQueries));
   }
   const int threads = options.thread_count;
-  const Split split = SplitQueries(queries, options);
+  std::optional<UntaughtGraph> untaught;
+  if (trained_before) untaught.emplace(given, options.former->edges, threads);
+  const index::SearchableRows& searched = untaught ? untaught->searchable() : given;
+  const QuerySplit split = SplitQueries(queries, options.validation_share, options.seed, threads);
   const base::AlignedMatrix own = RowsAsQueries(searched.rows);
   TRIVIUM_ASSIGN_OR_RETURN(const NearestDistances held_out,
                            ScanNearest(searched, split.validation.view(), threads, options.cancelled));
@@ -128,8 +106,7 @@ absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& searched, b
     AddSampled(searched.edge_codes->Entries(), &trained.entries);
   }
   const index::ProximityGraph& graph = *searched.graph;
-  trained.graph = index::ProximityGraph(graph.words(), graph.size(), graph.degree_bound(), graph.entry());
-  trained.graph.Resize(graph.size());  // makes it its own
+  trained.graph = OwnCopy(graph);
   if (options.learn_edges) {
     EdgeLearningOptions edges = options.edges;
     edges.thread_count = threads;
@@ -157,8 +134,47 @@ absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& searched, b
                            WalkCosts::Measure(taught, rows, threads, options.cancelled));
   report.queries = CompareHops(queries_before, queries_after, options.recall, options.seed);
   report.rows = CompareHops(rows_before, rows_after, options.recall, options.seed);
+  if (trained_before) {
+    TRIVIUM_ASSIGN_OR_RETURN(const WalkCosts former,
+                             WalkCosts::Measure(given, held_out, threads, options.cancelled));
+    report.former = CompareHops(former, queries_after, options.recall, options.seed);
+  }
+  trained.kept = KeepQueries(split, searched.rows.rows / kRowsAKeptQuery);
+  trained.kept.SetEdges(index::FindLearnedEdges(graph, trained.graph));
   Judge(&report);
   return trained;
+}
+
+absl::StatusOr<TrainedGraph> TeachNewRows(const index::SearchableRows& searched,
+                                          const index::KeptTraining& training, int thread_count,
+                                          const std::atomic<bool>* cancelled) {
+  const base::AlignedMatrix queries = JoinQueries(searched.rows.columns, {training.queries});
+  const GraphTrainingOptions usual;
+  TRIVIUM_ASSIGN_OR_RETURN(
+      const QueryAnswers answers,
+      FindAnswers(searched, queries.view(), usual.answer_count, thread_count, cancelled));
+  TrainedGraph taught;
+  taught.kept = training;
+  taught.graph = OwnCopy(*searched.graph);
+  EdgeLearningOptions edges = usual.edges;
+  edges.rounds = 1;
+  edges.known = training.edges;
+  edges.thread_count = thread_count;
+  edges.cancelled = cancelled;
+  std::vector<std::uint32_t> starts;
+  if (searched.edge_codes != nullptr) starts = searched.edge_codes->Entries();
+  TRIVIUM_RETURN_IF_ERROR(
+      LearnEdges(searched.rows, searched.metric, answers, starts, edges, &taught.graph).status());
+  if (searched.edge_codes != nullptr) {
+    taught.codes.emplace(searched.rows.columns, searched.metric, taught.graph.degree_bound());
+    taught.codes->Update(searched.rows.floats(), taught.graph, thread_count);
+    if (!searched.edge_codes->given_entries().empty()) {
+      taught.codes->SetEntries(searched.rows.floats(), searched.edge_codes->given_entries());
+    }
+  }
+  taught.kept.SetEdges(
+      index::MergeLearnedEdges(training.edges, index::FindLearnedEdges(*searched.graph, taught.graph)));
+  return taught;
 }
 
 }  // namespace trivium::routing

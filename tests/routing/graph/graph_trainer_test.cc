@@ -17,7 +17,7 @@
 #include "routing/graph/walk_costs.h"
 #include "tests/support/random_vectors.h"
 #include "tests/support/status_matchers.h"
-#include "tests/support/straddling_queries.h"
+#include "tests/support/straddled_graph.h"
 
 namespace trivium::routing {
 namespace {
@@ -25,38 +25,13 @@ namespace {
 using ::testing::HasSubstr;
 using testing_support::StraddlingQueries;
 
-constexpr base::Metric kMetric = base::Metric::kCosine;
-constexpr std::size_t kRows = 4000, kDimension = 64;
+using World = testing_support::StraddledGraph;
+using testing_support::Words;
 
-// One graph with codes, which no test changes.
-struct World {
-  base::AlignedMatrix rows = testing_support::ClusteredVectors(kRows, kDimension, kMetric, 1);
-  index::ProximityGraph graph{24};
-  index::EdgeCodes codes{kDimension, kMetric, 24};
-  base::AlignedMatrix queries = StraddlingQueries(rows.view(), 1200, 5);
+constexpr base::Metric kMetric = World::kMetric;
+constexpr std::size_t kRows = World::kRows, kDimension = World::kDimension;
 
-  World() {
-    index::GraphBuildOptions build;
-    build.degree_bound = 24;
-    build.beam_width = 80;
-    EXPECT_OK(index::ExtendGraph(rows.view(), kMetric, build, &graph));
-    codes.Update(rows.view(), graph, 1);
-  }
-  index::SearchableRows searchable() const {
-    return {.rows = rows.view(), .metric = kMetric, .graph = &graph, .edge_codes = &codes};
-  }
-};
-
-const World& TheWorld() {
-  static const World* const world = new World;
-  return *world;
-}
-
-std::vector<std::uint32_t> Words(const index::ProximityGraph& graph) {
-  std::vector<std::uint32_t> words(graph.words(), graph.words() + graph.size() * graph.stride());
-  words.push_back(graph.entry());
-  return words;
-}
+const World& TheWorld() { return World::Get(); }
 
 index::ProximityGraph Copy(const index::ProximityGraph& graph) {
   index::ProximityGraph copy(graph.words(), graph.size(), graph.degree_bound(), graph.entry());
@@ -257,6 +232,127 @@ TEST(TrainGraph, SavesHopsOnQueriesThatWereHeldOutAndMore) {
   ASSERT_OK(old_costs);
   ASSERT_OK(new_costs);
   EXPECT_LT(CompareHops(*old_costs, *new_costs, 0.95, 1).interval.high, 1);
+}
+
+TEST(TrainGraph, KeepsWhatUndoesAndRepeatsIt) {
+  const World& world = TheWorld();
+  const auto trained = TrainGraph(world.searchable(), world.queries.view(), {});
+  ASSERT_OK(trained);
+  const index::KeptTraining& kept = trained->kept;
+  EXPECT_EQ(kept.queries.rows, kRows / kRowsAKeptQuery);  // fewer than there were
+  EXPECT_EQ(kept.held_out, 240u);
+  EXPECT_GT(kept.edges.size(), trained->report.edges.added / 2);  // some replaced learned ones
+  EXPECT_EQ(Words(index::UndoLearnedEdges(trained->graph, kept.edges)), Words(world.graph));
+
+  index::SearchableRows taught = world.searchable();
+  taught.graph = &trained->graph;
+  taught.edge_codes = &*trained->codes;
+  index::KeptTraining former = kept;
+  former.record = "{}";
+  GraphTrainingOptions options;
+  options.former = &former;
+  // Training a trained graph starts from the untrained one.
+  const auto again = TrainGraph(taught, world.queries.view(), options);
+  ASSERT_OK(again);
+  EXPECT_EQ(Words(again->graph), Words(trained->graph));
+  EXPECT_EQ(again->entries, trained->entries);
+  ASSERT_TRUE(again->report.former.has_value());
+  EXPECT_EQ(again->report.former->ratio, 1);
+  EXPECT_TRUE(again->report.accepted);
+
+  // What was kept is enough by itself, and with others.
+  options.fine_tune = true;
+  const auto alone = TrainGraph(taught, {}, options);
+  ASSERT_OK(alone);
+  EXPECT_EQ(alone->report.validation_queries, kept.queries.rows / 5);
+  EXPECT_LT(alone->report.queries.ratio, 1) << alone->report.reason;
+  const base::AlignedMatrix others = StraddlingQueries(world.rows.view(), 300, 99);
+  const auto more = TrainGraph(taught, others.view(), options);
+  ASSERT_OK(more);
+  EXPECT_EQ(more->report.validation_queries, (kept.queries.rows + 300) / 5);
+  options.fine_tune = false;
+  EXPECT_THAT(TrainGraph(taught, {}, options).status(), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(TeachNewRows, LearnsWhatLeadsToThemAndKeepsWhatWasLearned) {
+  const World& world = TheWorld();
+  // Three quarters of the rows are taught; the others come then.
+  index::ProximityGraph graph(World::kDegree);
+  index::GraphBuildOptions build;
+  build.degree_bound = World::kDegree;
+  build.beam_width = 80;
+  const base::MatrixView rows = world.rows.view();
+  ASSERT_OK(index::ExtendGraph(rows.First(3000), kMetric, build, &graph));
+  index::EdgeCodes codes(kDimension, kMetric, World::kDegree);
+  codes.Update(rows.First(3000), graph, 1);
+  auto trained =
+      TrainGraph({.rows = rows.First(3000), .metric = kMetric, .graph = &graph, .edge_codes = &codes},
+                 world.queries.view(), {});
+  ASSERT_OK(trained);
+  ASSERT_OK(index::ExtendGraph(rows, kMetric, build, &trained->graph));
+  trained->codes->Update(rows, trained->graph, 1);
+  const index::SearchableRows grown = {
+      .rows = rows, .metric = kMetric, .graph = &trained->graph, .edge_codes = &*trained->codes};
+  std::vector<std::uint32_t> expected;
+  for (const int threads : {1, 2}) {
+    const auto taught = TeachNewRows(grown, trained->kept, threads);
+    ASSERT_OK(taught);
+    ExpectSound(taught->graph);
+    if (threads == 1) expected = Words(taught->graph);
+    EXPECT_EQ(Words(taught->graph), expected);
+    EXPECT_EQ(taught->codes->Entries(), trained->codes->Entries());
+    EXPECT_EQ(taught->kept.queries.rows, trained->kept.queries.rows);
+    // Nothing that was learned before has gone, and new rows are at one end of most of what came.
+    std::size_t lost = 0, added = 0, with_new_rows = 0;
+    const auto has = [&](std::uint32_t from, std::uint32_t to) {
+      const auto list = taught->graph.Neighbors(from);
+      return std::find(list.begin(), list.end(), to) != list.end();
+    };
+    for (const index::LearnedEdge& edge : trained->kept.edges) {
+      const auto before = trained->graph.Neighbors(edge.from);
+      if (std::find(before.begin(), before.end(), edge.to) != before.end()) lost += !has(edge.from, edge.to);
+    }
+    for (const index::LearnedEdge& edge : index::FindLearnedEdges(trained->graph, taught->graph)) {
+      ++added;
+      with_new_rows += std::max(edge.from, edge.to) >= 3000;
+      EXPECT_TRUE(std::find(taught->kept.edges.begin(), taught->kept.edges.end(), edge) !=
+                  taught->kept.edges.end());
+    }
+    EXPECT_EQ(lost, 0u);
+    EXPECT_GT(added, 100u);
+    EXPECT_GT(with_new_rows, added / 3);
+
+    index::SearchableRows searched = grown;
+    searched.graph = &taught->graph;
+    searched.edge_codes = &*taught->codes;
+    const base::AlignedMatrix others = StraddlingQueries(rows, 300, 99);
+    const auto truth = ScanNearest(grown, others.view(), 1, nullptr);
+    ASSERT_OK(truth);
+    const auto before = WalkCosts::Measure(grown, *truth, 1, nullptr);
+    const auto after = WalkCosts::Measure(searched, *truth, 1, nullptr);
+    ASSERT_OK(before);
+    ASSERT_OK(after);
+    EXPECT_LT(CompareHops(*before, *after, 0.9, 1).ratio, 1);
+  }
+}
+
+TEST(TrainGraph, RefusesToLoseWhatWasLearnedBefore) {
+  const World& world = TheWorld();
+  const auto trained = TrainGraph(world.searchable(), world.queries.view(), {});
+  ASSERT_OK(trained);
+  index::SearchableRows taught = world.searchable();
+  taught.graph = &trained->graph;
+  taught.edge_codes = &*trained->codes;
+  index::KeptTraining former = trained->kept;
+  former.record = "{}";
+  GraphTrainingOptions options;
+  options.former = &former;
+  // A tenth of the queries teaches less than all did.
+  const auto less = TrainGraph(taught, world.queries.view().First(120), options);
+  ASSERT_OK(less);
+  ASSERT_TRUE(less->report.former.has_value());
+  EXPECT_GT(less->report.former->ratio, 1);
+  EXPECT_FALSE(less->report.accepted) << less->report.reason;
 }
 
 TEST(TrainGraph, GivesTheSameOnAnyNumberOfThreads) {
