@@ -24,6 +24,7 @@ routing::GraphTrainingOptions EngineOptions(const GraphTrainingOptions& options)
   routing::GraphTrainingOptions engine;
   engine.learn_entries = options.entries;
   engine.learn_edges = options.edges;
+  engine.fine_tune = options.fine_tune;
   engine.recall = options.recall;
   engine.seed = options.seed;
   engine.thread_count = base::ResolveThreadCount(options.threads);
@@ -47,12 +48,14 @@ GraphTrainingReport Describe(const routing::GraphTrainingReport& trained) {
   report.hop_ratio_low = trained.queries.interval.low;
   report.hop_ratio_high = trained.queries.interval.high;
   report.row_hop_ratio = trained.rows.ratio;
+  if (trained.former) report.former_hop_ratio = trained.former->ratio;
   report.reason = trained.reason;
   return report;
 }
 
-std::string TrainingRecord(const GraphTrainingReport& report, std::uint64_t seed) {
-  return nlohmann::json{{"training_queries", report.training_queries},
+std::string TrainingRecord(const GraphTrainingReport& report, std::size_t rows, std::uint64_t seed) {
+  return nlohmann::json{{"rows", rows},
+                        {"training_queries", report.training_queries},
                         {"validation_queries", report.validation_queries},
                         {"entries", report.entries},
                         {"edges_added", report.edges_added},
@@ -62,6 +65,24 @@ std::string TrainingRecord(const GraphTrainingReport& report, std::uint64_t seed
                         {"row_hop_ratio", report.row_hop_ratio},
                         {"seed", seed}}
       .dump();
+}
+
+TrainingHistory ParseTrainingRecord(const std::string& record) {
+  TrainingHistory history;
+  const nlohmann::json json = nlohmann::json::parse(record, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return history;
+  const auto count = [&](const char* name) -> std::uint64_t {
+    const auto value = json.find(name);
+    return value != json.end() && value->is_number_unsigned() ? value->get<std::uint64_t>() : 0;
+  };
+  history.rows = count("rows");
+  history.entries = count("entries");
+  history.edges_added = count("edges_added");
+  const auto ratio = json.find("hop_ratio");
+  if (ratio != json.end() && ratio->is_array() && !ratio->empty() && (*ratio)[0].is_number()) {
+    history.hop_ratio = (*ratio)[0].get<double>();
+  }
+  return history;
 }
 
 }  // namespace trivium

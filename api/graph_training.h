@@ -14,7 +14,14 @@ routing::GraphTrainingOptions EngineOptions(const GraphTrainingOptions& options)
 // Without `enabled` and `seconds`.
 GraphTrainingReport Describe(const routing::GraphTrainingReport& trained);
 
-// What is kept beside a trained graph: JSON in one line.
-std::string TrainingRecord(const GraphTrainingReport& report, std::uint64_t seed);
+// What is kept beside a trained graph of `rows` rows: JSON in one line.
+std::string TrainingRecord(const GraphTrainingReport& report, std::size_t rows, std::uint64_t seed);
+
+// What a record tells; as it is here where the text is not such a record.
+struct TrainingHistory {
+  std::uint64_t rows = 0, entries = 0, edges_added = 0;
+  double hop_ratio = 1;
+};
+TrainingHistory ParseTrainingRecord(const std::string& record);
 
 }  // namespace trivium

@@ -27,6 +27,7 @@ class LabelTable {
   }
 
   std::uint64_t label(std::size_t row) const { return labels_[row]; }
+  absl::Span<const std::uint64_t> labels() const { return labels_; }  // of removed rows, too
   std::optional<std::uint32_t> Find(std::uint64_t label) const {
     if (places_.empty()) return std::nullopt;
     for (std::size_t place = Home(label); places_[place] != kFree; place = Next(place)) {

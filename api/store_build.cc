@@ -37,7 +37,8 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-absl::StatusOr<std::size_t> Store::Impl::SealParts(SetToSeal item, index::GraphBuildOptions graph) {
+absl::StatusOr<std::size_t> Store::Impl::SealParts(SetToSeal item, index::GraphBuildOptions graph,
+                                                   const BuildOptions& build, TaughtGraphs* taught) {
   TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> state, BeginWrite());
   VectorSet set = *std::exchange(item.set, nullptr);
   graph.profile = EngineProfile(state->schema.SpaceById(set.space())->profile);
@@ -45,6 +46,10 @@ absl::StatusOr<std::size_t> Store::Impl::SealParts(SetToSeal item, index::GraphB
   for (std::size_t p = item.first; p < set.parts().size(); ++p) {
     if (!set.parts()[p].file.empty()) obsolete.push_back(set.parts()[p].file);
   }
+  Lessons lessons = LessonsOf(set);
+  lessons.options.threads = build.threads;
+  lessons.options.progress = build.progress;
+  lessons.options.cancelled = build.cancelled;
   set.MergeParts(item.first);
   if (obsolete.empty()) {
     // The same rows, merged: readers have these from now on, so that memory holds them once.
@@ -61,12 +66,19 @@ absl::StatusOr<std::size_t> Store::Impl::SealParts(SetToSeal item, index::GraphB
     return std::find(obsolete.begin(), obsolete.end(), record.file) != obsolete.end();
   });
   if (rows > 0) {
-    const std::string file = absl::StrFormat("%06d.seg", state->schema.next_file++);
-    const std::string file_path = SegmentsDirectory() + "/" + file;
+    std::string file = absl::StrFormat("%06d.seg", state->schema.next_file++);
+    std::string file_path = SegmentsDirectory() + "/" + file;
     TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(file_path));  // left by a build that failed
     TRIVIUM_RETURN_IF_ERROR(index::VectorSegment::Build(merged.unsealed->view(), merged.rows->documents(),
                                                         set.metric(), graph, file_path));
     merged = VectorPart();  // before the segment's codes come into memory
+    if (lessons.queries.rows() > 0) {
+      GraphTrainingReport report;
+      TRIVIUM_ASSIGN_OR_RETURN(const std::string other, TeachAgain(file, lessons, &state->schema, &report));
+      ++(other.empty() ? taught->left_untaught : taught->taught);
+      if (!other.empty()) file = other;
+      file_path = SegmentsDirectory() + "/" + file;
+    }
     TRIVIUM_ASSIGN_OR_RETURN(auto segment, index::VectorSegment::Open(file_path, /*verify=*/false));
     set.AddSegment(std::move(segment), file, [](std::uint64_t) { return true; });
     state->schema.segments.push_back({file, set.space(), set.partition()});
@@ -101,7 +113,8 @@ absl::Status Store::Impl::SetProfile(const BuildOptions& build) {
   return changed ? Commit(std::move(state), {}, true) : absl::OkStatus();
 }
 
-absl::StatusOr<std::uint64_t> Store::Impl::SealSets(std::vector<SetToSeal> sets, const BuildOptions& build) {
+absl::StatusOr<std::uint64_t> Store::Impl::SealSets(std::vector<SetToSeal> sets, const BuildOptions& build,
+                                                    TaughtGraphs* taught) {
   index::GraphBuildOptions graph;
   graph.degree_bound = build.degree_bound;
   if (build.build_beam_width > 0) graph.beam_width = build.build_beam_width;
@@ -119,7 +132,7 @@ absl::StatusOr<std::uint64_t> Store::Impl::SealSets(std::vector<SetToSeal> sets,
         build.progress("build", done + rows, total);
       };
     }
-    TRIVIUM_ASSIGN_OR_RETURN(const std::size_t rows, SealParts(std::move(item), graph));
+    TRIVIUM_ASSIGN_OR_RETURN(const std::size_t rows, SealParts(std::move(item), graph, build, taught));
     done += rows;
   }
   if (build.progress) build.progress("build", total, total);
@@ -143,7 +156,7 @@ absl::StatusOr<BuildReport> Store::Build(const BuildOptions& options) {
     }
   }
   report.segments_built = sets.size();
-  TRIVIUM_RETURN_IF_ERROR(impl_->SealSets(std::move(sets), options).status());
+  TRIVIUM_RETURN_IF_ERROR(impl_->SealSets(std::move(sets), options, &report.graphs).status());
   report.seconds = SecondsSince(start);
   return report;
 }
@@ -172,7 +185,7 @@ absl::StatusOr<CompactReport> Store::Compact(const BuildOptions& options) {
     }
   }
   state.reset();  // else its rows would stay until the end
-  TRIVIUM_RETURN_IF_ERROR(impl_->SealSets(std::move(sets), options).status());
+  TRIVIUM_RETURN_IF_ERROR(impl_->SealSets(std::move(sets), options, &report.graphs).status());
   state = impl_->published.load();
   TRIVIUM_RETURN_IF_ERROR(state->db->Compact());
   report.segments_after = state->schema.segments.size();

@@ -43,7 +43,7 @@ VectorSetInfo DescribeSet(const StoreState& state, const VectorSet& set, const s
     std::error_code error;
     const auto bytes = std::filesystem::file_size(directory + "/" + part.file, error);
     if (!error) info.bytes += bytes;
-    info.training.emplace_back(part.segment->training());
+    info.training.push_back(part.segment->training().record);
   }
   return info;
 }

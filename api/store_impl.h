@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inside of trivium::Store. Its methods are spread over one file per concern: store_open.cc,
 // store_schema.cc, store_write.cc, store_read.cc, store_build.cc, store_search.cc, store_train.cc,
-// store_evaluate.cc, store_care.cc.
+// store_teach.cc, store_inspect_graphs.cc, store_evaluate.cc, store_care.cc.
 //
 // Writers hold `writer` and change a copy of the published state; what they wrote is durable before the copy
 // is published. Readers load the published pointer once and never wait.
@@ -14,7 +14,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -34,6 +36,9 @@ namespace trivium {
 inline absl::Status MissingIsDataLoss(const absl::Status& status) {
   return absl::IsNotFound(status) ? absl::DataLossError(status.message()) : status;
 }
+
+// Indexes into state.sets: those of the expert, or all where the name is empty. kNotFound.
+absl::StatusOr<std::set<std::uint32_t>> SetsOfExpert(const StoreState& state, const std::string& expert);
 
 struct Store::Impl {
   Impl(std::string store_path, OpenOptions open_options)
@@ -83,13 +88,39 @@ struct Store::Impl {
   };
   absl::Status SetProfile(const BuildOptions& build);
   // Returns the rows sealed. Every set is committed by itself, and its unsealed rows are let go of then.
-  absl::StatusOr<std::uint64_t> SealSets(std::vector<SetToSeal> sets, const BuildOptions& build);
-  absl::StatusOr<std::size_t> SealParts(SetToSeal item, index::GraphBuildOptions graph);
+  absl::StatusOr<std::uint64_t> SealSets(std::vector<SetToSeal> sets, const BuildOptions& build,
+                                         TaughtGraphs* taught);
+  absl::StatusOr<std::size_t> SealParts(SetToSeal item, index::GraphBuildOptions graph,
+                                        const BuildOptions& build, TaughtGraphs* taught);
 
   // --- store_profile.cc ---
   // kInvalidArgument names a stored vector that the profile its space is to have cannot keep. O(unsealed
   // rows), and all others where the profile is a new one.
   absl::Status CheckRanges(const BuildOptions& build) const;
+
+  // --- store_teach.cc ---
+  // Queries with a vector in each of `spaces`. kFailedPrecondition, which begins with `what`, names a space
+  // where they have neither vectors nor texts that can be encoded.
+  absl::StatusOr<PreparedQueries> PrepareForSpaces(const StoreState& state, std::string_view what,
+                                                   std::size_t count,
+                                                   const std::vector<SpaceVectors>& vectors,
+                                                   absl::Span<const std::string> texts,
+                                                   const std::set<std::uint32_t>& spaces) const;
+  // Teaches a copy of the graph of `segment`, which is large enough, and writes it as another segment file,
+  // whose name is returned; empty where it does not pay. The schema gives the name and is left otherwise.
+  absl::StatusOr<std::string> TeachSegment(const index::VectorSegment& segment, base::MatrixView queries,
+                                           const GraphTrainingOptions& options, Schema* schema,
+                                           GraphTrainingReport* report) const;
+  // What has taught the segments of a set, to teach others of it in the same way; no queries: nothing did.
+  struct Lessons {
+    base::AlignedMatrix queries;
+    GraphTrainingOptions options;
+  };
+  static Lessons LessonsOf(const VectorSet& set);
+  // TeachSegment for a segment file that was just built, which is removed where another takes its place.
+  // Empty: it stays, too small or better untaught.
+  absl::StatusOr<std::string> TeachAgain(const std::string& file, const Lessons& lessons, Schema* schema,
+                                         GraphTrainingReport* report) const;
 
   // Removes files that no published schema names any more, once that is durable.
   absl::Status RemoveObsolete(const std::vector<std::string>& files) const;

@@ -19,22 +19,6 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Indexes into state.sets: those of the expert, or all.
-absl::StatusOr<std::set<std::uint32_t>> SetsOf(const StoreState& state, const std::string& expert) {
-  std::set<std::uint32_t> sets;
-  bool found = expert.empty();
-  for (const ExpertView& view : state.experts) {
-    if (!expert.empty() && view.name != expert) continue;
-    found = true;
-    sets.insert(view.sets.begin(), view.sets.end());
-  }
-  if (!found) return absl::NotFoundError(absl::StrFormat("expert '%s', expected one of the store", expert));
-  if (expert.empty()) {
-    for (std::uint32_t i = 0; i < state.sets.size(); ++i) sets.insert(i);
-  }
-  return sets;
-}
-
 absl::StatusOr<std::size_t> QueryCount(const TrainGraphOptions& options) {
   std::size_t count = options.texts.size();
   for (const SpaceVectors& given : options.vectors) {
@@ -44,7 +28,7 @@ absl::StatusOr<std::size_t> QueryCount(const TrainGraphOptions& options) {
                                                         given.space, given.vectors.rows, count));
     }
   }
-  if (count < routing::kFewestTrainingQueries) {
+  if (count < routing::kFewestTrainingQueries && !options.training.fine_tune) {
     return absl::InvalidArgumentError(absl::StrFormat("training queries: %d, expected at least %d", count,
                                                       routing::kFewestTrainingQueries));
   }
@@ -59,7 +43,7 @@ absl::StatusOr<TrainGraphReport> Store::TrainGraph(const TrainGraphOptions& opti
   const auto start = std::chrono::steady_clock::now();
   const std::lock_guard<std::mutex> writing(impl_->writer);
   TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> state, impl_->BeginWrite());
-  TRIVIUM_ASSIGN_OR_RETURN(const std::set<std::uint32_t> chosen, SetsOf(*state, options.expert));
+  TRIVIUM_ASSIGN_OR_RETURN(const std::set<std::uint32_t> chosen, SetsOfExpert(*state, options.expert));
   TrainGraphReport report;
   std::vector<std::shared_ptr<const VectorSet>> sets;
   std::set<std::uint32_t> spaces;
@@ -79,20 +63,10 @@ absl::StatusOr<TrainGraphReport> Store::TrainGraph(const TrainGraphOptions& opti
         "train graph: no sealed segment of at least %d rows (%d smaller ones), expected one; build first",
         routing::kSmallestTrainedGraph, report.too_small));
   }
-  const std::vector<std::uint32_t> wanted(spaces.begin(), spaces.end());
-  TRIVIUM_ASSIGN_OR_RETURN(
-      const PreparedQueries queries,
-      PrepareQueries(*state, &impl_->encoders, query_count, options.vectors, options.texts, wanted));
-  for (const std::uint32_t id : wanted) {
-    if (queries.Find(id) != nullptr) continue;
-    const SpaceRecord& space = *state->schema.SpaceById(id);
-    if (!options.texts.empty()) {  // it could not be encoded; this says why
-      TRIVIUM_RETURN_IF_ERROR(
-          impl_->encoders.Encode(space, absl::MakeConstSpan(options.texts).first(1), TextKind::kQuery)
-              .status());
-    }
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "train graph: queries with neither texts nor vectors in space '%s', expected either", space.name));
+  PreparedQueries queries;
+  if (query_count > 0) {
+    TRIVIUM_ASSIGN_OR_RETURN(queries, impl_->PrepareForSpaces(*state, "train graph", query_count,
+                                                              options.vectors, options.texts, spaces));
   }
 
   std::vector<std::string> written, obsolete;
@@ -100,34 +74,28 @@ absl::StatusOr<TrainGraphReport> Store::TrainGraph(const TrainGraphOptions& opti
     for (const std::string& file : written)
       storage::RemoveFile(impl_->SegmentsDirectory() + "/" + file).IgnoreError();
   };
-  const routing::GraphTrainingOptions learning = EngineOptions(options.training);
   for (const std::shared_ptr<const VectorSet>& set : sets) {
     VectorSet taught = *set;
+    const base::AlignedMatrix* given = queries.Find(set->space());
+    base::MatrixView asked = given != nullptr ? given->view() : base::MatrixView();
+    base::AlignedMatrix together;
+    if (options.training.fine_tune) {
+      together = routing::JoinQueries(set->dimension(), {Impl::LessonsOf(*set).queries.view(), asked});
+      asked = together.view();
+    }
     for (std::size_t p = 0; p < taught.parts().size(); ++p) {
       const std::shared_ptr<const index::VectorSegment> segment = taught.parts()[p].segment;
       if (segment == nullptr || segment->graph().size() < routing::kSmallestTrainedGraph) continue;
-      const auto began = std::chrono::steady_clock::now();
-      TRIVIUM_ASSIGN_OR_RETURN(
-          routing::TrainedGraph trained,
-          routing::TrainGraph(segment->searchable(), queries.Find(set->space())->view(), learning));
       TrainedSegment told{state->schema.SpaceById(set->space())->name,
-                          state->schema.PartitionById(set->partition())->name, segment->size(),
-                          Describe(trained.report)};
-      told.training.enabled = trained.report.accepted || options.training.ignore_gate;
-      told.training.seconds = SecondsSince(began);
+                          state->schema.PartitionById(set->partition())->name,
+                          segment->size(),
+                          {}};
+      TRIVIUM_ASSIGN_OR_RETURN(const std::string file, impl_->TeachSegment(*segment, asked, options.training,
+                                                                           &state->schema, &told.training));
       report.graphs.push_back(told);
-      if (!told.training.enabled) continue;
-      const std::string file = absl::StrFormat("%06d.seg", state->schema.next_file++);
-      const std::string path = impl_->SegmentsDirectory() + "/" + file;
-      TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(path));  // left by a training that was killed
-      index::SearchableRows contents = segment->searchable();
-      contents.graph = &trained.graph;
-      if (trained.codes) contents.edge_codes = &*trained.codes;
+      if (file.empty()) continue;
       written.push_back(file);
-      TRIVIUM_RETURN_IF_ERROR(
-          index::VectorSegment::Write(contents, segment->profile(), segment->labels(), path, segment->beam(),
-                                      TrainingRecord(told.training, options.training.seed)));
-      trained = routing::TrainedGraph();  // before the segment's codes come into memory
+      const std::string path = impl_->SegmentsDirectory() + "/" + file;
       TRIVIUM_ASSIGN_OR_RETURN(auto opened, index::VectorSegment::Open(path, /*verify=*/false));
       const std::string replaced = taught.parts()[p].file;
       obsolete.push_back(replaced);

@@ -58,7 +58,7 @@ VectorIndexAlgorithm VectorIndex::algorithm() const { return impl_->options.algo
 Profile VectorIndex::profile() const { return impl_->options.profile; }
 std::size_t VectorIndex::beam_width() const { return impl_->beam.width; }
 double VectorIndex::target_recall() const { return impl_->beam.target_recall; }
-std::string VectorIndex::training() const { return impl_->training; }
+std::string VectorIndex::training() const { return impl_->Training().record; }
 
 VectorIndexMemory VectorIndex::MemoryBytes() const {
   VectorIndexMemory memory;
@@ -73,6 +73,9 @@ VectorIndexMemory VectorIndex::MemoryBytes() const {
       memory.codes += (rows->size() + rows->entries().size()) * rows->record_bytes() +
                       rows->center_size() * sizeof(float);
     }
+    const index::KeptTraining& training = graph->training();
+    memory.training = training.queries.rows * training.queries.stride * sizeof(float) +
+                      training.edges.size() * sizeof(index::LearnedEdge);
   }
   return memory;
 }

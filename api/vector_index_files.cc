@@ -70,7 +70,7 @@ absl::Status VectorIndex::Save(const std::string& path) {
   }
   const std::string temporary = storage::TemporaryName(path);
   TRIVIUM_RETURN_IF_ERROR(index::VectorSegment::Write(contents, EngineProfile(profile()), Labels(), temporary,
-                                                      impl_->beam, impl_->training));
+                                                      impl_->beam, impl_->Training()));
   if (std::rename(temporary.c_str(), path.c_str()) != 0) {
     const absl::Status status = storage::ErrnoStatus(errno, "rename", path);
     storage::RemoveFile(temporary).IgnoreError();
@@ -104,9 +104,8 @@ absl::StatusOr<VectorIndex> VectorIndex::Load(const std::string& path,
       impl->AdoptGraph(std::move(rows),
                        index::ProximityGraph(stored.words(), stored.size(), stored.degree_bound(),
                                              stored.entry(), segment),
-                       BorrowCodes(segment));
+                       BorrowCodes(segment), segment->training());
       impl->beam = segment->beam();
-      impl->training = std::string(segment->training());
     } else {
       if (!in_place) {
         TRIVIUM_ASSIGN_OR_RETURN(rows, Decode(segment->stored_rows()));

@@ -12,6 +12,7 @@
 #include "base/thread_pool.h"
 #include "index/adapters/faiss_index.h"
 #include "index/adapters/hnswlib_index.h"
+#include "routing/graph/graph_trainer.h"
 
 namespace trivium {
 namespace {
@@ -90,9 +91,10 @@ absl::Status VectorIndex::Impl::Adopt(index::VectorRows rows) {
 }
 
 void VectorIndex::Impl::AdoptGraph(index::VectorRows rows, index::ProximityGraph built,
-                                   index::GraphCodes codes) {
-  auto made = std::make_unique<index::GraphIndex>(std::move(rows), std::move(built), std::move(codes),
-                                                  BaseMetric(options.metric), GraphOptions());
+                                   index::GraphCodes codes, index::KeptTraining training) {
+  auto made =
+      std::make_unique<index::GraphIndex>(std::move(rows), std::move(built), std::move(codes),
+                                          BaseMetric(options.metric), GraphOptions(), std::move(training));
   graph = made.get();
   index = std::move(made);
 }
@@ -144,9 +146,32 @@ absl::Status VectorIndex::Impl::Append(absl::Span<const std::uint64_t> batch_lab
   } catch (const std::bad_alloc&) {
     status = VectorIndexOutOfMemory("adding rows");
   }
-  if (!status.ok()) DropHalfAdded();
+  if (!status.ok()) {
+    DropHalfAdded();
+  } else if (graph != nullptr) {
+    untaught_rows += rows.rows;
+    TeachNewRows();
+  }
   version = NextVersion();
   return status;
+}
+
+// A trained graph learns what leads to its new rows each time a tenth has come in: walks would else miss them
+// more often than the others. Where memory does not suffice it stays as it is.
+void VectorIndex::Impl::TeachNewRows() {
+  constexpr double kShare = 0.1;
+  const index::KeptTraining& training = graph->training();
+  const bool many = static_cast<double>(untaught_rows) >= kShare * static_cast<double>(graph->graph().size());
+  if (!many || training.queries.rows == 0 || training.edges.empty()) return;
+  index::SearchableRows searched = graph->searchable();
+  searched.rows = searched.rows.First(searched.graph->size());
+  try {
+    auto taught = routing::TeachNewRows(searched, training, base::ResolveThreadCount(options.threads));
+    if (!taught.ok()) return;
+    graph->Teach(std::move(taught->graph), std::move(taught->codes), std::move(taught->kept));
+    untaught_rows = index->size() - graph->graph().size();
+  } catch (const std::bad_alloc&) {
+  }
 }
 
 // After a failed Append the rows are again those that have labels: what came in of the others counts as
@@ -166,8 +191,6 @@ absl::Status VectorIndex::Impl::Rebuild() {
     if (graph != nullptr) {
       TRIVIUM_ASSIGN_OR_RETURN(std::unique_ptr<index::GraphIndex> kept,
                                graph->KeepRows(labels.live(), options.threads));
-      const double share = static_cast<double>(labels.live_count()) / static_cast<double>(labels.row_count());
-      if (share <= index::GraphIndex::kSmallestKeptShare) training.clear();  // with the graph it was of
       LabelTable live;
       live.Append(labels.LiveLabels());
       graph = kept.get();
@@ -204,6 +227,20 @@ absl::Status VectorIndex::Impl::Remove(absl::Span<const std::uint64_t> removed) 
   for (const std::uint64_t label : removed) labels.Remove(label);
   if (!removed.empty()) version = NextVersion();
   return absl::OkStatus();
+}
+
+absl::StatusOr<base::AlignedMatrix> VectorIndex::Impl::PrepareQueries(MatrixView queries) const {
+  if (queries.columns != options.dimension) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("query dimension: %d, expected %d", queries.columns, options.dimension));
+  }
+  base::AlignedMatrix rows(queries.rows, queries.columns);
+  for (std::size_t i = 0; i < queries.rows; ++i) {
+    const float* query = queries.data + i * queries.columns;
+    TRIVIUM_ASSIGN_OR_RETURN(const float scale, RowScale(query, queries.columns, options.metric, "query", i));
+    for (std::size_t j = 0; j < queries.columns; ++j) rows.row(i)[j] = query[j] * scale;
+  }
+  return rows;
 }
 
 absl::Status VectorIndex::Impl::CheckSearch(const VectorSearchOptions& search) const {

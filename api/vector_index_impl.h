@@ -69,12 +69,16 @@ struct VectorIndex::Impl {
 
   bool UsesAdapter() const { return graph == nullptr && flat == nullptr; }
   const index::RowsView& Rows() const;  // with removed ones
+  index::KeptTraining Training() const {
+    return graph != nullptr ? graph->training() : index::KeptTraining();
+  }
   index::GraphBuildOptions GraphOptions() const;
 
   // Makes an index of `rows`, in the format of the profile, in place of what there is; labels are left as
   // they are.
   absl::Status Adopt(index::VectorRows rows);
-  void AdoptGraph(index::VectorRows rows, index::ProximityGraph built, index::GraphCodes codes);
+  void AdoptGraph(index::VectorRows rows, index::ProximityGraph built, index::GraphCodes codes,
+                  index::KeptTraining training = {});
   index::VectorRows NoRows() const;  // in the format of the profile
 
   // A batch to add; `scales`, empty, takes what its rows are to be multiplied with.
@@ -84,6 +88,9 @@ struct VectorIndex::Impl {
   absl::Status Remove(absl::Span<const std::uint64_t> removed);
   absl::Status Rebuild();  // without the removed rows
 
+  // Aligned copies, of unit length for the cosine metric. kInvalidArgument.
+  absl::StatusOr<base::AlignedMatrix> PrepareQueries(MatrixView queries) const;
+
   absl::Status CheckSearch(const VectorSearchOptions& search) const;
   // All arguments are checked; the pointers have room for queries.rows (x k).
   absl::Status SearchMany(MatrixView queries, const std::vector<float>& scales,
@@ -92,7 +99,7 @@ struct VectorIndex::Impl {
 
   VectorIndexOptions options;
   index::DefaultBeam beam;
-  std::string training;  // what taught the graph, as it is kept in files
+  std::size_t untaught_rows = 0;  // added since queries taught the graph
   LabelTable labels;
   std::uint64_t version;  // differs for every state of every index
 
@@ -103,6 +110,7 @@ struct VectorIndex::Impl {
   mutable VectorSearchBufferPool buffers;
 
  private:
+  void TeachNewRows();
   void DropHalfAdded();
   index::SearchParameters Parameters(const VectorSearchOptions& search) const;
   // Searches for `queries` into work->found and work->counters.

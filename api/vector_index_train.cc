@@ -11,20 +11,6 @@
 #include "trivium/vector_index.h"
 
 namespace trivium {
-namespace {
-
-// Aligned copies, of unit length for the cosine metric.
-absl::StatusOr<base::AlignedMatrix> Prepare(MatrixView queries, Metric metric) {
-  base::AlignedMatrix rows(queries.rows, queries.columns);
-  for (std::size_t i = 0; i < queries.rows; ++i) {
-    const float* query = queries.data + i * queries.columns;
-    TRIVIUM_ASSIGN_OR_RETURN(const float scale, RowScale(query, queries.columns, metric, "query", i));
-    for (std::size_t j = 0; j < queries.columns; ++j) rows.row(i)[j] = query[j] * scale;
-  }
-  return rows;
-}
-
-}  // namespace
 
 absl::StatusOr<GraphTrainingReport> VectorIndex::TrainGraph(MatrixView queries,
                                                             const GraphTrainingOptions& options) {
@@ -34,7 +20,7 @@ absl::StatusOr<GraphTrainingReport> VectorIndex::TrainGraph(MatrixView queries,
     return absl::FailedPreconditionError(
         absl::StrFormat("algorithm: %s, expected graph to train one", VectorIndexAlgorithmName(algorithm())));
   }
-  if (queries.columns != dimension()) {
+  if (queries.rows > 0 && queries.columns != dimension()) {
     return absl::InvalidArgumentError(
         absl::StrFormat("query dimension: %d, expected %d", queries.columns, dimension()));
   }
@@ -42,22 +28,28 @@ absl::StatusOr<GraphTrainingReport> VectorIndex::TrainGraph(MatrixView queries,
     return absl::FailedPreconditionError(absl::StrFormat(
         "vector index: %d rows, expected at least %d to train on", size(), routing::kSmallestTrainedGraph));
   }
-  if (queries.rows < routing::kFewestTrainingQueries) {  // before removed rows are dropped
+  const std::size_t known = options.fine_tune ? impl_->graph->training().queries.rows : 0;
+  if (queries.rows + known < routing::kFewestTrainingQueries) {  // before removed rows are dropped
     return absl::InvalidArgumentError(absl::StrFormat("training queries: %d, expected at least %d",
                                                       queries.rows, routing::kFewestTrainingQueries));
   }
   try {
-    TRIVIUM_ASSIGN_OR_RETURN(const base::AlignedMatrix rows, Prepare(queries, metric()));
+    base::AlignedMatrix rows(dimension());
+    if (queries.rows > 0) {
+      TRIVIUM_ASSIGN_OR_RETURN(rows, impl_->PrepareQueries(queries));
+    }
     TRIVIUM_RETURN_IF_ERROR(Compact());
     TRIVIUM_RETURN_IF_ERROR(impl_->graph->Seal(impl_->options.threads));
-    TRIVIUM_ASSIGN_OR_RETURN(
-        routing::TrainedGraph trained,
-        routing::TrainGraph(impl_->graph->searchable(), rows.view(), EngineOptions(options)));
+    routing::GraphTrainingOptions learning = EngineOptions(options);
+    learning.former = &impl_->graph->training();
+    TRIVIUM_ASSIGN_OR_RETURN(routing::TrainedGraph trained,
+                             routing::TrainGraph(impl_->graph->searchable(), rows.view(), learning));
     GraphTrainingReport report = Describe(trained.report);
     report.enabled = trained.report.accepted || options.ignore_gate;
     if (report.enabled) {
-      impl_->graph->Teach(std::move(trained.graph), std::move(trained.codes));
-      impl_->training = TrainingRecord(report, options.seed);
+      trained.kept.record = TrainingRecord(report, size(), options.seed);
+      impl_->untaught_rows = 0;
+      impl_->graph->Teach(std::move(trained.graph), std::move(trained.codes), std::move(trained.kept));
     }
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return report;

@@ -236,6 +236,8 @@ class Builder {
                    {"experts_added", Json::array()},
                    {"segments_built", build_report_.segments_built},
                    {"rows_sealed", build_report_.rows_sealed},
+                   {"graphs_taught", build_report_.graphs.taught},
+                   {"graphs_left_untaught", build_report_.graphs.left_untaught},
                    {"build_seconds", build_report_.seconds}};
       for (const ExpertOptions& expert : experts_) json["experts_added"].push_back(expert.name);
       if (arguments_.target_recall != 0) json["calibration"] = Json::array();
@@ -258,6 +260,7 @@ class Builder {
     text += absl::StrFormat("%s experts added, %s vectors in %s new segments (%.1f s)\n",
                             Grouped(experts_.size()), Grouped(build_report_.rows_sealed),
                             Grouped(build_report_.segments_built), build_report_.seconds);
+    text += TaughtText(build_report_.graphs);
     for (const CalibratedSpace& space : calibration_.spaces) {
       text += absl::StrFormat("space %s: beam width %d, recall@%d %.4f on %s queries%s\n", space.space,
                               space.beam_width, calibration_.k, space.recall, Grouped(space.queries),

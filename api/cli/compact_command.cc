@@ -34,11 +34,14 @@ absl::Status RunCompact(const CompactArguments& arguments) {
     return PrintJson({{"segments_before", report.segments_before},
                       {"segments_after", report.segments_after},
                       {"rows_dropped", report.rows_dropped},
+                      {"graphs_taught", report.graphs.taught},
+                      {"graphs_left_untaught", report.graphs.left_untaught},
                       {"seconds", report.seconds}});
   }
   return Print(absl::StrFormat("segments: %s -> %s; %s deleted rows dropped (%.1f s)\n",
                                Grouped(report.segments_before), Grouped(report.segments_after),
-                               Grouped(report.rows_dropped), report.seconds));
+                               Grouped(report.rows_dropped), report.seconds) +
+               TaughtText(report.graphs));
 }
 
 }  // namespace

@@ -4,7 +4,9 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_format.h"
 #include "api/cli/command.h"
+#include "api/cli/inspect_graphs.h"
 #include "api/cli/output.h"
+#include "api/cli/search_arguments.h"
 #include "api/cli/status_macros.h"
 
 namespace trivium::cli {
@@ -98,7 +100,12 @@ std::string ToText(const StoreInfo& info) {
   return text + "\n" + DispatchText(info.dispatch);
 }
 
-absl::Status RunInspect(const CommonArguments& arguments) {
+absl::Status RunInspect(const InspectArguments& arguments) {
+  if (arguments.drift && arguments.walks()) {
+    return absl::InvalidArgumentError("--drift and --walk or --vector, expected one of them");
+  }
+  if (arguments.drift) return RunInspectDrift(arguments);
+  if (arguments.walks()) return RunInspectWalk(arguments);
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenReader(arguments.store));
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const StoreInfo info, store->Inspect());
   return arguments.json ? PrintJson(ToJson(info)) : Print(ToText(info));
@@ -108,8 +115,33 @@ absl::Status RunInspect(const CommonArguments& arguments) {
 
 void AddInspectCommand(CLI::App& app, Run* run) {
   CLI::App* command = app.add_subcommand("inspect", "Show what a store holds");
-  auto arguments = std::make_shared<CommonArguments>();
+  auto arguments = std::make_shared<InspectArguments>();
   AddStoreArgument(*command, arguments.get());
+  command->add_flag(
+      "--drift", arguments->drift,
+      "What training the graphs is still worth, on the queries held out for it or on --queries");
+  AddQueryOptions(*command, &arguments->queries, /*required=*/false);
+  command->add_option("--recall", arguments->drift_options.recall, "Recall@10 at which --drift compares hops")
+      ->type_name("R")
+      ->capture_default_str();
+  command->add_option("--vertices", arguments->drift_options.vertices, "Documents that --drift lists")
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      ->add_option("--walk", arguments->walk,
+                   "Where the walks for this question go, and would without training")
+      ->type_name("TEXT");
+  AddVectorOption(*command, &arguments->vectors);
+  command->add_option("-k", arguments->walk_options.k, "Results of --walk")
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      ->add_option("--beam-width", arguments->walk_options.beam_width,
+                   "Candidates kept while walking (default: as searches)")
+      ->type_name("N");
+  command->add_option("--expert", arguments->expert, "Look at what this expert searches (default: all)")
+      ->type_name("NAME");
+  AddEncoderCommandOption(*command, arguments.get());
   command->callback([=] { *run = [=] { return RunInspect(*arguments); }; });
 }
 

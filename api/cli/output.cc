@@ -86,6 +86,12 @@ std::string Fixed(double value, int digits) {
   return std::isnan(value) ? "-" : absl::StrFormat("%.*f", digits, value);
 }
 
+std::string TaughtText(const TaughtGraphs& graphs) {
+  if (graphs.taught + graphs.left_untaught == 0) return "";
+  return absl::StrFormat("graphs taught again: %s of %s\n", Grouped(graphs.taught),
+                         Grouped(graphs.taught + graphs.left_untaught));
+}
+
 Table::Table(std::vector<std::string> headings) {
   for (std::string& heading : headings) {
     flush_right_.push_back(heading.starts_with('>'));

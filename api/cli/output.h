@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "nlohmann/json.hpp"
+#include "trivium/report.h"
 
 namespace trivium::cli {
 
@@ -36,6 +37,9 @@ std::string Grouped(std::uint64_t count);
 std::string Bytes(std::uint64_t bytes);
 
 std::string Fixed(double value, int digits);
+
+// A line on graphs that were taught again; nothing where there was none to teach.
+std::string TaughtText(const TaughtGraphs& graphs);
 
 // Columns padded to their widest cell; those that begin with '>' in their heading are flush right.
 class Table {

@@ -1,12 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/cli/search_arguments.h"
 
+#include <memory>
+
 #include "CLI/CLI.hpp"
+#include "absl/strings/str_format.h"
 #include "api/cli/arguments.h"
 #include "api/cli/interrupt.h"
 #include "api/cli/status_macros.h"
+#include "trivium/files.h"
 
 namespace trivium::cli {
+
+void AddVectorOption(CLI::App& command, std::vector<std::string>* files) {
+  command
+      .add_option(
+          "--vector", *files,
+          "The question as a vector: a file of one row; SPACE=FILE for one of several spaces (repeatable)")
+      ->type_name("[SPACE=]FILE")
+      ->allow_extra_args(false);
+}
+
+absl::StatusOr<std::vector<SpaceVectors>> ReadQuestionVectors(const std::vector<std::string>& files,
+                                                              std::vector<std::vector<float>>* storage) {
+  std::vector<NamedFile> named;
+  for (const std::string& text : files) {
+    TRIVIUM_CLI_ASSIGN_OR_RETURN(named.emplace_back(), ParseOptionallyNamedFile("--vector", text, false));
+  }
+  std::vector<SpaceVectors> vectors;
+  for (const NamedFile& file : named) {
+    TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<VectorReader> reader, VectorReader::Open(file.file));
+    if (reader->rows() != 1) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("--vector: %d rows, expected 1 (%s)", reader->rows(), file.file));
+    }
+    storage->emplace_back(reader->columns());
+    TRIVIUM_CLI_RETURN_IF_ERROR(reader->Read(0, 1, storage->back().data()));
+    vectors.push_back({file.name, {storage->back().data(), 1, reader->columns()}});
+  }
+  return vectors;
+}
 
 void AddSearchOptions(CLI::App& command, SearchArguments* arguments) {
   command

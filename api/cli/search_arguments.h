@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "trivium/options.h"
@@ -24,6 +25,12 @@ struct SearchArguments {
   std::optional<double> top_p;
   std::optional<int> max_experts;
 };
+
+// --vector: the question as a vector, a file of one row for each space.
+void AddVectorOption(CLI::App& command, std::vector<std::string>* files);
+// Reads them; `storage` owns what is returned.
+absl::StatusOr<std::vector<SpaceVectors>> ReadQuestionVectors(const std::vector<std::string>& files,
+                                                              std::vector<std::vector<float>>* storage);
 
 void AddSearchOptions(CLI::App& command, SearchArguments* arguments);
 

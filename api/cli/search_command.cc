@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_format.h"
-#include "api/cli/arguments.h"
 #include "api/cli/command.h"
 #include "api/cli/interrupt.h"
 #include "api/cli/output.h"
 #include "api/cli/search_arguments.h"
 #include "api/cli/status_macros.h"
-#include "trivium/files.h"
 
 namespace trivium::cli {
 namespace {
@@ -107,37 +105,16 @@ std::string Explanation(const SearchResult& result) {
   return text + "\n";
 }
 
-// The query's vectors, from files that hold one row each; `storage` owns them.
-absl::Status ReadQueryVectors(const std::vector<NamedFile>& files, std::vector<std::vector<float>>* storage,
-                              Query* query) {
-  for (const NamedFile& file : files) {
-    TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<VectorReader> reader, VectorReader::Open(file.file));
-    if (reader->rows() != 1) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("--vector: %d rows, expected 1 (%s)", reader->rows(), file.file));
-    }
-    storage->emplace_back(reader->columns());
-    TRIVIUM_CLI_RETURN_IF_ERROR(reader->Read(0, 1, storage->back().data()));
-    query->vectors.push_back({file.name, {storage->back().data(), 1, reader->columns()}});
-  }
-  return absl::OkStatus();
-}
-
 absl::Status RunSearch(const SearchCommandArguments& arguments) {
   if (arguments.text.empty() && arguments.vectors.empty()) {
     return absl::InvalidArgumentError("query: empty, expected a text or --vector");
   }
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const SearchOptions options, ToSearchOptions(arguments.search, arguments.k));
-  std::vector<NamedFile> vector_files;
-  for (const std::string& text : arguments.vectors) {
-    TRIVIUM_CLI_ASSIGN_OR_RETURN(NamedFile file, ParseOptionallyNamedFile("--vector", text, false));
-    vector_files.push_back(std::move(file));
-  }
   TRIVIUM_CLI_ASSIGN_OR_RETURN(EncoderRegistry encoders, EncoderRegistry::Load(arguments.encoder_commands));
   Query query;
   query.text = arguments.text;
   std::vector<std::vector<float>> storage;
-  TRIVIUM_CLI_RETURN_IF_ERROR(ReadQueryVectors(vector_files, &storage, &query));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(query.vectors, ReadQuestionVectors(arguments.vectors, &storage));
   CatchInterrupts();
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenReader(arguments.store, &encoders));
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const SearchResult result, store->Search(query, options));
@@ -154,12 +131,7 @@ void AddSearchCommand(CLI::App& app, Run* run) {
   command->add_option("TEXT", arguments->text, "The question (may be left out with --vector)")->type_name("");
   command->add_option("-k", arguments->k, "Hits wanted")->type_name("N")->capture_default_str();
   AddSearchOptions(*command, &arguments->search);
-  command
-      ->add_option(
-          "--vector", arguments->vectors,
-          "The question as a vector: a file of one row; SPACE=FILE for one of several spaces (repeatable)")
-      ->type_name("[SPACE=]FILE")
-      ->allow_extra_args(false);
+  AddVectorOption(*command, &arguments->vectors);
   command->add_flag("--explain", arguments->explain,
                     "Also print what dispatch thought of each expert, and the cost");
   AddEncoderCommandOption(*command, arguments.get());

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_format.h"
 #include "api/cli/command.h"
-#include "api/cli/corpus_check.h"
 #include "api/cli/interrupt.h"
 #include "api/cli/output.h"
+#include "api/cli/plain_queries.h"
 #include "api/cli/progress_bar.h"
 #include "api/cli/query_files.h"
 #include "api/cli/status_macros.h"
-#include "trivium/files.h"
 
 namespace trivium::cli {
 namespace {
@@ -20,66 +17,12 @@ struct TrainGraphArguments : CommonArguments {
   std::string expert;
   bool no_entries = false;
   bool no_edges = false;
+  bool fine_tune = false;
   bool ignore_gate = false;
   double recall = GraphTrainingOptions().recall;
   std::uint64_t seed = 0;
   int threads = 0;
 };
-
-// All queries of all files, one after the other; vectors by space.
-struct PlainQueries {
-  std::vector<std::string> texts;
-  struct Rows {
-    std::string space;
-    std::size_t count = 0, columns = 0;
-    std::vector<float> values;
-  };
-  std::vector<Rows> vectors;
-};
-
-absl::Status AppendVectors(const std::string& space, const std::string& path, std::size_t before,
-                           std::size_t count, PlainQueries* queries) {
-  TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<VectorReader> reader, VectorReader::Open(path));
-  if (reader->rows() != count) {
-    return absl::InvalidArgumentError(absl::StrFormat("query vectors: %d rows, expected %d, one a query (%s)",
-                                                      reader->rows(), count, path));
-  }
-  auto rows = std::find_if(queries->vectors.begin(), queries->vectors.end(),
-                           [&](const PlainQueries::Rows& each) { return each.space == space; });
-  if (rows == queries->vectors.end()) rows = queries->vectors.insert(rows, {space, 0, reader->columns(), {}});
-  if (rows->columns != reader->columns() || rows->count != before) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("query vectors: %d columns after %d rows of %d, expected vectors of one dimension "
-                        "for all queries (%s)",
-                        reader->columns(), rows->count, rows->columns, path));
-  }
-  rows->count += count;
-  rows->values.resize(rows->count * rows->columns);
-  float* own = rows->values.data() + before * rows->columns;
-  TRIVIUM_CLI_RETURN_IF_ERROR(reader->Read(0, count, own));
-  return CheckRows({own, count, rows->columns}, 0, /*directions=*/false, path);
-}
-
-absl::StatusOr<PlainQueries> ReadQueries(const std::vector<QuerySetFiles>& files) {
-  PlainQueries queries;
-  for (const QuerySetFiles& set : files) {
-    const std::size_t before = queries.texts.size();
-    TRIVIUM_CLI_RETURN_IF_ERROR(ReadCorpus(set.queries, [&](CorpusRecord record) {
-      queries.texts.push_back(std::move(record.text));
-      return absl::OkStatus();
-    }));
-    for (const auto& [space, path] : set.vectors) {
-      TRIVIUM_CLI_RETURN_IF_ERROR(
-          AppendVectors(space, path, before, queries.texts.size() - before, &queries));
-    }
-  }
-  for (const PlainQueries::Rows& rows : queries.vectors) {
-    if (rows.count == queries.texts.size()) continue;
-    return absl::InvalidArgumentError(absl::StrFormat("query vectors: for %d queries, expected for all %d",
-                                                      rows.count, queries.texts.size()));
-  }
-  return queries;
-}
 
 Json ToJson(const TrainGraphReport& report) {
   Json json = {{"graphs", Json::array()}, {"too_small", report.too_small}, {"seconds", report.seconds}};
@@ -99,7 +42,8 @@ Json ToJson(const TrainGraphReport& report) {
                               {"hops_after", training.hops_after},
                               {"hop_ratio", training.hop_ratio},
                               {"hop_ratio_interval", {training.hop_ratio_low, training.hop_ratio_high}},
-                              {"row_hop_ratio", training.row_hop_ratio}});
+                              {"row_hop_ratio", training.row_hop_ratio},
+                              {"former_hop_ratio", training.former_hop_ratio}});
   }
   return json;
 }
@@ -128,6 +72,7 @@ absl::Status RunTrainGraph(const TrainGraphArguments& arguments) {
   GraphTrainingOptions& training = options.training;
   training.entries = !arguments.no_entries;
   training.edges = !arguments.no_edges;
+  training.fine_tune = arguments.fine_tune;
   training.ignore_gate = arguments.ignore_gate;
   training.recall = arguments.recall;
   training.seed = arguments.seed;
@@ -138,11 +83,9 @@ absl::Status RunTrainGraph(const TrainGraphArguments& arguments) {
   TRIVIUM_CLI_ASSIGN_OR_RETURN(EncoderRegistry encoders, EncoderRegistry::Load(arguments.encoder_commands));
   CatchInterrupts();
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenWriter(arguments.store, &encoders));
-  TRIVIUM_CLI_ASSIGN_OR_RETURN(PlainQueries queries, ReadQueries(files));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(PlainQueries queries, ReadPlainQueries(files));
   options.texts = std::move(queries.texts);
-  for (const PlainQueries::Rows& rows : queries.vectors) {
-    options.vectors.push_back({rows.space, {rows.values.data(), options.texts.size(), rows.columns}});
-  }
+  options.vectors = queries.Views();
   ProgressBar bar;
   training.progress = bar.Callback();
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const TrainGraphReport report, store->TrainGraph(options));
@@ -159,11 +102,13 @@ void AddTrainGraphCommand(CLI::App& train, Run* run) {
       "Teach graphs where walks should start and which edges they miss; used only where it saves hops");
   auto arguments = std::make_shared<TrainGraphArguments>();
   AddStoreArgument(*command, arguments.get());
-  AddQueryOptions(*command, &arguments->queries, /*required=*/true);
+  AddQueryOptions(*command, &arguments->queries, /*required=*/false);
   command->add_option("--expert", arguments->expert, "Train what this expert searches (default: all)")
       ->type_name("NAME");
   command->add_flag("--no-entries", arguments->no_entries, "Keep the starting points as they are");
   command->add_flag("--no-edges", arguments->no_edges, "Keep the edges as they are");
+  command->add_flag("--fine-tune", arguments->fine_tune,
+                    "Ask the queries that taught the graphs before again, with the new ones");
   command->add_flag("--ignore-gate", arguments->ignore_gate,
                     "Use what was learned even where it does not pay");
   command->add_option("--recall", arguments->recall, "Recall@10 at which hops are compared")

@@ -117,8 +117,8 @@ py::object AsPython(const GraphTrainingReport& report) {
       "edges_replaced"_a = report.edges_replaced, "hops_before"_a = report.hops_before,
       "hops_after"_a = report.hops_after, "hop_ratio"_a = report.hop_ratio,
       "hop_ratio_interval"_a = py::make_tuple(report.hop_ratio_low, report.hop_ratio_high),
-      "row_hop_ratio"_a = report.row_hop_ratio, "enabled"_a = report.enabled, "reason"_a = report.reason,
-      "seconds"_a = report.seconds);
+      "row_hop_ratio"_a = report.row_hop_ratio, "former_hop_ratio"_a = report.former_hop_ratio,
+      "enabled"_a = report.enabled, "reason"_a = report.reason, "seconds"_a = report.seconds);
 }
 
 py::object AsPython(const TrainGraphReport& report) {
@@ -133,7 +133,9 @@ py::object AsPython(const TrainGraphReport& report) {
 
 py::object AsPython(const BuildReport& report) {
   return Class("BuildReport")("segments_built"_a = report.segments_built,
-                              "rows_sealed"_a = report.rows_sealed, "seconds"_a = report.seconds);
+                              "rows_sealed"_a = report.rows_sealed, "graphs_taught"_a = report.graphs.taught,
+                              "graphs_left_untaught"_a = report.graphs.left_untaught,
+                              "seconds"_a = report.seconds);
 }
 
 py::object AsPython(const DispatchReport& report) {
@@ -168,9 +170,10 @@ py::object AsPython(const VerifyReport& report) {
 }
 
 py::object AsPython(const CompactReport& report) {
-  return Class("CompactReport")("segments_before"_a = report.segments_before,
-                                "segments_after"_a = report.segments_after,
-                                "rows_dropped"_a = report.rows_dropped, "seconds"_a = report.seconds);
+  return Class("CompactReport")(
+      "segments_before"_a = report.segments_before, "segments_after"_a = report.segments_after,
+      "rows_dropped"_a = report.rows_dropped, "graphs_taught"_a = report.graphs.taught,
+      "graphs_left_untaught"_a = report.graphs.left_untaught, "seconds"_a = report.seconds);
 }
 
 }  // namespace trivium::python

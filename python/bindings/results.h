@@ -12,13 +12,17 @@ namespace trivium::python {
 
 namespace py = pybind11;
 
-// Instances of the dataclasses of trivium/reports.py.
+// Instances of the dataclasses of trivium/reports.py and trivium/graph_reports.py.
 py::object AsPython(const UpsertReport& report);
 py::object AsPython(const BuildReport& report);
 py::object AsPython(const CalibrationReport& report);
 py::object AsPython(const VectorCalibrationReport& report);
 py::object AsPython(const GraphTrainingReport& report);
 py::object AsPython(const TrainGraphReport& report);
+py::object AsPython(const GraphDriftReport& report);
+py::object AsPython(const WalkTrace& trace);
+py::object AsPython(const std::vector<SegmentDrift>& graphs);
+py::object AsPython(const std::vector<SegmentWalk>& graphs);
 py::object AsPython(const DispatchReport& report);
 py::object AsPython(const EvaluationReport& report);
 py::object AsPython(const StoreInfo& info);

@@ -202,6 +202,35 @@ class PythonStore {
     return AsPython(CallEngine([&] { return store_->TrainGraph(options); }));
   }
 
+  py::object GraphDrift(std::vector<std::string> texts, const py::object& vectors, const std::string& expert,
+                        double recall, std::int64_t vertices, int threads) const {
+    HeldVectors held;
+    if (!vectors.is_none()) held = AsVectors(vectors, "queries", &AsMatrix);
+    const StoreDriftOptions options{
+        .texts = std::move(texts),
+        .vectors = std::move(held.views),
+        .expert = expert,
+        .drift = {.recall = recall, .vertices = AsCount(vertices, "vertices"), .threads = threads}};
+    return AsPython(CallEngine([&] { return store_->GraphDrift(options); }));
+  }
+
+  py::object TraceWalks(const py::object& query, const std::string& expert, std::int64_t k,
+                        std::int64_t beam_width) const {
+    std::string text;
+    HeldVectors held;
+    if (PyUnicode_Check(query.ptr())) {
+      text = AsString(query, "query");
+    } else {
+      held = AsVectors(query, "query", &AsRow);
+    }
+    const StoreWalkOptions options{
+        .text = text,
+        .vectors = std::move(held.views),
+        .expert = expert,
+        .walk = {.k = AsCount(k, "k"), .beam_width = AsCount(beam_width, "beam_width")}};
+    return AsPython(CallEngine([&] { return store_->TraceWalks(options); }));
+  }
+
   py::object TrainDispatch(TrainDispatchOptions options, const std::vector<const HeldQuerySet*>& train,
                            const std::vector<const HeldQuerySet*>& validation, const py::object& progress) {
     Progress report(progress);
@@ -307,6 +336,8 @@ void BindStore(py::module_& module) {
       .def("build", &PythonStore::Build)
       .def("calibrate", &PythonStore::Calibrate)
       .def("train_graph", &PythonStore::TrainGraph)
+      .def("graph_drift", &PythonStore::GraphDrift)
+      .def("trace_walks", &PythonStore::TraceWalks)
       .def("train_dispatch", &PythonStore::TrainDispatch)
       .def("search", &PythonStore::Search)
       .def("search_batch", &PythonStore::SearchBatch)

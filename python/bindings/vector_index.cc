@@ -119,7 +119,8 @@ class PythonVectorIndex {
     }));
   }
   py::object TrainGraph(const py::object& queries, GraphTrainingOptions options, const py::object& progress) {
-    const HeldMatrix rows = AsMatrix(queries, "queries");
+    HeldMatrix rows;
+    if (!queries.is_none()) rows = AsMatrix(queries, "queries");
     Progress report(progress);
     options.progress = report.function();
     options.cancelled = report.cancelled();
@@ -127,6 +128,18 @@ class PythonVectorIndex {
       const std::unique_lock<std::shared_mutex> lock(mutex_);
       return index_.TrainGraph(rows.view, options);
     }));
+  }
+  py::object GraphDrift(const py::object& queries, double recall, std::int64_t vertices, int threads) const {
+    HeldMatrix rows;
+    if (!queries.is_none()) rows = AsMatrix(queries, "queries");
+    const GraphDriftOptions options{
+        .recall = recall, .vertices = AsCount(vertices, "vertices"), .threads = threads};
+    return AsPython(Read([&] { return index_.GraphDrift(rows.view, options); }));
+  }
+  py::object TraceWalk(const py::object& query, std::int64_t k, std::int64_t beam_width) const {
+    const HeldMatrix row = AsRow(query, "query");
+    const WalkOptions options{.k = AsCount(k, "k"), .beam_width = AsCount(beam_width, "beam_width")};
+    return AsPython(Read([&] { return index_.TraceWalk({row.view.data, row.view.columns}, options); }));
   }
   std::string training() const {
     return Look([&] { return index_.training(); });
@@ -152,7 +165,7 @@ class PythonVectorIndex {
   py::dict MemoryBytes() const {
     const VectorIndexMemory memory = Look([&] { return index_.MemoryBytes(); });
     return py::dict("rows"_a = memory.rows, "graph"_a = memory.graph, "codes"_a = memory.codes,
-                    "labels"_a = memory.labels);
+                    "labels"_a = memory.labels, "training"_a = memory.training);
   }
 
   bool Contains(std::uint64_t label) const {
@@ -263,19 +276,21 @@ void BindVectorIndex(py::module_& module) {
 
   const GraphTrainingOptions training;
   py::class_<GraphTrainingOptions>(module, "GraphTrainingOptions")
-      .def(py::init([](bool entries, bool edges, double recall, std::uint64_t seed, int threads,
-                       bool ignore_gate) {
+      .def(py::init([](bool entries, bool edges, bool fine_tune, double recall, std::uint64_t seed,
+                       int threads, bool ignore_gate) {
              GraphTrainingOptions options;
              options.entries = entries;
              options.edges = edges;
+             options.fine_tune = fine_tune;
              options.recall = recall;
              options.seed = seed;
              options.threads = threads;
              options.ignore_gate = ignore_gate;
              return options;
            }),
-           "entries"_a = training.entries, "edges"_a = training.edges, "recall"_a = training.recall,
-           "seed"_a = training.seed, "threads"_a = training.threads, "ignore_gate"_a = training.ignore_gate);
+           "entries"_a = training.entries, "edges"_a = training.edges, "fine_tune"_a = training.fine_tune,
+           "recall"_a = training.recall, "seed"_a = training.seed, "threads"_a = training.threads,
+           "ignore_gate"_a = training.ignore_gate);
 
   py::class_<VectorFilter>(module, "VectorFilter",
                            "Which labels a search may return; made by VectorIndex.filter.")
@@ -302,6 +317,8 @@ void BindVectorIndex(py::module_& module) {
       .def("compact", &PythonVectorIndex::Compact)
       .def("calibrate", &PythonVectorIndex::Calibrate)
       .def("train_graph", &PythonVectorIndex::TrainGraph)
+      .def("graph_drift", &PythonVectorIndex::GraphDrift)
+      .def("trace_walk", &PythonVectorIndex::TraceWalk)
       .def("save", &PythonVectorIndex::Save)
       .def("__len__", &PythonVectorIndex::size)
       .def("__contains__", &PythonVectorIndex::Contains)

@@ -6,7 +6,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from . import reports
+from . import graph_reports, reports
 from ._types import Vectors
 
 _Floats = npt.NDArray[np.float32]
@@ -228,6 +228,12 @@ class Store:
     def train_graph(
         self, texts: list[str], vectors: Any, expert: str, options: GraphTrainingOptions, progress: _Callback
     ) -> reports.TrainGraphReport: ...
+    def graph_drift(
+        self, texts: list[str], vectors: Any, expert: str, recall: float, vertices: int, threads: int
+    ) -> list[graph_reports.SegmentDrift]: ...
+    def trace_walks(
+        self, query: Any, expert: str, k: int, beam_width: int
+    ) -> list[graph_reports.SegmentWalk]: ...
     def train_dispatch(
         self,
         options: TrainDispatchOptions,
@@ -276,6 +282,7 @@ class GraphTrainingOptions:
         self,
         entries: bool = ...,
         edges: bool = ...,
+        fine_tune: bool = ...,
         recall: float = ...,
         seed: int = ...,
         threads: int = ...,
@@ -316,6 +323,10 @@ class VectorIndex:
     def train_graph(
         self, queries: Any, options: GraphTrainingOptions, progress: _Callback
     ) -> reports.GraphTrainingReport: ...
+    def graph_drift(
+        self, queries: Any, recall: float, vertices: int, threads: int
+    ) -> graph_reports.GraphDriftReport: ...
+    def trace_walk(self, query: Any, k: int, beam_width: int) -> graph_reports.WalkTrace: ...
     @property
     def training(self) -> str: ...
     def save(self, path: str) -> None: ...

@@ -59,6 +59,10 @@ class BuildReport(Report):
 
     segments_built: int
     rows_sealed: int
+    graphs_taught: int
+    """Of them, by the queries that taught others of their vector set (`train_graph`)."""
+    graphs_left_untaught: int
+    """Of such vector sets: too small, or it did not pay."""
     seconds: float
 
 
@@ -122,6 +126,8 @@ class GraphTrainingReport(Report):
     """95 %, bootstrap over the queries."""
     row_hop_ratio: float
     """The same where rows of the index are asked: these must not pay for the others."""
+    former_hop_ratio: float
+    """Trained over as it was trained before; NaN where it was not."""
     enabled: bool
     """Whether the gate let it become the graph that is searched."""
     reason: str
@@ -156,6 +162,10 @@ class CompactReport(Report):
     segments_after: int
     rows_dropped: int
     """Deleted rows that took space until now."""
+    graphs_taught: int
+    """Of those built, by the queries that taught others of their vector set (`train_graph`)."""
+    graphs_left_untaught: int
+    """Of such vector sets: too small, or it did not pay."""
     seconds: float
 
 

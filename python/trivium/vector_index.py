@@ -17,6 +17,7 @@ from ._arguments import progress_callback
 from ._trivium import VectorFilter
 from ._types import Array, IndexName, Metric, Profile, Progress
 from .errors import InvalidArgument
+from .graph_reports import GraphDriftReport, WalkTrace
 from .reports import GraphTrainingReport, VectorCalibrationReport
 
 Algorithm = Literal["graph", "exact", "hnswlib", "faiss_flat", "faiss_ivf"]
@@ -179,7 +180,8 @@ class VectorIndex:
         return self._core.target_recall
 
     def memory_bytes(self) -> dict[str, int]:
-        """Bytes it holds, in memory or mapped from its file, by part: "rows", "graph", "codes", "labels"."""
+        """Bytes it holds, in memory or mapped from its file, by part: "rows", "graph", "codes", "labels",
+        "training"."""
         return self._core.memory_bytes()
 
     @property
@@ -238,10 +240,11 @@ class VectorIndex:
 
     def train_graph(
         self,
-        queries: Array,
+        queries: Array | None = None,
         *,
         entries: bool = True,
         edges: bool = True,
+        fine_tune: bool = False,
         recall: float = 0.95,
         seed: int = 0,
         threads: int = 0,
@@ -254,13 +257,39 @@ class VectorIndex:
         which edges they miss is learned from them. A fifth, at most 1,000, is held out; what was learned is kept
         where these need fewer hops for it at equal `recall` and queries like the rows no more than 1 % more
         (`ignore_gate`: in any case). entries, edges: what to learn; starting points only with the profile "speed".
-        Takes no memory; stays when rows are added or removed and in the file. Removed rows are dropped first.
+        The queries are kept, at most one for eight rows; with `fine_tune` those of before are asked again, together
+        with the new ones or, where `queries` is None, alone. Either way learning starts from the untrained graph.
+        What was learned stays when rows are added or removed and in the file. Removed rows are dropped first.
         Raises InvalidArgument for too few or bad queries, FailedPrecondition below 2,048 rows and for another
         algorithm than "graph". About 1.5 ms a query for 160,000 x 384 on two threads, other calls waiting.
         """
-        options = _trivium.GraphTrainingOptions(entries, edges, recall, seed, threads, ignore_gate)
+        options = _trivium.GraphTrainingOptions(entries, edges, fine_tune, recall, seed, threads, ignore_gate)
         with progress_callback(progress) as callback:
             return self._core.train_graph(queries, options, callback)
+
+    def graph_drift(
+        self,
+        queries: Array | None = None,
+        *,
+        recall: float = 0.95,
+        vertices: int = 10,
+        threads: int = 0,
+    ) -> GraphDriftReport:
+        """What `train_graph` is still worth: on the queries that were held out for it, or on others.
+
+        queries: n x dimension, such as the latest of a log. Compares hops at equal `recall` with those of the same
+        graph untaught, and lists `vertices` labels each that helped and that harmed most. Removed rows count until
+        they are dropped. Raises FailedPrecondition where nothing is trained.
+        """
+        return self._core.graph_drift(queries, recall, vertices, threads)
+
+    def trace_walk(self, query: Array, k: int = 10, beam_width: int | None = None) -> WalkTrace:
+        """Where the walk for `query` (dimension,) goes, vertex by vertex; of a trained graph also untaught.
+
+        For inspection: slow. Raises FailedPrecondition where there is no graph to walk: another algorithm, or so few
+        rows that they are scanned.
+        """
+        return self._core.trace_walk(query, k, beam_width or 0)
 
     @property
     def training(self) -> dict[str, Any] | None:

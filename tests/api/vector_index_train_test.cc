@@ -99,7 +99,11 @@ TEST_F(VectorIndexTrain, FindsMoreWithTheSameBeamAndAnswersExactlyAsBefore) {
   EXPECT_GT(report->entries, 0u);
   EXPECT_GT(Recall(index, 12), before);
   EXPECT_EQ(Ask(index, {.exact = true}), exact);
-  EXPECT_EQ(index.MemoryBytes().total(), bytes);
+  // Walks read what they did; beside that there is what was kept, at most a query for eight rows.
+  const VectorIndexMemory memory = index.MemoryBytes();
+  EXPECT_EQ(memory.total() - memory.training, bytes);
+  EXPECT_GE(memory.training, kRows / 8 * kColumns * sizeof(float));
+  EXPECT_LT(memory.training, bytes / 10);
   EXPECT_THAT(index.training(), HasSubstr("\"hops_after\""));
 }
 
@@ -127,6 +131,153 @@ TEST_F(VectorIndexTrain, IsKeptInTheFileAndWhenRowsComeAndGo) {
     EXPECT_NE(each->training(), "");
     EXPECT_GT(Recall(*each, 12), untrained);
   }
+}
+
+TEST_F(VectorIndexTrain, IsTrainedAgainFromTheUntrainedGraph) {
+  const TempDir dir;
+  VectorIndex index = MakeIndex();
+  ASSERT_OK(index.TrainGraph(training_.view()));
+  const VectorSearchOptions walk{.beam_width = 12, .force_graph = true};
+  const auto hits = Ask(index, walk);
+  ASSERT_OK(index.Save(dir.File("index")));
+  for (const bool load : {false, true}) {
+    if (load) {
+      auto loaded = VectorIndex::Load(dir.File("index"));
+      ASSERT_OK(loaded);
+      index = *std::move(loaded);
+    }
+    const auto again = index.TrainGraph(training_.view());
+    ASSERT_OK(again);
+    EXPECT_TRUE(again->enabled);
+    EXPECT_EQ(again->former_hop_ratio, 1);
+    EXPECT_EQ(Ask(index, walk), hits);
+  }
+  const auto tuned = index.TrainGraph(others_.view(), {.fine_tune = true});
+  ASSERT_OK(tuned);
+  EXPECT_EQ(tuned->validation_queries, (kRows / 8 + others_.rows) / 5);
+  const auto alone = index.TrainGraph({}, {.fine_tune = true, .ignore_gate = true});
+  ASSERT_OK(alone);
+  EXPECT_EQ(alone->validation_queries, kRows / 8 / 5);
+  // Of an index that nothing taught.
+  VectorIndex fresh = MakeIndex();
+  EXPECT_TRUE(std::isnan(fresh.TrainGraph(training_.view())->former_hop_ratio));
+  VectorIndex untrained = MakeIndex();
+  EXPECT_THAT(untrained.TrainGraph({}, {.fine_tune = true}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("0, expected at least 100")));
+}
+
+TEST_F(VectorIndexTrain, RowsThatComeLaterAreTaughtOnceTheyAreATenth) {
+  constexpr std::size_t kFirst = kRows / 2;
+  VectorIndex index = MakeIndex(Profile::kSpeed, kFirst + 100);
+  ASSERT_OK(index.TrainGraph(training_.view()));
+  const std::uint64_t kept = index.MemoryBytes().training;
+  Add(kFirst + 100, 100, &index);  // few, which wait outside the graph
+  EXPECT_EQ(index.MemoryBytes().training, kept);
+  Add(kFirst + 200, kRows - kFirst - 200, &index);
+  EXPECT_GT(index.MemoryBytes().training, kept);  // more learned edges
+  const auto drift = index.GraphDrift(others_.view());
+  ASSERT_OK(drift);
+  EXPECT_GT(drift->edges_kept, 0.9);  // extending a graph takes some places
+  EXPECT_LT(drift->hop_ratio, 1) << drift->reason;
+  const TempDir dir;
+  const VectorSearchOptions walk{.beam_width = 12, .force_graph = true};
+  ASSERT_OK(index.Save(dir.File("index")));
+  auto loaded = VectorIndex::Load(dir.File("index"));
+  ASSERT_OK(loaded);
+  EXPECT_EQ(Ask(*loaded, walk), Ask(index, walk));
+  EXPECT_EQ(loaded->MemoryBytes().training, index.MemoryBytes().training);
+}
+
+TEST_F(VectorIndexTrain, DriftSaysWhenToTrainAgain) {
+  VectorIndex index = MakeIndex();
+  EXPECT_THAT(index.GraphDrift().status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("not trained")));
+  const auto trained = index.TrainGraph(training_.view());
+  ASSERT_OK(trained);
+  const auto drift = index.GraphDrift({}, {.vertices = 3});
+  ASSERT_OK(drift);
+  EXPECT_EQ(drift->queries, 240u);
+  EXPECT_EQ(drift->hop_ratio, trained->hop_ratio);
+  EXPECT_EQ(drift->hop_ratio_then, trained->hop_ratio);
+  EXPECT_EQ(drift->hops_untaught, trained->hops_before);
+  EXPECT_EQ(drift->rows_then, kRows);
+  EXPECT_EQ(drift->rows, kRows);
+  EXPECT_EQ(drift->edges_kept, 1);
+  EXPECT_FALSE(drift->train_again) << drift->reason;
+  ASSERT_EQ(drift->helpful.size(), 3u);
+  EXPECT_GE(drift->helpful[0].led, drift->helpful[2].led);
+  EXPECT_LT(drift->helpful[0].label, kRows);
+  EXPECT_OK(index.GraphDrift(others_.view()));
+
+  Add(kRows, kRows / 4, &index);
+  const auto grown = index.GraphDrift();
+  ASSERT_OK(grown);
+  EXPECT_EQ(grown->rows, kRows * 5 / 4);
+  EXPECT_TRUE(grown->train_again);
+  EXPECT_THAT(grown->reason, HasSubstr("25 % more rows"));
+
+  std::vector<std::uint64_t> removed;
+  for (std::uint64_t label = 0; label < kRows / 2; ++label) removed.push_back(label);
+  ASSERT_OK(index.Remove(removed));
+  ASSERT_OK(index.Compact());
+  const auto shrunk = index.GraphDrift();
+  ASSERT_OK(shrunk);
+  EXPECT_GT(shrunk->edges_kept, 0.5);
+  EXPECT_LE(shrunk->edges_kept, 1);
+  for (const RowUse& use : shrunk->helpful) EXPECT_GE(use.label, kRows / 2);
+
+  const auto refuses = [&](MatrixView queries, const GraphDriftOptions& options, const std::string& message) {
+    EXPECT_THAT(index.GraphDrift(queries, options).status(),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)));
+  };
+  refuses({others_.values.data(), 2, kColumns - 1}, {}, "dimension: 63, expected 64");
+  refuses({}, {.recall = 0}, "recall: 0");
+  refuses({}, {.vertices = 1001}, "1001, expected at most 1000");
+  refuses({}, {.threads = -1}, "threads: -1");
+}
+
+TEST_F(VectorIndexTrain, AWalkIsTracedWithAndWithoutWhatWasLearned) {
+  VectorIndex index = MakeIndex();
+  const absl::Span<const float> query(others_.values.data(), kColumns);
+  const auto before = index.TraceWalk(query, {.beam_width = 16});
+  ASSERT_OK(before);
+  EXPECT_FALSE(before->untaught.has_value());
+  ASSERT_OK(index.TrainGraph(training_.view()));
+  bool learned = false;
+  for (std::size_t i = 0; i < 20; ++i) {
+    const absl::Span<const float> each(others_.values.data() + i * kColumns, kColumns);
+    const auto trace = index.TraceWalk(each, {.beam_width = 16});
+    ASSERT_OK(trace);
+    ASSERT_TRUE(trace->untaught.has_value());
+    std::vector<std::uint64_t> labels(10);
+    std::vector<float> scores(10);
+    VectorSearchStats stats;
+    ASSERT_OK(index.Search(each, {.beam_width = 16, .force_graph = true}, absl::MakeSpan(labels),
+                           absl::MakeSpan(scores), &stats));
+    EXPECT_EQ(trace->walk.found, labels);
+    EXPECT_EQ(trace->walk.steps.size(), stats.hops);
+    EXPECT_EQ(trace->walk.distance_computations, stats.distance_computations);
+    EXPECT_LE(trace->walk.recall, 1);
+    for (const WalkStep& step : trace->walk.steps) {
+      learned = learned || step.learned;
+      const bool found = std::find(labels.begin(), labels.end(), step.label) != labels.end();
+      EXPECT_TRUE(step.led || !found);
+    }
+    for (const WalkStep& step : trace->untaught->steps) EXPECT_FALSE(step.learned);
+    if (i > 0) continue;
+    EXPECT_EQ(trace->untaught->found, before->walk.found);
+    EXPECT_EQ(trace->untaught->steps.size(), before->walk.steps.size());
+  }
+  EXPECT_TRUE(learned);
+
+  EXPECT_THAT(index.TraceWalk(query.first(3)).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("dimension: 3, expected 64")));
+  EXPECT_THAT(index.TraceWalk(query, {.k = 0}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("k: 0, expected 1 to 1000")));
+  EXPECT_THAT(MakeIndex(Profile::kSpeed, 500).TraceWalk(query).status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("0 rows in a graph")));
+  EXPECT_THAT(MakeIndex(Profile::kSpeed, kRows, VectorIndexAlgorithm::kExact).TraceWalk(query).status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("exact")));
 }
 
 TEST_F(VectorIndexTrain, IsForgottenWithTheGraphItWasOf) {
@@ -187,6 +338,7 @@ TEST_F(VectorIndexTrain, RefusesBadInputAndChangesNothing) {
   };
   refuses({training_.values.data(), 99, kColumns}, {}, "99, expected at least 100");
   refuses({training_.values.data(), 0, kColumns}, {}, "0, expected at least 100");
+  refuses({training_.values.data(), 0, kColumns}, {.fine_tune = true}, "0, expected at least 100");
   refuses({training_.values.data(), 200, kColumns - 1}, {}, "63, expected 64");
   refuses(training_.view(), {.entries = false, .edges = false}, "neither entries nor edges");
   refuses(training_.view(), {.recall = 0}, "recall: 0");

@@ -92,7 +92,7 @@ def test_a_trained_store_stays_trained(store):
     (vectors,) = store.inspect().vector_sets
     (training,) = vectors.training
     assert training["hops_after"] == graph.training.hops_after and training["seed"] == 0
-    assert vectors.bytes == pytest.approx(size, rel=0.01)
+    assert size < vectors.bytes < 1.15 * size  # the queries are kept beside the graph
     after = seen(store)
     assert store_hops(store) < 0.6 * before
     assert store.search_batch(OTHERS, index="exact").ids == exact
@@ -153,12 +153,12 @@ def test_deletes_and_later_writes_outlive_training(store):
     store.close()
 
 
-def test_compact_leaves_the_segment_untrained_and_right(store):
+def test_compact_keeps_the_segment_trained_and_right(store):
     assert store.train_graph(QUESTIONS).graphs[0].training.enabled
     store.delete(ids=["d0", "d1"])
     exact = store.search_batch(OTHERS, index="exact").ids
     store.compact()
-    assert trained_sets(store) == {("dense", "main"): [False]}
+    assert trained_sets(store) == {("dense", "main"): [True]}
     assert store.search_batch(OTHERS, index="exact").ids == exact
     found = store.search_batch(OTHERS, index="graph", beam_width=192).ids
     assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, exact)]) > 0.95

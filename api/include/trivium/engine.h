@@ -87,12 +87,19 @@ class TRIVIUM_EXPORT Store {
   absl::StatusOr<DispatchReport> TrainDispatch(const TrainDispatchOptions& options);
   // Teaches the graphs of the sealed segments of an expert, or of all, where to look: starting points and
   // edges, from at least 100 queries, kept where queries held out need fewer hops for it
-  // (GraphTrainingReport). Takes no room; answers stay as exact as the beam makes them. Build first; segments
-  // that are merged or compacted later are built anew and are untrained then, as Inspect shows. All or
-  // nothing: where it fails or is cancelled the store is unchanged. kInvalidArgument: options, queries;
+  // (GraphTrainingReport). Answers stay as exact as the beam makes them. Build first. The queries are kept in
+  // the segment, at most one for eight rows, and teach the graphs that Build and Compact make later of the
+  // same vector set (TaughtGraphs). All or nothing: where it fails or is cancelled the store is unchanged.
+  // kInvalidArgument: options, queries;
   // kNotFound: an expert, a space; kFailedPrecondition: no sealed segment, or queries without vectors and no
   // encoder.
   absl::StatusOr<TrainGraphReport> TrainGraph(const TrainGraphOptions& options);
+  // What training the graphs of an expert, or of all, is still worth: on the queries that were held out for
+  // it, or on others. kFailedPrecondition: none is trained, and as TrainGraph.
+  absl::StatusOr<std::vector<SegmentDrift>> GraphDrift(const StoreDriftOptions& options = {}) const;
+  // Where the walks for one query go, in each sealed segment with a graph of an expert, or of all.
+  // kFailedPrecondition: there is none, and as TrainGraph.
+  absl::StatusOr<std::vector<SegmentWalk>> TraceWalks(const StoreWalkOptions& options) const;
 
   // --- Searching
   // ----------------------------------------------------------------------------------------------- Filters

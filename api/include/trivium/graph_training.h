@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "absl/status/status.h"
@@ -15,6 +16,7 @@ namespace trivium {
 struct GraphTrainingOptions {
   bool entries = true;        // learn where walks start (profile kSpeed)
   bool edges = true;          // learn edges to what walks miss
+  bool fine_tune = false;     // ask the queries that taught the graph before again, with the new ones
   double recall = 0.95;       // at which hops are compared, more than 0, at most 1
   std::uint64_t seed = 0;     // of what is held out
   int threads = 0;            // 0: all processors this process may use; results do not depend on it
@@ -35,8 +37,10 @@ struct GraphTrainingReport {
   double hops_before = 0, hops_after = 0;  // on the queries held out
   double hop_ratio = 1, hop_ratio_low = 1, hop_ratio_high = 1;
   double row_hop_ratio = 1;  // where rows of the index are asked: what is like the rows must not pay
-  bool enabled = false;      // whether the gate let it become the graph that is searched
-  std::string reason;        // of the gate, in words
+  // Trained over as it was trained before; NaN where it was not.
+  double former_hop_ratio = std::numeric_limits<double>::quiet_NaN();
+  bool enabled = false;  // whether the gate let it become the graph that is searched
+  std::string reason;    // of the gate, in words
   double seconds = 0;
 };
 

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "trivium/export.h"
+#include "trivium/graph_inspection.h"
 #include "trivium/graph_training.h"
 #include "trivium/text_encoder.h"
 #include "trivium/types.h"
@@ -176,6 +177,21 @@ struct TrainGraphOptions {
   std::vector<SpaceVectors> vectors;  // one row a query
   std::string expert;                 // whose vector sets are trained; empty: all
   GraphTrainingOptions training;
+};
+
+struct StoreDriftOptions {
+  // As TrainGraphOptions; both empty: the queries that were held out for training.
+  std::vector<std::string> texts;
+  std::vector<SpaceVectors> vectors;
+  std::string expert;  // whose vector sets are looked at; empty: all
+  GraphDriftOptions drift;
+};
+
+struct StoreWalkOptions {
+  std::string text;                   // empty, or encoded for every space without a vector
+  std::vector<SpaceVectors> vectors;  // one row each
+  std::string expert;                 // whose vector sets are walked; empty: all
+  WalkOptions walk;
 };
 
 struct EvaluateOptions {

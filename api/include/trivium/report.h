@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "trivium/graph_inspection.h"
 #include "trivium/graph_training.h"
 #include "trivium/types.h"
 
@@ -20,9 +21,16 @@ struct UpsertReport {
   std::uint64_t encoded_from_cache = 0;
 };
 
+// Graphs built where others of their vector set were trained (TrainGraph): these queries teach them, too.
+struct TaughtGraphs {
+  std::uint64_t taught = 0;
+  std::uint64_t left_untaught = 0;  // did not pay, or fewer than 2,048 rows
+};
+
 struct BuildReport {
   std::uint64_t segments_built = 0;
   std::uint64_t rows_sealed = 0;
+  TaughtGraphs graphs;
   double seconds = 0;
 };
 
@@ -76,6 +84,21 @@ struct TrainGraphReport {
   std::vector<TrainedSegment> graphs;
   std::uint64_t too_small = 0;  // graphs of fewer than 2,048 rows, which are left as they are
   double seconds = 0;
+};
+
+// Of one trained graph of a store.
+struct SegmentDrift {
+  std::string space, partition;
+  GraphDriftReport drift;
+  std::map<std::uint64_t, std::string> ids;  // of the documents that it names by number
+};
+
+// Of one graph of a store.
+struct SegmentWalk {
+  std::string space, partition;
+  std::uint64_t rows = 0;
+  WalkTrace trace;
+  std::map<std::uint64_t, std::string> ids;  // of the documents that it names by number
 };
 
 struct QueryOutcome {
@@ -163,6 +186,7 @@ struct VerifyReport {
 
 struct CompactReport {
   std::uint64_t segments_before = 0, segments_after = 0, rows_dropped = 0;
+  TaughtGraphs graphs;
   double seconds = 0;
 };
 

@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "trivium/export.h"
+#include "trivium/graph_inspection.h"
 #include "trivium/graph_training.h"
 #include "trivium/types.h"
 
@@ -125,11 +126,12 @@ struct VectorCalibrationReport {
 // again, after an Add that did not fit) is not counted: of large blocks the system gives no memory before it
 // is used. While an index grows, and while its graph is built, it needs more for a while; see Add.
 struct VectorIndexMemory {
-  std::uint64_t rows = 0;    // the vectors
-  std::uint64_t graph = 0;   // neighbours (kGraph)
-  std::uint64_t codes = 0;   // what the graph is walked by (kGraph)
-  std::uint64_t labels = 0;  // 8 a row, and the table that finds them, 5 to 11
-  std::uint64_t total() const { return rows + graph + codes + labels; }
+  std::uint64_t rows = 0;      // the vectors
+  std::uint64_t graph = 0;     // neighbours (kGraph)
+  std::uint64_t codes = 0;     // what the graph is walked by (kGraph)
+  std::uint64_t labels = 0;    // 8 a row, and the table that finds them, 5 to 11
+  std::uint64_t training = 0;  // queries that taught the graph, and what they changed
+  std::uint64_t total() const { return rows + graph + codes + labels + training; }
 };
 
 // Scores are larger for better: the cosine, the inner product, or minus the squared distance.
@@ -190,16 +192,30 @@ class TRIVIUM_EXPORT VectorIndex {
 
   // Learns starting points and edges of the graph from sample queries, at least 100 and better thousands, and
   // keeps them where queries held out need fewer hops for it (GraphTrainingReport). Removed rows are dropped
-  // first. Costs no memory: learned edges take free places or those of others. They stay when rows are added
-  // or removed, and in the file; train again once many were.
+  // first. Learned edges take free places or those of others, so walks cost what they did; the queries, at
+  // most one for eight rows, and 12 bytes an edge are kept beside the graph, and in the file, to train it
+  // again and to undo it: training starts from the untrained graph each time. What was learned stays when
+  // rows are added or removed; GraphDrift tells what it is still worth.
   //
-  //   queries  n x dimension(), as Search takes them
+  //   queries  n x dimension(), as Search takes them; may be none with fine_tune
   //
   // kInvalidArgument: options, too few queries, queries that Search would refuse. kFailedPrecondition: not
   // kGraph, or fewer than 2,048 rows. Cost: about 1.5 ms a query for 160,000 x 384 on two threads, and a scan
   // for each held out.
   absl::StatusOr<GraphTrainingReport> TrainGraph(MatrixView queries,
                                                  const GraphTrainingOptions& options = {});
+
+  // What training is still worth: on the queries that were held out for it, or on others (n x dimension(),
+  // like those to come). Removed rows count until Compact. kFailedPrecondition: not trained, or no query was
+  // kept. kInvalidArgument: options, queries. Cost: a scan and about 1 ms a query for 160,000 x 384, and for
+  // a while the memory of graph and codes again.
+  absl::StatusOr<GraphDriftReport> GraphDrift(MatrixView queries = {},
+                                              const GraphDriftOptions& options = {}) const;
+
+  // Where the walk for one query goes, vertex by vertex. kFailedPrecondition: not kGraph, or fewer than 2
+  // rows in the graph (others wait outside, until there are 1,025 of them or Save). Cost: a scan, and where
+  // the graph is trained a copy of it.
+  absl::StatusOr<WalkTrace> TraceWalk(absl::Span<const float> query, const WalkOptions& options = {}) const;
 
   std::size_t size() const;  // rows, without removed ones
   std::size_t dimension() const;
