@@ -8,8 +8,9 @@
 namespace trivium {
 
 absl::Status GraphTrainingOptions::Validate() const {
-  if (!entries && !edges) {
-    return absl::InvalidArgumentError("graph training: neither entries nor edges, expected one of them");
+  if (!entries && !edges && !codes) {
+    return absl::InvalidArgumentError(
+        "graph training: neither entries nor edges nor codes, expected one of them");
   }
   if (!(recall > 0 && recall <= 1)) {
     return absl::InvalidArgumentError(absl::StrFormat("recall: %g, expected more than 0, at most 1", recall));
@@ -24,6 +25,7 @@ routing::GraphTrainingOptions EngineOptions(const GraphTrainingOptions& options)
   routing::GraphTrainingOptions engine;
   engine.learn_entries = options.entries;
   engine.learn_edges = options.edges;
+  engine.learn_codes = options.codes;
   engine.recall = options.recall;
   engine.seed = options.seed;
   engine.thread_count = base::ResolveThreadCount(options.threads);

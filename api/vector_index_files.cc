@@ -39,6 +39,7 @@ index::GraphCodes BorrowCodes(const std::shared_ptr<const index::VectorSegment>&
     codes.edges.emplace(segment->dimension(), segment->metric(), segment->graph().degree_bound(),
                         segment->size(), mapped->blocks(), mapped->entry_block(), segment);
     if (!mapped->given_entries().empty()) codes.edges->KeepEntries();
+    codes.edges->SetSpread(mapped->spread());
   }
   if (const index::RowCodes* mapped = segment->row_codes()) {
     codes.rows.emplace(segment->dimension(), segment->metric(), segment->size(), mapped->records(),

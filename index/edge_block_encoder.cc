@@ -28,11 +28,16 @@ void Put(std::uint8_t* to, T value) {
 
 }  // namespace
 
-EdgeBlockEncoder::EdgeBlockEncoder(const kernels::EdgeBlockShape& shape, bool inner_product)
+EdgeBlockEncoder::EdgeBlockEncoder(const kernels::EdgeBlockShape& shape, bool inner_product,
+                                   const QuerySpread* spread)
     : table_(kernels::ActiveDistances()),
       shape_(shape),
       inner_product_(inner_product),
-      signs_(shape.dimension / 4) {}
+      signs_(shape.dimension / 4) {
+  if (spread == nullptr) return;
+  pull_ = spread->pull;
+  chooser_.emplace(*spread);
+}
 
 void EdgeBlockEncoder::Begin(const float* center, std::uint8_t* block) {
   center_ = center;
@@ -57,12 +62,24 @@ void EdgeBlockEncoder::Begin(const float* center, std::uint8_t* block) {
   }
 }
 
+EdgeBlockEncoder::Factors EdgeBlockEncoder::Encode(const float* end) {
+  SignChooser::Moments moments;
+  if (chooser_) {
+    moments = chooser_->Choose(center_, end, signs_.data());
+  } else {
+    float sums[3];
+    table_.encode_edge(center_, end, shape_.dimension, signs_.data(), sums);
+    moments = {.squares = sums[0], .signs = sums[1], .center = sums[2]};
+  }
+  const float length = moments.signs > 0 ? moments.squares / moments.signs : 0.0f;  // |r|^2 / <r, s>
+  if (inner_product_) return {0.0f, length};
+  const float scale = 2 * length;
+  const float offset = moments.squares + scale * pull_ * moments.center + 2 * (1 - pull_) * moments.along;
+  return {offset, scale};
+}
+
 void EdgeBlockEncoder::SetEdge(std::size_t place, std::uint32_t vertex, const float* end) {
-  float moments[3];
-  table_.encode_edge(center_, end, shape_.dimension, signs_.data(), moments);
-  const float length = moments[1] > 0 ? moments[0] / moments[1] : 0.0f;  // |r|^2 / <r, s>
-  const float scale = inner_product_ ? length : 2 * length;
-  const float offset = inner_product_ ? 0.0f : moments[0] + scale * moments[2];
+  const auto [offset, scale] = Encode(end);
   Put(block_ + shape_.vertices + 4 * place, vertex);
   // Of values beyond float32 there is no estimate: such an edge is as if it were not there.
   if (std::isfinite(scale) && std::isfinite(offset)) {

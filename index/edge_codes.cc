@@ -133,7 +133,7 @@ void EdgeCodes::EncodeBlocks(std::span<const std::uint32_t> vertices, const Prox
   };
   const int threads = base::ResolveThreadCount(thread_count);
   const std::vector<float> room(shape_.dimension);
-  std::vector<Work> works(threads, {EdgeBlockEncoder(shape_, inner_product_), room, room});
+  std::vector<Work> works(threads, {EdgeBlockEncoder(shape_, inner_product_, spread_.get()), room, room});
   base::ParallelFor(vertices.size(), threads, 32, [&](std::size_t item, int thread) {
     const std::uint32_t vertex = vertices[item];
     auto& [encoder, center, end] = works[thread];

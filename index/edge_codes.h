@@ -10,6 +10,11 @@
 //   <Pv, s>
 //   -<q, n>    ~  -<q, v>            - scale <Pq, s>,   scale =   |r|^2 / <r, s>
 //
+// A query lies nearer to the mean than the vertices that it visits. With a *spread* learned from queries
+// (SetSpread) edges are read from pull v instead of v, which leaves less to be estimated:
+//   offset = |r|^2 + pull scale <Pv, s> + 2 (1 - pull) <v, r>
+// and s are signs by which queries see least of the error (sign_chooser.h). The walk costs what it did.
+//
 // All vectors are taken relative to a mean of rows: the errors of the codes of v and q grow with their
 // lengths, and a common offset would drown the differences. Inner products keep the query as it is, which
 // shifts every distance by <q, mean>.
@@ -24,6 +29,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -32,6 +38,7 @@
 #include "base/matrix_view.h"
 #include "base/metric.h"
 #include "index/proximity_graph.h"
+#include "index/query_spread.h"
 #include "index/random_rotation.h"
 #include "index/rotated_rows.h"
 #include "kernels/edge_code_functions.h"
@@ -80,6 +87,11 @@ class EdgeCodes {
   // The vertices in the entry block, where searches start.
   std::vector<std::uint32_t> Entries() const;
 
+  // What blocks are encoded by from now on; those that are there stay as they are. Null: by nothing. Of
+  // shape().dimension. Encoding takes about ten times as long with it.
+  void SetSpread(std::shared_ptr<const QuerySpread> spread) { spread_ = std::move(spread); }
+  const std::shared_ptr<const QuerySpread>& spread() const { return spread_; }
+
   std::size_t size() const { return size_; }
   bool inner_product() const { return inner_product_; }
   const kernels::EdgeBlockShape& shape() const { return shape_; }
@@ -124,6 +136,7 @@ class EdgeCodes {
   std::size_t mean_place_ = 0;  // of dimension floats behind the entry block
   std::size_t size_ = 0;
   std::vector<std::uint32_t> given_entries_;
+  std::shared_ptr<const QuerySpread> spread_;
   base::HugeBytes owned_blocks_, owned_entry_block_;
   std::shared_ptr<const void> owner_;  // of borrowed blocks
   const std::uint8_t* blocks_ = nullptr;

@@ -58,8 +58,13 @@ absl::StatusOr<std::unique_ptr<GraphIndex>> GraphIndex::KeepRows(const base::Bit
   VectorRows rows(dimension(), rows_.format(), metric_);
   rows.Reserve(live.CountSet());
   live.ForEachSet([&](std::size_t i) { rows.AppendEncoded(rows_.view(), i); });
+  GraphCodes codes;
+  if (codes_.edges && codes_.edges->spread() != nullptr) {
+    codes.edges.emplace(dimension(), metric_, graph_.degree_bound());
+    codes.edges->SetSpread(codes_.edges->spread());
+  }
   auto index =
-      std::make_unique<GraphIndex>(std::move(rows), std::move(graph), GraphCodes(), metric_, options_);
+      std::make_unique<GraphIndex>(std::move(rows), std::move(graph), std::move(codes), metric_, options_);
   if (index->size() <= kMaxTailRows) return index;
   TRIVIUM_RETURN_IF_ERROR(index->Seal(thread_count));
   if (graph_.size() * kSmallestKeptShare >= static_cast<double>(live.CountSet())) return index;

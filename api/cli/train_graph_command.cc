@@ -20,6 +20,7 @@ struct TrainGraphArguments : CommonArguments {
   std::string expert;
   bool no_entries = false;
   bool no_edges = false;
+  bool no_codes = false;
   bool ignore_gate = false;
   double recall = GraphTrainingOptions().recall;
   std::uint64_t seed = 0;
@@ -128,6 +129,7 @@ absl::Status RunTrainGraph(const TrainGraphArguments& arguments) {
   GraphTrainingOptions& training = options.training;
   training.entries = !arguments.no_entries;
   training.edges = !arguments.no_edges;
+  training.codes = !arguments.no_codes;
   training.ignore_gate = arguments.ignore_gate;
   training.recall = arguments.recall;
   training.seed = arguments.seed;
@@ -164,6 +166,7 @@ void AddTrainGraphCommand(CLI::App& train, Run* run) {
       ->type_name("NAME");
   command->add_flag("--no-entries", arguments->no_entries, "Keep the starting points as they are");
   command->add_flag("--no-edges", arguments->no_edges, "Keep the edges as they are");
+  command->add_flag("--no-codes", arguments->no_codes, "Keep the codes of edges as they are");
   command->add_flag("--ignore-gate", arguments->ignore_gate,
                     "Use what was learned even where it does not pay");
   command->add_option("--recall", arguments->recall, "Recall@10 at which hops are compared")

@@ -276,6 +276,7 @@ class GraphTrainingOptions:
         self,
         entries: bool = ...,
         edges: bool = ...,
+        codes: bool = ...,
         recall: float = ...,
         seed: int = ...,
         threads: int = ...,

@@ -13,6 +13,7 @@
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
 #include "kernels/distance_table.h"
+#include "routing/graph/code_learner.h"
 #include "routing/graph/entry_learner.h"
 
 namespace trivium::routing {
@@ -147,6 +148,9 @@ absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& searched, b
   taught.graph = &trained.graph;
   if (has_codes) {
     trained.codes.emplace(searched.rows.columns, searched.metric, graph.degree_bound());
+    trained.codes->SetSpread(options.learn_codes
+                                 ? LearnSpread(searched.rows.floats(), *searched.edge_codes, training)
+                                 : searched.edge_codes->spread());
     trained.codes->Update(searched.rows.floats(), trained.graph, threads);
     if (!trained.entries.empty()) trained.codes->SetEntries(searched.rows.floats(), trained.entries);
     taught.edge_codes = &*trained.codes;

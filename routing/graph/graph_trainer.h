@@ -29,6 +29,7 @@ inline constexpr std::size_t kSmallestTrainedGraph = 2048;
 struct GraphTrainingOptions {
   bool learn_entries = true;  // only where there are edge codes, which hold them
   bool learn_edges = true;
+  bool learn_codes = true;        // likewise
   std::size_t answer_count = 32;  // true neighbours of a query that shall lead to each other
   EdgeLearningOptions edges;      // its thread_count, progress and cancelled are ignored
   double validation_share = 0.2;  // of the queries, at most kMostValidation, held out for the gate

@@ -15,6 +15,7 @@ namespace trivium {
 struct GraphTrainingOptions {
   bool entries = true;        // learn where walks start (profile kSpeed)
   bool edges = true;          // learn edges to what walks miss
+  bool codes = true;          // learn what the codes of edges are exact for (profile kSpeed)
   double recall = 0.95;       // at which hops are compared, more than 0, at most 1
   std::uint64_t seed = 0;     // of what is held out
   int threads = 0;            // 0: all processors this process may use; results do not depend on it
