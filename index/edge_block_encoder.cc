@@ -26,6 +26,16 @@ void Put(std::uint8_t* to, T value) {
   std::memcpy(to, &value, sizeof(value));
 }
 
+// Where the signs of an edge begin in a block, and in which half of their bytes they are.
+struct SignPlace {
+  std::size_t first;
+  int shift;
+};
+SignPlace PlaceOfSigns(const kernels::EdgeBlockShape& shape, std::size_t place) {
+  const std::size_t lane = place % kernels::kEdgesAtOnce;
+  return {shape.codes + (place - lane) * shape.dimension / 8 + lane % 16, lane < 16 ? 0 : 4};
+}
+
 }  // namespace
 
 EdgeBlockEncoder::EdgeBlockEncoder(const kernels::EdgeBlockShape& shape, bool inner_product,
@@ -86,11 +96,24 @@ void EdgeBlockEncoder::SetEdge(std::size_t place, std::uint32_t vertex, const fl
     Put(block_ + shape_.offsets + 2 * place, ToBfloat(offset));
     Put(block_ + shape_.scales + 2 * place, ToBfloat(scale));
   }
-  const std::size_t lane = place % kernels::kEdgesAtOnce;
-  std::uint8_t* codes = block_ + shape_.codes + (place - lane) * shape_.dimension / 8 + lane % 16;
-  const int shift = lane < 16 ? 0 : 4;
+  StoreSigns(place);
+}
+
+void EdgeBlockEncoder::CopyEdge(std::size_t place, const std::uint8_t* from, std::size_t from_place) {
+  std::memcpy(block_ + shape_.vertices + 4 * place, from + shape_.vertices + 4 * from_place, 4);
+  std::memcpy(block_ + shape_.offsets + 2 * place, from + shape_.offsets + 2 * from_place, 2);
+  std::memcpy(block_ + shape_.scales + 2 * place, from + shape_.scales + 2 * from_place, 2);
+  const SignPlace signs = PlaceOfSigns(shape_, from_place);
   for (std::size_t g = 0; g < signs_.size(); ++g) {
-    codes[16 * g] |= static_cast<std::uint8_t>(signs_[g] << shift);
+    signs_[g] = static_cast<std::uint8_t>(from[signs.first + 16 * g] >> signs.shift & 15);
+  }
+  StoreSigns(place);
+}
+
+void EdgeBlockEncoder::StoreSigns(std::size_t place) {
+  const SignPlace signs = PlaceOfSigns(shape_, place);
+  for (std::size_t g = 0; g < signs_.size(); ++g) {
+    block_[signs.first + 16 * g] |= static_cast<std::uint8_t>(signs_[g] << signs.shift);
   }
 }
 

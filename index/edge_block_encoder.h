@@ -25,6 +25,8 @@ class EdgeBlockEncoder {
   void Begin(const float* center, std::uint8_t* block);
   // Puts an edge to `vertex`, whose rotated vector is `end`, in a place that has none.
   void SetEdge(std::size_t place, std::uint32_t vertex, const float* end);
+  // The same of an edge that is in another block of this center and spread already.
+  void CopyEdge(std::size_t place, const std::uint8_t* from, std::size_t from_place);
 
  private:
   struct Factors {
@@ -32,6 +34,7 @@ class EdgeBlockEncoder {
   };
   // Of one edge, whose signs are left in signs_.
   Factors Encode(const float* end);
+  void StoreSigns(std::size_t place);
 
   const kernels::DistanceTable& table_;
   const kernels::EdgeBlockShape& shape_;

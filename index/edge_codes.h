@@ -88,7 +88,7 @@ class EdgeCodes {
   std::vector<std::uint32_t> Entries() const;
 
   // What blocks are encoded by from now on; those that are there stay as they are. Null: by nothing. Of
-  // shape().dimension. Encoding takes about ten times as long with it.
+  // shape().dimension. A new edge then takes 13 us at 384 dimensions instead of 0.7.
   void SetSpread(std::shared_ptr<const QuerySpread> spread) { spread_ = std::move(spread); }
   const std::shared_ptr<const QuerySpread>& spread() const { return spread_; }
 
@@ -122,9 +122,10 @@ class EdgeCodes {
   void Reserve(std::size_t size);
   // Settles the mean; true where it is another one than before, so that no code is right any more.
   bool UpdateMean(base::MatrixView rows);
-  // Writes the block of each of `vertices` to `blocks`, where that of vertex `first` begins.
+  // Writes the block of each of `vertices` to `blocks`, where that of vertex `first` begins. Those below
+  // `known` are there already, with other neighbours: what is known of edges that stay is copied.
   void EncodeBlocks(std::span<const std::uint32_t> vertices, const ProximityGraph& graph,
-                    const RotatedRows& rotated, int thread_count, std::uint32_t first,
+                    const RotatedRows& rotated, int thread_count, std::uint32_t first, std::size_t known,
                     std::uint8_t* blocks) const;
   void EncodeEntries(base::MatrixView rows);
   static std::vector<std::uint32_t> SampleEntries(std::size_t rows);

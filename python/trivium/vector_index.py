@@ -258,7 +258,8 @@ class VectorIndex:
         edges only with the profile "speed". Codes take 4 bytes x dimension squared; stays when rows are
         added or removed and in the file. Removed rows are dropped first.
         Raises InvalidArgument for too few or bad queries, FailedPrecondition below 2,048 rows and for another
-        algorithm than "graph". About 1.5 ms a query for 160,000 x 384 on two threads, other calls waiting.
+        algorithm than "graph". About 1.5 ms a query for 160,000 x 384 on two threads and half a
+        minute for codes, other calls waiting.
         """
         options = _trivium.GraphTrainingOptions(entries, edges, codes, recall, seed, threads, ignore_gate)
         with progress_callback(progress) as callback:

@@ -68,7 +68,8 @@ struct TrainedGraph {
 //
 // kInvalidArgument: fewer than kFewestTrainingQueries. kCancelled.
 // Deterministic for one thread count and any other. Memory: the graph, its codes and 130 bytes a query. Cost:
-// see the parts; 17,500 queries at 160,955 x 384 take 25 s on two threads.
+// see the parts; 17,500 queries at 160,955 x 384 take 25 s on two threads, their codes 67 s of processor
+// time more.
 absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& searched, base::MatrixView queries,
                                         const GraphTrainingOptions& options);
 

@@ -99,7 +99,8 @@ TEST_F(VectorIndexTrain, FindsMoreWithTheSameBeamAndAnswersExactlyAsBefore) {
   EXPECT_GT(report->entries, 0u);
   EXPECT_GT(Recall(index, 12), before);
   EXPECT_EQ(Ask(index, {.exact = true}), exact);
-  EXPECT_EQ(index.MemoryBytes().total(), bytes);
+  // The covariance of queries; 64 is the padded dimension.
+  EXPECT_EQ(index.MemoryBytes().total(), bytes + 64 * 64 * sizeof(float));
   EXPECT_THAT(index.training(), HasSubstr("\"hops_after\""));
 }
 
