@@ -189,7 +189,7 @@ TEST_F(VectorIndexTrain, RefusesBadInputAndChangesNothing) {
   refuses({training_.values.data(), 99, kColumns}, {}, "99, expected at least 100");
   refuses({training_.values.data(), 0, kColumns}, {}, "0, expected at least 100");
   refuses({training_.values.data(), 200, kColumns - 1}, {}, "63, expected 64");
-  refuses(training_.view(), {.entries = false, .edges = false}, "neither entries nor edges");
+  refuses(training_.view(), {.entries = false, .edges = false, .codes = false}, "neither entries nor edges");
   refuses(training_.view(), {.recall = 0}, "recall: 0");
   refuses(training_.view(), {.threads = -1}, "threads: -1");
   Values bad = training_;
