@@ -8,8 +8,9 @@
 namespace trivium {
 
 absl::Status GraphTrainingOptions::Validate() const {
-  if (!entries && !edges) {
-    return absl::InvalidArgumentError("graph training: neither entries nor edges, expected one of them");
+  if (!entries && !edges && !codes) {
+    return absl::InvalidArgumentError(
+        "graph training: neither entries nor edges nor codes, expected one of them");
   }
   if (!(recall > 0 && recall <= 1)) {
     return absl::InvalidArgumentError(absl::StrFormat("recall: %g, expected more than 0, at most 1", recall));
@@ -24,6 +25,7 @@ routing::GraphTrainingOptions EngineOptions(const GraphTrainingOptions& options)
   routing::GraphTrainingOptions engine;
   engine.learn_entries = options.entries;
   engine.learn_edges = options.edges;
+  engine.learn_codes = options.codes;
   engine.fine_tune = options.fine_tune;
   engine.recall = options.recall;
   engine.seed = options.seed;
@@ -42,6 +44,7 @@ GraphTrainingReport Describe(const routing::GraphTrainingReport& trained) {
   report.entries = trained.entries;
   report.edges_added = trained.edges.added;
   report.edges_replaced = trained.edges.replaced;
+  report.codes = trained.codes;
   report.hops_before = trained.queries.before;
   report.hops_after = trained.queries.after;
   report.hop_ratio = trained.queries.ratio;
@@ -59,6 +62,7 @@ std::string TrainingRecord(const GraphTrainingReport& report, std::size_t rows, 
                         {"validation_queries", report.validation_queries},
                         {"entries", report.entries},
                         {"edges_added", report.edges_added},
+                        {"codes", report.codes},
                         {"hops_before", report.hops_before},
                         {"hops_after", report.hops_after},
                         {"hop_ratio", {report.hop_ratio, report.hop_ratio_low, report.hop_ratio_high}},
@@ -78,6 +82,8 @@ TrainingHistory ParseTrainingRecord(const std::string& record) {
   history.rows = count("rows");
   history.entries = count("entries");
   history.edges_added = count("edges_added");
+  const auto codes = json.find("codes");
+  history.codes = codes != json.end() && codes->is_boolean() && codes->get<bool>();
   const auto ratio = json.find("hop_ratio");
   if (ratio != json.end() && ratio->is_array() && !ratio->empty() && (*ratio)[0].is_number()) {
     history.hop_ratio = (*ratio)[0].get<double>();

@@ -20,6 +20,7 @@ std::string TrainingRecord(const GraphTrainingReport& report, std::size_t rows, 
 // What a record tells; as it is here where the text is not such a record.
 struct TrainingHistory {
   std::uint64_t rows = 0, entries = 0, edges_added = 0;
+  bool codes = false;
   double hop_ratio = 1;
 };
 TrainingHistory ParseTrainingRecord(const std::string& record);

@@ -80,17 +80,17 @@ absl::StatusOr<std::string> Store::Impl::TeachSegment(const index::VectorSegment
 Store::Impl::Lessons Store::Impl::LessonsOf(const VectorSet& set) {
   Lessons lessons;
   std::vector<base::MatrixView> sources;
-  lessons.options.entries = lessons.options.edges = false;
+  lessons.options.entries = lessons.options.edges = lessons.options.codes = false;
   for (const VectorPart& part : set.parts()) {
     if (part.segment == nullptr || part.segment->training().empty()) continue;
     const index::KeptTraining& training = part.segment->training();
     const TrainingHistory history = ParseTrainingRecord(training.record);
     lessons.options.entries = lessons.options.entries || history.entries > 0;
     lessons.options.edges = lessons.options.edges || history.edges_added > 0;
+    lessons.options.codes = lessons.options.codes || history.codes;
     sources.push_back(training.queries);
   }
-  if (lessons.options.entries || lessons.options.edges)
-    lessons.queries = routing::JoinQueries(set.dimension(), sources);
+  if (lessons.options.Validate().ok()) lessons.queries = routing::JoinQueries(set.dimension(), sources);
   return lessons;
 }
 

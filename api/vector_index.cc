@@ -68,6 +68,7 @@ VectorIndexMemory VectorIndex::MemoryBytes() const {
     memory.graph = graph->graph().size() * graph->graph().record_bytes();
     if (const index::EdgeCodes* edges = graph->codes()) {
       memory.codes += edges->size() * edges->shape().bytes + edges->entry_shape().bytes;
+      if (edges->spread() != nullptr) memory.codes += edges->spread()->covariance.size() * sizeof(float);
     }
     if (const index::RowCodes* rows = graph->row_codes()) {
       memory.codes += (rows->size() + rows->entries().size()) * rows->record_bytes() +

@@ -35,11 +35,7 @@ absl::StatusOr<VectorIndex> FromImported(const index::ImportedVectors& vectors,
 // The codes of a segment, which keeps their memory.
 index::GraphCodes BorrowCodes(const std::shared_ptr<const index::VectorSegment>& segment) {
   index::GraphCodes codes;
-  if (const index::EdgeCodes* mapped = segment->codes()) {
-    codes.edges.emplace(segment->dimension(), segment->metric(), segment->graph().degree_bound(),
-                        segment->size(), mapped->blocks(), mapped->entry_block(), segment);
-    if (!mapped->given_entries().empty()) codes.edges->KeepEntries();
-  }
+  if (segment->codes() != nullptr) codes.edges = segment->codes()->Borrow(segment);
   if (const index::RowCodes* mapped = segment->row_codes()) {
     codes.rows.emplace(segment->dimension(), segment->metric(), segment->size(), mapped->records(),
                        mapped->center(), segment);

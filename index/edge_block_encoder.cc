@@ -26,13 +26,28 @@ void Put(std::uint8_t* to, T value) {
   std::memcpy(to, &value, sizeof(value));
 }
 
+// Where the signs of an edge begin in a block, and in which half of their bytes they are.
+struct SignPlace {
+  std::size_t first;
+  int shift;
+};
+SignPlace PlaceOfSigns(const kernels::EdgeBlockShape& shape, std::size_t place) {
+  const std::size_t lane = place % kernels::kEdgesAtOnce;
+  return {shape.codes + (place - lane) * shape.dimension / 8 + lane % 16, lane < 16 ? 0 : 4};
+}
+
 }  // namespace
 
-EdgeBlockEncoder::EdgeBlockEncoder(const kernels::EdgeBlockShape& shape, bool inner_product)
+EdgeBlockEncoder::EdgeBlockEncoder(const kernels::EdgeBlockShape& shape, bool inner_product,
+                                   const QuerySpread* spread)
     : table_(kernels::ActiveDistances()),
       shape_(shape),
       inner_product_(inner_product),
-      signs_(shape.dimension / 4) {}
+      signs_(shape.dimension / 4) {
+  if (spread == nullptr) return;
+  pull_ = spread->pull;
+  chooser_.emplace(*spread);
+}
 
 void EdgeBlockEncoder::Begin(const float* center, std::uint8_t* block) {
   center_ = center;
@@ -57,23 +72,48 @@ void EdgeBlockEncoder::Begin(const float* center, std::uint8_t* block) {
   }
 }
 
+EdgeBlockEncoder::Factors EdgeBlockEncoder::Encode(const float* end) {
+  SignChooser::Moments moments;
+  if (chooser_) {
+    moments = chooser_->Choose(center_, end, signs_.data());
+  } else {
+    float sums[3];
+    table_.encode_edge(center_, end, shape_.dimension, signs_.data(), sums);
+    moments = {.squares = sums[0], .signs = sums[1], .center = sums[2]};
+  }
+  const float length = moments.signs > 0 ? moments.squares / moments.signs : 0.0f;  // |r|^2 / <r, s>
+  if (inner_product_) return {0.0f, length};
+  const float scale = 2 * length;
+  const float offset = moments.squares + scale * pull_ * moments.center + 2 * (1 - pull_) * moments.along;
+  return {offset, scale};
+}
+
 void EdgeBlockEncoder::SetEdge(std::size_t place, std::uint32_t vertex, const float* end) {
-  float moments[3];
-  table_.encode_edge(center_, end, shape_.dimension, signs_.data(), moments);
-  const float length = moments[1] > 0 ? moments[0] / moments[1] : 0.0f;  // |r|^2 / <r, s>
-  const float scale = inner_product_ ? length : 2 * length;
-  const float offset = inner_product_ ? 0.0f : moments[0] + scale * moments[2];
+  const auto [offset, scale] = Encode(end);
   Put(block_ + shape_.vertices + 4 * place, vertex);
   // Of values beyond float32 there is no estimate: such an edge is as if it were not there.
   if (std::isfinite(scale) && std::isfinite(offset)) {
     Put(block_ + shape_.offsets + 2 * place, ToBfloat(offset));
     Put(block_ + shape_.scales + 2 * place, ToBfloat(scale));
   }
-  const std::size_t lane = place % kernels::kEdgesAtOnce;
-  std::uint8_t* codes = block_ + shape_.codes + (place - lane) * shape_.dimension / 8 + lane % 16;
-  const int shift = lane < 16 ? 0 : 4;
+  StoreSigns(place);
+}
+
+void EdgeBlockEncoder::CopyEdge(std::size_t place, const std::uint8_t* from, std::size_t from_place) {
+  std::memcpy(block_ + shape_.vertices + 4 * place, from + shape_.vertices + 4 * from_place, 4);
+  std::memcpy(block_ + shape_.offsets + 2 * place, from + shape_.offsets + 2 * from_place, 2);
+  std::memcpy(block_ + shape_.scales + 2 * place, from + shape_.scales + 2 * from_place, 2);
+  const SignPlace signs = PlaceOfSigns(shape_, from_place);
   for (std::size_t g = 0; g < signs_.size(); ++g) {
-    codes[16 * g] |= static_cast<std::uint8_t>(signs_[g] << shift);
+    signs_[g] = static_cast<std::uint8_t>(from[signs.first + 16 * g] >> signs.shift & 15);
+  }
+  StoreSigns(place);
+}
+
+void EdgeBlockEncoder::StoreSigns(std::size_t place) {
+  const SignPlace signs = PlaceOfSigns(shape_, place);
+  for (std::size_t g = 0; g < signs_.size(); ++g) {
+    block_[signs.first + 16 * g] |= static_cast<std::uint8_t>(signs_[g] << signs.shift);
   }
 }
 

@@ -76,6 +76,15 @@ EdgeCodes::EdgeCodes(std::size_t dimension, base::Metric metric, std::size_t deg
   owner_ = std::move(owner);
 }
 
+EdgeCodes EdgeCodes::Borrow(std::shared_ptr<const void> owner) const {
+  const base::Metric metric = inner_product_ ? base::Metric::kInnerProduct : base::Metric::kSquaredL2;
+  EdgeCodes borrowed(rotation_.dimension(), metric, shape_.edge_count, size_, blocks_, entry_block_,
+                     std::move(owner));
+  borrowed.given_entries_ = given_entries_;
+  borrowed.spread_ = spread_;
+  return borrowed;
+}
+
 void EdgeCodes::Reserve(std::size_t size) {
   if (owned_blocks_.data() != nullptr && owned_blocks_.size() >= size * shape_.bytes) return;
   const std::size_t room = size_ == 0 ? size : std::max(size, size_ + size_ / 2);
@@ -97,10 +106,11 @@ void EdgeCodes::Update(base::MatrixView rows, const ProximityGraph& graph, int t
     wanted.Set(vertex);
     for (const std::uint32_t neighbor : neighbors) wanted.Set(neighbor);
   }
+  const std::size_t known = std::min(size_, graph.size());
   size_ = graph.size();
   const std::shared_ptr<const void> former_owner = std::move(owner_);  // of the mean, until it is copied
   EncodeBlocks(stale, graph, RotatedRows(rotation_, rows, mean(), wanted, thread_count), thread_count, 0,
-               owned_blocks_.data());
+               known, owned_blocks_.data());
   EncodeEntries(rows.First(graph.size()));
 }
 
@@ -117,7 +127,7 @@ absl::Status EdgeCodes::Stream(base::MatrixView rows, const ProximityGraph& grap
   for (std::uint32_t first = 0; first < size; first += at_once) {
     vertices.resize(std::min(at_once, size - first));
     std::iota(vertices.begin(), vertices.end(), first);
-    EncodeBlocks(vertices, graph, rotated, thread_count, first, piece.data());
+    EncodeBlocks(vertices, graph, rotated, thread_count, first, 0, piece.data());
     TRIVIUM_RETURN_IF_ERROR(take({piece.data(), vertices.size() * shape_.bytes}));
   }
   EncodeEntries(rows.First(size));
@@ -126,21 +136,32 @@ absl::Status EdgeCodes::Stream(base::MatrixView rows, const ProximityGraph& grap
 
 void EdgeCodes::EncodeBlocks(std::span<const std::uint32_t> vertices, const ProximityGraph& graph,
                              const RotatedRows& rotated, int thread_count, std::uint32_t first,
-                             std::uint8_t* blocks) const {
+                             std::size_t known, std::uint8_t* blocks) const {
   struct Work {
     EdgeBlockEncoder encoder;
     std::vector<float> center, end;
+    std::vector<std::uint8_t> former;
   };
   const int threads = base::ResolveThreadCount(thread_count);
   const std::vector<float> room(shape_.dimension);
-  std::vector<Work> works(threads, {EdgeBlockEncoder(shape_, inner_product_), room, room});
+  std::vector<Work> works(threads, {EdgeBlockEncoder(shape_, inner_product_, spread_.get()), room, room,
+                                    std::vector<std::uint8_t>(shape_.bytes)});
   base::ParallelFor(vertices.size(), threads, 32, [&](std::size_t item, int thread) {
     const std::uint32_t vertex = vertices[item];
-    auto& [encoder, center, end] = works[thread];
+    auto& [encoder, center, end, former] = works[thread];
+    std::uint8_t* block = blocks + (vertex - first) * shape_.bytes;
+    const std::size_t edges = vertex < known ? shape_.edge_count : 0;
+    if (edges > 0) std::memcpy(former.data(), block, shape_.bytes);
+    const auto* ends = reinterpret_cast<const std::uint32_t*>(former.data() + shape_.vertices);
     rotated.Restore(vertex, center.data());
-    encoder.Begin(center.data(), blocks + (vertex - first) * shape_.bytes);
+    encoder.Begin(center.data(), block);
     std::size_t place = 0;
     for (const std::uint32_t neighbor : graph.Neighbors(vertex)) {
+      const std::size_t place_before = std::find(ends, ends + edges, neighbor) - ends;
+      if (place_before < edges) {
+        encoder.CopyEdge(place++, former.data(), place_before);
+        continue;
+      }
       rotated.Restore(neighbor, end.data());
       encoder.SetEdge(place++, neighbor, end.data());
     }

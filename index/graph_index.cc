@@ -59,8 +59,13 @@ absl::StatusOr<std::unique_ptr<GraphIndex>> GraphIndex::KeepRows(const base::Bit
   VectorRows rows(dimension(), rows_.format(), metric_);
   rows.Reserve(live.CountSet());
   live.ForEachSet([&](std::size_t i) { rows.AppendEncoded(rows_.view(), i); });
+  GraphCodes codes;
+  if (codes_.edges && codes_.edges->spread() != nullptr) {
+    codes.edges.emplace(dimension(), metric_, graph_.degree_bound());
+    codes.edges->SetSpread(codes_.edges->spread());
+  }
   auto index =
-      std::make_unique<GraphIndex>(std::move(rows), std::move(graph), GraphCodes(), metric_, options_);
+      std::make_unique<GraphIndex>(std::move(rows), std::move(graph), std::move(codes), metric_, options_);
   const bool is_kept = graph_.size() * kSmallestKeptShare < static_cast<double>(live.CountSet());
   if (is_kept && !training_.empty()) {
     index->training_ = training_;

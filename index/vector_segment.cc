@@ -11,10 +11,12 @@
 //             absent where degree_bound is 0
 //   "edges"   rows x EdgeCodes::shape().bytes, drawn in kernels/edge_code_functions.h
 //   "entries" EdgeCodes::entry_shape().bytes; both absent where edge_codes is 0
+//   "spread"  pull and covariance of query_spread.h, 1 + padded dimension ^ 2 float32; absent where none was
+//             learned
 //   "codes"   rows x RowCodes::record_bytes(), drawn in row_codes.h
 //   "center"  RowCodes::center_size() float32; both absent where row_codes is 0
-//   "training", "queries", "learned": what taught the graph, drawn in kept_training.cc; absent where nothing
-//   did
+//   "training", "queries", "learned"
+//             what taught the graph, drawn in kept_training.cc; absent where nothing did
 //
 // Version 1 had no profile, row format nor row codes: zeros, which stand for float32 rows. Files written
 // before there was a beam width in the header have zeros there, which stand for none; readers of that time do
@@ -233,13 +235,18 @@ absl::Status VectorSegment::Write(const SearchableRows& contents, Profile profil
                                   const DefaultBeam& beam, const KeptTraining& training) {
   const EdgeCodes* codes = contents.graph != nullptr ? contents.edge_codes : nullptr;
   if (codes == nullptr) return WriteFile(contents, profile, labels, path, beam, training, nullptr);
-  return WriteFile(
-      contents, profile, labels, path, beam, training,
-      [&](storage::SegmentFileWriter* writer) -> absl::Status {
-        TRIVIUM_RETURN_IF_ERROR(
-            writer->AddBlock("edges", AsBytes(codes->blocks(), codes->size() * codes->shape().bytes)));
-        return writer->AddBlock("entries", AsBytes(codes->entry_block(), codes->entry_shape().bytes));
-      });
+  return WriteFile(contents, profile, labels, path, beam, training,
+                   [&](storage::SegmentFileWriter* writer) -> absl::Status {
+                     TRIVIUM_RETURN_IF_ERROR(writer->AddBlock(
+                         "edges", AsBytes(codes->blocks(), codes->size() * codes->shape().bytes)));
+                     TRIVIUM_RETURN_IF_ERROR(writer->AddBlock(
+                         "entries", AsBytes(codes->entry_block(), codes->entry_shape().bytes)));
+                     if (codes->spread() == nullptr) return absl::OkStatus();
+                     std::vector<float> values = {codes->spread()->pull};
+                     const std::vector<float>& covariance = codes->spread()->covariance;
+                     values.insert(values.end(), covariance.begin(), covariance.end());
+                     return writer->AddBlock("spread", AsBytes(values.data(), values.size()));
+                   });
 }
 
 absl::StatusOr<std::shared_ptr<const VectorSegment>> VectorSegment::Open(const std::string& path,
@@ -363,6 +370,15 @@ absl::Status VectorSegment::LoadEdgeCodes() {
   }
   codes_.emplace(dimension(), metric_, graph_.degree_bound(), size(), memory->data(), entries, memory);
   if (!training_.empty()) codes_->KeepEntries();
+  if (!file_->HasBlock("spread")) return absl::OkStatus();
+  const std::size_t padded = shape.shape().dimension, count = padded * padded;
+  TRIVIUM_ASSIGN_OR_RETURN(const float* spread, TypedBlock<float>(*file_, "spread", 1 + count));
+  if (!(spread[0] >= 0 && spread[0] <= 1)) {  // or NaN; of the rest any value only makes bad codes
+    return absl::DataLossError(
+        absl::StrCat("segment ", path(), ": pull of the spread ", spread[0], ", expected 0 to 1"));
+  }
+  codes_->SetSpread(std::make_shared<QuerySpread>(
+      QuerySpread{padded, spread[0], std::vector<float>(spread + 1, spread + 1 + count)}));
   return absl::OkStatus();
 }
 

@@ -17,6 +17,7 @@ struct TrainGraphArguments : CommonArguments {
   std::string expert;
   bool no_entries = false;
   bool no_edges = false;
+  bool no_codes = false;
   bool fine_tune = false;
   bool ignore_gate = false;
   double recall = GraphTrainingOptions().recall;
@@ -38,6 +39,7 @@ Json ToJson(const TrainGraphReport& report) {
                               {"entries", training.entries},
                               {"edges_added", training.edges_added},
                               {"edges_replaced", training.edges_replaced},
+                              {"codes", training.codes},
                               {"hops_before", training.hops_before},
                               {"hops_after", training.hops_after},
                               {"hop_ratio", training.hop_ratio},
@@ -72,6 +74,7 @@ absl::Status RunTrainGraph(const TrainGraphArguments& arguments) {
   GraphTrainingOptions& training = options.training;
   training.entries = !arguments.no_entries;
   training.edges = !arguments.no_edges;
+  training.codes = !arguments.no_codes;
   training.fine_tune = arguments.fine_tune;
   training.ignore_gate = arguments.ignore_gate;
   training.recall = arguments.recall;
@@ -107,6 +110,7 @@ void AddTrainGraphCommand(CLI::App& train, Run* run) {
       ->type_name("NAME");
   command->add_flag("--no-entries", arguments->no_entries, "Keep the starting points as they are");
   command->add_flag("--no-edges", arguments->no_edges, "Keep the edges as they are");
+  command->add_flag("--no-codes", arguments->no_codes, "Keep the codes of edges as they are");
   command->add_flag("--fine-tune", arguments->fine_tune,
                     "Ask the queries that taught the graphs before again, with the new ones");
   command->add_flag("--ignore-gate", arguments->ignore_gate,

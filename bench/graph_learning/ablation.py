@@ -23,11 +23,13 @@ from resampling import ratio_interval
 from worker import Worker
 
 SPEED, LOSS = 1.3, 0.99
-UNTRAINED, BOTH, BASE_ROWS = "untrained", "both", "both, base rows"
+UNTRAINED, ALL, BASE_ROWS = "untrained", "all", "all, base rows"
 OPTIONS: dict[str, dict[str, bool]] = {
-    "entries": {"edges": False},
-    "edges": {"entries": False},
-    BOTH: {},
+    "entries": {"edges": False, "codes": False},
+    "edges": {"entries": False, "codes": False},
+    "codes": {"entries": False, "edges": False},
+    "entries, edges": {"codes": False},
+    ALL: {},
     BASE_ROWS: {},
 }
 
@@ -39,7 +41,7 @@ def rows_as_queries(work: Work, seed: int) -> np.ndarray:
 
 
 def variant(work: Work, name: str, seed: int) -> tuple[dict[str, Walks], dict[str, Any]]:
-    if name == BOTH:
+    if name == ALL:
         return work.trained_with_all(seed)
     index = work.load()
     queries = rows_as_queries(work, seed) if name == BASE_ROWS else work.training
@@ -79,7 +81,7 @@ def speeds(work: Work, trained: dict[str, Walks], say: Any) -> dict[str, Any]:
     """kind -> target -> queries per second of both by round, and their ratio."""
     core = max(os.sched_getaffinity(0))
     kinds = list(work.tests)
-    places = {UNTRAINED: work.graph.parent, BOTH: work.trained_path(work.seed).parent}
+    places = {UNTRAINED: work.graph.parent, ALL: work.trained_path(work.seed).parent}
     asked = {kind: knobs(work.untrained()[kind], trained[kind]) for kind in kinds}
     entries = []
     try:
@@ -110,7 +112,7 @@ def speeds(work: Work, trained: dict[str, Walks], say: Any) -> dict[str, Any]:
             if all(by_name.values()):
                 fastest = [min(point["recall"] for point in entry.asked[kind]) for entry in entries]
                 line = {"qps_by_round": by_name, "always_above": max(fastest) > target} | ratio_interval(
-                    by_name[BOTH], by_name[UNTRAINED], work.seed
+                    by_name[ALL], by_name[UNTRAINED], work.seed
                 )
                 answer.setdefault("kinds", {}).setdefault(kind, {})[f"{target:.2f}"] = line
     return answer
@@ -144,11 +146,11 @@ def checks(found: dict[str, Any]) -> list[Check]:
     for kind, limit in (("questions", SPEED), ("documents", LOSS)):
         for target, line in speed.get(kind, {}).items():
             if kind == "documents" or target == "0.95":
-                answer.append(at_least(f"{kind}: QPS at recall {target}, both / untrained", line, limit))
+                answer.append(at_least(f"{kind}: QPS at recall {target}, all / untrained", line, limit))
     for kind, limit in (("questions", 1 / SPEED), ("documents", 1 / LOSS)):
-        ratio = found["by_kind"].get(kind, {}).get(BOTH, {"at": {"0.95": {}}})["at"]["0.95"].get("ratio")
+        ratio = found["by_kind"].get(kind, {}).get(ALL, {"at": {"0.95": {}}})["at"]["0.95"].get("ratio")
         if ratio and ratio["hops"]:
-            answer.append(at_most(f"{kind}: hops at recall 0.95, both / untrained", ratio["hops"], limit))
+            answer.append(at_most(f"{kind}: hops at recall 0.95, all / untrained", ratio["hops"], limit))
     return answer
 
 
@@ -165,7 +167,7 @@ def markdown(found: dict[str, Any]) -> str:
     reports = found["reports"]
     text = f"Trained with {found['training_queries']:,} queries; "
     text += (
-        f"{len(reports[BOTH])} seed(s). Hops at recall@10; ratio to untrained [95 % interval over queries]. "
+        f"{len(reports[ALL])} seed(s). Hops at recall@10; ratio to untrained [95 % interval over queries]. "
     )
     text += "*: the narrowest beam reaches more. scans: walks at the narrowest beam that found fewer than k vertices, "
     text += "so that every row was scanned. Distances and bytes are in the JSON file.\n"
@@ -188,11 +190,11 @@ def markdown(found: dict[str, Any]) -> str:
             if line is None:
                 cells.append("not reached")
                 continue
-            one, other = (np.median(line["qps_by_round"][name]) for name in (UNTRAINED, BOTH))
+            one, other = (np.median(line["qps_by_round"][name]) for name in (UNTRAINED, ALL))
             star = "*" if line.get("always_above") else ""
             cells.append(f"{one:,.0f} -> {other:,.0f}{star}; {interval_text(line, 'ratio', 3)}")
         rows.append([kind, *cells])
-    text += "\nQueries per second, one pinned thread, untrained -> both; ratio [95 % interval over rounds]; "
+    text += "\nQueries per second, one pinned thread, untrained -> all; ratio [95 % interval over rounds]; "
     text += "*: one of them reaches more even at its narrowest beam; "
     text += f"{found['speeds']['disturbed']} of {found['speeds']['calls']} timed calls had to share the processor.\n"
     text += f"\n{table(['', *(f'at {target:.2f}' for target in TARGETS)], rows)}"

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a graph gains from training with sample queries, each figure beside its requirement.
 
-ablation  entries, edges and both against the untrained graph: hops at equal recall, and queries per second
+ablation  entries, edges and codes, alone and together, against the untrained graph: hops at equal recall, and
+          queries per second
 sizes     the same by the number of training queries
 domains   trained with half of the domains, asked about both halves
 inserts   a fifth of the rows added after training, beside a graph trained with all of them

@@ -114,7 +114,7 @@ py::object AsPython(const GraphTrainingReport& report) {
   return Class("GraphTrainingReport")(
       "training_queries"_a = report.training_queries, "validation_queries"_a = report.validation_queries,
       "entries"_a = report.entries, "edges_added"_a = report.edges_added,
-      "edges_replaced"_a = report.edges_replaced, "hops_before"_a = report.hops_before,
+      "edges_replaced"_a = report.edges_replaced, "codes"_a = report.codes, "hops_before"_a = report.hops_before,
       "hops_after"_a = report.hops_after, "hop_ratio"_a = report.hop_ratio,
       "hop_ratio_interval"_a = py::make_tuple(report.hop_ratio_low, report.hop_ratio_high),
       "row_hop_ratio"_a = report.row_hop_ratio, "former_hop_ratio"_a = report.former_hop_ratio,

@@ -276,11 +276,12 @@ void BindVectorIndex(py::module_& module) {
 
   const GraphTrainingOptions training;
   py::class_<GraphTrainingOptions>(module, "GraphTrainingOptions")
-      .def(py::init([](bool entries, bool edges, bool fine_tune, double recall, std::uint64_t seed,
-                       int threads, bool ignore_gate) {
+      .def(py::init([](bool entries, bool edges, bool codes, bool fine_tune, double recall,
+                       std::uint64_t seed, int threads, bool ignore_gate) {
              GraphTrainingOptions options;
              options.entries = entries;
              options.edges = edges;
+             options.codes = codes;
              options.fine_tune = fine_tune;
              options.recall = recall;
              options.seed = seed;
@@ -288,7 +289,8 @@ void BindVectorIndex(py::module_& module) {
              options.ignore_gate = ignore_gate;
              return options;
            }),
-           "entries"_a = training.entries, "edges"_a = training.edges, "fine_tune"_a = training.fine_tune,
+           "entries"_a = training.entries, "edges"_a = training.edges, "codes"_a = training.codes,
+           "fine_tune"_a = training.fine_tune,
            "recall"_a = training.recall, "seed"_a = training.seed, "threads"_a = training.threads,
            "ignore_gate"_a = training.ignore_gate);
 

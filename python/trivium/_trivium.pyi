@@ -282,6 +282,7 @@ class GraphTrainingOptions:
         self,
         entries: bool = ...,
         edges: bool = ...,
+        codes: bool = ...,
         fine_tune: bool = ...,
         recall: float = ...,
         seed: int = ...,

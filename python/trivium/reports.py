@@ -118,6 +118,8 @@ class GraphTrainingReport(Report):
     edges_added: int
     """Those that took the place of another included."""
     edges_replaced: int
+    codes: bool
+    """Whether codes of edges were learned."""
     hops_before: float
     hops_after: float
     hop_ratio: float

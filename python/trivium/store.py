@@ -270,6 +270,7 @@ class Store:
         *,
         entries: bool = True,
         edges: bool = True,
+        codes: bool = True,
         fine_tune: bool = False,
         recall: float = 0.95,
         seed: int = 0,
@@ -281,17 +282,21 @@ class Store:
 
         queries: texts, which are encoded, or vectors (n x dimension, or {space: such an array}): at least 100 and
         better thousands, like those to come. expert: whose vectors to train; None: all. In each sealed segment of
-        2,048 rows or more, starting points (`entries`, profile "speed") and edges (`edges`) are learned from four
-        fifths of the queries and kept where the others need fewer hops for it at equal `recall`, and queries like
-        the documents no more than 1 % more (`ignore_gate`: in any case). The queries are kept in the segment, at most
-        one for eight rows: they teach the graphs that `build` and `compact` make later, and with `fine_tune` they are
-        asked again, with the new ones. `inspect` shows what is trained. Where it fails the store is unchanged.
+        2,048 rows or more, starting points (`entries`), edges (`edges`) and codes of edges (`codes`; entries and
+        codes only with the profile "speed") are learned from four fifths of the queries and kept where the others
+        need fewer hops for it at equal `recall`, and queries like the documents no more than 1 % more
+        (`ignore_gate`: in any case). The queries are kept in the segment, at most one for eight rows: they teach the
+        graphs that `build` and `compact` make later, and with `fine_tune` they are asked again, with the new ones.
+        `inspect` shows what is trained. Where it fails the store is unchanged.
         Raises InvalidArgument for too few or bad queries, NotFound for an expert, FailedPrecondition without a
-        sealed segment to train or an encoder for texts. About 1.5 ms a query for 160,000 x 384 on two threads.
+        sealed segment to train or an encoder for texts. About 1.5 ms a query for 160,000 x 384 on two threads and half
+        a minute for codes.
         """
         if isinstance(queries, str):
             raise TypeError("queries: a str, expected a list of texts, an array or a dict of arrays")
-        options = _trivium.GraphTrainingOptions(entries, edges, fine_tune, recall, seed, threads, ignore_gate)
+        options = _trivium.GraphTrainingOptions(
+            entries, edges, codes, fine_tune, recall, seed, threads, ignore_gate
+        )
         texts = list(queries) if is_texts(queries) else []
         vectors = None if texts else queries
         with progress_callback(progress) as callback:

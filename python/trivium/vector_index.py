@@ -244,6 +244,7 @@ class VectorIndex:
         *,
         entries: bool = True,
         edges: bool = True,
+        codes: bool = True,
         fine_tune: bool = False,
         recall: float = 0.95,
         seed: int = 0,
@@ -256,14 +257,18 @@ class VectorIndex:
         queries: n x dimension, at least 100 and better thousands, like those to come: where walks should start and
         which edges they miss is learned from them. A fifth, at most 1,000, is held out; what was learned is kept
         where these need fewer hops for it at equal `recall` and queries like the rows no more than 1 % more
-        (`ignore_gate`: in any case). entries, edges: what to learn; starting points only with the profile "speed".
-        The queries are kept, at most one for eight rows; with `fine_tune` those of before are asked again, together
-        with the new ones or, where `queries` is None, alone. Either way learning starts from the untrained graph.
-        What was learned stays when rows are added or removed and in the file. Removed rows are dropped first.
+        (`ignore_gate`: in any case). entries, edges, codes: what to learn; starting points and codes of edges only
+        with the profile "speed". The queries are kept, at most one for eight rows; with `fine_tune` those of before
+        are asked again, together with the new ones or, where `queries` is None, alone. Either way learning starts
+        from the untrained graph. What was learned stays when rows are added or removed and in the file; each tenth
+        of rows that comes is taught by the queries kept. Removed rows are dropped first.
         Raises InvalidArgument for too few or bad queries, FailedPrecondition below 2,048 rows and for another
-        algorithm than "graph". About 1.5 ms a query for 160,000 x 384 on two threads, other calls waiting.
+        algorithm than "graph". About 1.5 ms a query for 160,000 x 384 on two threads and half a
+        minute for codes, other calls waiting.
         """
-        options = _trivium.GraphTrainingOptions(entries, edges, fine_tune, recall, seed, threads, ignore_gate)
+        options = _trivium.GraphTrainingOptions(
+            entries, edges, codes, fine_tune, recall, seed, threads, ignore_gate
+        )
         with progress_callback(progress) as callback:
             return self._core.train_graph(queries, options, callback)
 

@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "base/aligned_matrix.h"
 #include "base/status_macros.h"
+#include "routing/graph/code_learner.h"
 #include "routing/graph/entry_learner.h"
 #include "routing/graph/training_queries.h"
 #include "routing/graph/untaught_graph.h"
@@ -124,6 +125,10 @@ absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& given, base
   taught.graph = &trained.graph;
   if (has_codes) {
     trained.codes.emplace(searched.rows.columns, searched.metric, graph.degree_bound());
+    if (options.learn_codes) {
+      trained.codes->SetSpread(LearnSpread(searched.rows.floats(), *searched.edge_codes, training));
+      report.codes = true;
+    }
     trained.codes->Update(searched.rows.floats(), trained.graph, threads);
     if (!trained.entries.empty()) trained.codes->SetEntries(searched.rows.floats(), trained.entries);
     taught.edge_codes = &*trained.codes;
@@ -166,11 +171,8 @@ absl::StatusOr<TrainedGraph> TeachNewRows(const index::SearchableRows& searched,
   TRIVIUM_RETURN_IF_ERROR(
       LearnEdges(searched.rows, searched.metric, answers, starts, edges, &taught.graph).status());
   if (searched.edge_codes != nullptr) {
-    taught.codes.emplace(searched.rows.columns, searched.metric, taught.graph.degree_bound());
+    taught.codes = searched.edge_codes->Borrow();
     taught.codes->Update(searched.rows.floats(), taught.graph, thread_count);
-    if (!searched.edge_codes->given_entries().empty()) {
-      taught.codes->SetEntries(searched.rows.floats(), searched.edge_codes->given_entries());
-    }
   }
   taught.kept.SetEdges(
       index::MergeLearnedEdges(training.edges, index::FindLearnedEdges(*searched.graph, taught.graph)));

@@ -31,6 +31,7 @@ inline constexpr std::size_t kSmallestTrainedGraph = 2048;
 struct GraphTrainingOptions {
   bool learn_entries = true;  // only where there are edge codes, which hold them
   bool learn_edges = true;
+  bool learn_codes = true;        // likewise
   std::size_t answer_count = 32;  // true neighbours of a query that shall lead to each other
   EdgeLearningOptions edges;      // its thread_count, progress and cancelled are ignored
   double validation_share = 0.2;  // of the queries, at most kMostValidation, held out for the gate
@@ -53,6 +54,7 @@ struct GraphTrainingReport {
   std::size_t validation_queries = 0;
   std::size_t entries = 0;  // learned
   LearnedEdges edges;
+  bool codes = false;  // whether codes of edges were learned
   HopRatio queries;                // trained over untrained, on the queries held out
   HopRatio rows;                   // likewise, on rows of the graph as queries
   std::optional<HopRatio> former;  // trained over trained before, on the queries held out
@@ -77,7 +79,8 @@ struct TrainedGraph {
 //
 // kInvalidArgument: fewer than kFewestTrainingQueries. kCancelled.
 // Deterministic for one thread count and any other. Memory: the graph, its codes and 130 bytes a query. Cost:
-// see the parts; 17,500 queries at 160,955 x 384 take 25 s on two threads.
+// see the parts; 17,500 queries at 160,955 x 384 take 25 s on two threads, their codes 67 s of processor
+// time more.
 absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& searched, base::MatrixView queries,
                                         const GraphTrainingOptions& options);
 

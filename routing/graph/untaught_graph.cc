@@ -9,9 +9,13 @@ UntaughtGraph::UntaughtGraph(const index::SearchableRows& taught, absl::Span<con
   searchable_.graph = &graph_;
   const index::EdgeCodes* codes = taught.edge_codes;
   if (codes == nullptr) return;
-  codes_.emplace(taught.rows.columns, taught.metric, graph_.degree_bound(), codes->size(), codes->blocks(),
-                 codes->entry_block(), nullptr);
-  codes_->Update(taught.rows.floats(), graph_, thread_count);  // copies the blocks it changes nothing of
+  if (codes->spread() == nullptr) {
+    codes_ = codes->Borrow();  // of most vertices nothing changes
+    codes_->SetEntries(taught.rows.floats(), {});
+  } else {
+    codes_.emplace(taught.rows.columns, taught.metric, graph_.degree_bound());
+  }
+  codes_->Update(taught.rows.floats(), graph_, thread_count);
   searchable_.edge_codes = &*codes_;
 }
 

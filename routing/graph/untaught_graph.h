@@ -14,7 +14,7 @@ namespace trivium::routing {
 
 // Searches start at a sample of vertices again, and learned edges give their places back; rows and edges that
 // came or went since stay as they are. Memory: the graph and its edge codes. Cost: a copy of both, and the
-// codes of vertices whose edges were learned.
+// codes of vertices whose edges were learned, or of all where codes were.
 class UntaughtGraph {
  public:
   // Borrows the rows and row codes of `taught`.

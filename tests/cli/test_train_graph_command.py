@@ -242,7 +242,7 @@ def test_vectors_for_some_of_the_files(files, refuse):
     "code, mentions, names, arguments",
     [
         (2, ["60", "at least 100"], ["b"], []),
-        (2, ["neither entries nor edges"], ["a"], ["--no-entries", "--no-edges"]),
+        (2, ["neither entries nor edges"], ["a"], ["--no-entries", "--no-edges", "--no-codes"]),
         (2, ["recall: 0"], ["a"], ["--recall", 0]),
         (2, ["threads: -1"], ["a"], ["--threads", -1]),
         (3, ["nobody"], ["a"], ["--expert", "nobody"]),

@@ -108,6 +108,27 @@ TEST_F(SegmentWithCodes, ReopensWithTheCodesThatAreMadeFromScratch) {
   EXPECT_EQ(counters.scan_distances, 0u);
 }
 
+TEST_F(SegmentWithCodes, KeepsTheSpreadThatCodesWereLearnedFrom) {
+  EXPECT_EQ(good_->codes()->spread(), nullptr);
+  auto spread = std::make_shared<QuerySpread>(QuerySpread{kColumns, 0.5f, {}});
+  for (std::size_t i = 0; i < kColumns * kColumns; ++i) {
+    spread->covariance.push_back(1.0f / static_cast<float>(1 + i % (kColumns + 1)));
+  }
+  EdgeCodes codes(kColumns, base::Metric::kSquaredL2, 16);
+  codes.SetSpread(spread);
+  codes.Update(vectors_.view(), good_->graph(), 1);
+  SearchableRows contents = good_->searchable();
+  contents.edge_codes = &codes;
+  ASSERT_OK(VectorSegment::Write(contents, Profile::kSpeed, labels_, dir_.File("taught")));
+  ASSERT_OK_AND_ASSIGN(const auto taught, VectorSegment::Open(dir_.File("taught"), true));
+  ASSERT_NE(taught->codes()->spread(), nullptr);
+  EXPECT_EQ(taught->codes()->spread()->dimension, kColumns);
+  EXPECT_EQ(taught->codes()->spread()->pull, 0.5f);
+  EXPECT_EQ(taught->codes()->spread()->covariance, spread->covariance);
+  EXPECT_EQ(std::memcmp(taught->codes()->blocks(), codes.blocks(), kRows * codes.shape().bytes), 0);
+  Ask(*taught, SearchMethod::kGraph);
+}
+
 TEST_F(SegmentWithCodes, HasNoneWhereNoneWereAskedFor) {
   options_.profile = Profile::kExact;
   Build("plain");

@@ -106,7 +106,7 @@ BAD_TRAINING = {
     ),
     "integers": (lambda t: t(np.ones((200, 48), int)), trivium.InvalidArgument, "queries: dtype int64"),
     "neither": (
-        lambda t: t(QUESTIONS, entries=False, edges=False),
+        lambda t: t(QUESTIONS, entries=False, edges=False, codes=False),
         trivium.InvalidArgument,
         "neither entries nor edges",
     ),

@@ -53,6 +53,7 @@ def test_the_report_says_what_training_gave(taught):
         "validation_queries": report.validation_queries,
         "entries": report.entries,
         "edges_added": report.edges_added,
+        "codes": True,
         "hops_before": report.hops_before,
         "hops_after": report.hops_after,
         "hop_ratio": [report.hop_ratio, low, high],
@@ -77,9 +78,11 @@ def test_exact_answers_and_memory_stay(taught, saved):
     plain, queries = saved(LARGE), LARGE.ask(100, seed=3)
     one, other = (each.search_batch(queries, index="exact") for each in (plain, taught[0]))
     assert one.labels.tolist() == other.labels.tolist() and one.scores.tolist() == other.scores.tolist()
-    kept = {name: size for name, size in taught[0].memory_bytes().items() if name != "training"}
-    assert plain.memory_bytes() == {**kept, "training": 0}
-    assert taught[0].memory_bytes()["training"] < 0.1 * sum(kept.values())
+    grown = {name: size - plain.memory_bytes()[name] for name, size in taught[0].memory_bytes().items()}
+    covariance = 4 * (-(-LARGE.rows.shape[1] // 64) * 64) ** 2
+    assert {name for name, size in grown.items() if size} == {"codes", "training"}
+    assert grown["codes"] == covariance
+    assert grown["training"] < 0.1 * sum(plain.memory_bytes().values())
     assert plain.labels.tolist() == taught[0].labels.tolist()
 
 

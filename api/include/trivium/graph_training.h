@@ -16,6 +16,7 @@ namespace trivium {
 struct GraphTrainingOptions {
   bool entries = true;        // learn where walks start (profile kSpeed)
   bool edges = true;          // learn edges to what walks miss
+  bool codes = true;          // learn what the codes of edges are exact for (profile kSpeed)
   bool fine_tune = false;     // ask the queries that taught the graph before again, with the new ones
   double recall = 0.95;       // at which hops are compared, more than 0, at most 1
   std::uint64_t seed = 0;     // of what is held out
@@ -34,6 +35,7 @@ struct GraphTrainingReport {
   std::uint64_t entries = 0;             // starting points learned
   std::uint64_t edges_added = 0;         // those that took the place of another included
   std::uint64_t edges_replaced = 0;
+  bool codes = false;  // whether codes of edges were learned
   double hops_before = 0, hops_after = 0;  // on the queries held out
   double hop_ratio = 1, hop_ratio_low = 1, hop_ratio_high = 1;
   double row_hop_ratio = 1;  // where rows of the index are asked: what is like the rows must not pay
