@@ -100,13 +100,14 @@ absl::StatusOr<TrainGraphReport> Store::TrainGraph(const TrainGraphOptions& opti
     for (const std::string& file : written)
       storage::RemoveFile(impl_->SegmentsDirectory() + "/" + file).IgnoreError();
   };
-  const routing::GraphTrainingOptions learning = EngineOptions(options.training);
+  routing::GraphTrainingOptions learning = EngineOptions(options.training);
   for (const std::shared_ptr<const VectorSet>& set : sets) {
     VectorSet taught = *set;
     for (std::size_t p = 0; p < taught.parts().size(); ++p) {
       const std::shared_ptr<const index::VectorSegment> segment = taught.parts()[p].segment;
       if (segment == nullptr || segment->graph().size() < routing::kSmallestTrainedGraph) continue;
       const auto began = std::chrono::steady_clock::now();
+      learning.checkpoint = CheckpointPath(options.training, report.graphs.size());
       TRIVIUM_ASSIGN_OR_RETURN(
           routing::TrainedGraph trained,
           routing::TrainGraph(segment->searchable(), queries.Find(set->space())->view(), learning));
@@ -138,11 +139,12 @@ absl::StatusOr<TrainGraphReport> Store::TrainGraph(const TrainGraphOptions& opti
     }
     state->ReplaceSet(std::move(taught));
   }
-  report.seconds = SecondsSince(start);
-  if (written.empty()) return report;
   std::move(discard).Cancel();  // a commit that fails may have been applied
-  TRIVIUM_RETURN_IF_ERROR(impl_->Commit(std::move(state), {}, true));
-  TRIVIUM_RETURN_IF_ERROR(impl_->RemoveObsolete(obsolete));
+  if (!written.empty()) {
+    TRIVIUM_RETURN_IF_ERROR(impl_->Commit(std::move(state), {}, true));
+    TRIVIUM_RETURN_IF_ERROR(impl_->RemoveObsolete(obsolete));
+  }
+  RemoveCheckpoints(options.training, report.graphs.size());
   report.seconds = SecondsSince(start);
   return report;
 }

@@ -59,6 +59,7 @@ absl::StatusOr<GraphTrainingReport> VectorIndex::TrainGraph(MatrixView queries,
       impl_->graph->Teach(std::move(trained.graph), std::move(trained.codes));
       impl_->training = TrainingRecord(report, options.seed);
     }
+    RemoveCheckpoints(options, 1);
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return report;
   } catch (const std::bad_alloc&) {

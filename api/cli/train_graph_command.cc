@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <filesystem>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_format.h"
@@ -24,6 +25,7 @@ struct TrainGraphArguments : CommonArguments {
   double recall = GraphTrainingOptions().recall;
   std::uint64_t seed = 0;
   int threads = 0;
+  std::string checkpoint;
 };
 
 // All queries of all files, one after the other; vectors by space.
@@ -37,8 +39,15 @@ struct PlainQueries {
   std::vector<Rows> vectors;
 };
 
+// Whether vectors of the space, "" the only one, are directions.
+bool IsCosine(const StoreInfo& info, const std::string& space) {
+  return std::any_of(info.spaces.begin(), info.spaces.end(), [&](const SpaceInfo& each) {
+    return (space.empty() || each.name == space) && each.metric == Metric::kCosine;
+  });
+}
+
 absl::Status AppendVectors(const std::string& space, const std::string& path, std::size_t before,
-                           std::size_t count, PlainQueries* queries) {
+                           std::size_t count, bool directions, PlainQueries* queries) {
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<VectorReader> reader, VectorReader::Open(path));
   if (reader->rows() != count) {
     return absl::InvalidArgumentError(absl::StrFormat("query vectors: %d rows, expected %d, one a query (%s)",
@@ -57,10 +66,10 @@ absl::Status AppendVectors(const std::string& space, const std::string& path, st
   rows->values.resize(rows->count * rows->columns);
   float* own = rows->values.data() + before * rows->columns;
   TRIVIUM_CLI_RETURN_IF_ERROR(reader->Read(0, count, own));
-  return CheckRows({own, count, rows->columns}, 0, /*directions=*/false, path);
+  return CheckRows({own, count, rows->columns}, 0, directions, path);
 }
 
-absl::StatusOr<PlainQueries> ReadQueries(const std::vector<QuerySetFiles>& files) {
+absl::StatusOr<PlainQueries> ReadQueries(const std::vector<QuerySetFiles>& files, const StoreInfo& info) {
   PlainQueries queries;
   for (const QuerySetFiles& set : files) {
     const std::size_t before = queries.texts.size();
@@ -70,7 +79,7 @@ absl::StatusOr<PlainQueries> ReadQueries(const std::vector<QuerySetFiles>& files
     }));
     for (const auto& [space, path] : set.vectors) {
       TRIVIUM_CLI_RETURN_IF_ERROR(
-          AppendVectors(space, path, before, queries.texts.size() - before, &queries));
+          AppendVectors(space, path, before, queries.texts.size() - before, IsCosine(info, space), &queries));
     }
   }
   for (const PlainQueries::Rows& rows : queries.vectors) {
@@ -99,7 +108,8 @@ Json ToJson(const TrainGraphReport& report) {
                               {"hops_after", training.hops_after},
                               {"hop_ratio", training.hop_ratio},
                               {"hop_ratio_interval", {training.hop_ratio_low, training.hop_ratio_high}},
-                              {"row_hop_ratio", training.row_hop_ratio}});
+                              {"row_hop_ratio", training.row_hop_ratio},
+                              {"round_hop_ratios", training.round_hop_ratios}});
   }
   return json;
 }
@@ -115,11 +125,22 @@ std::string ToText(const TrainGraphReport& report) {
   std::string text = table.ToString();
   for (const TrainedSegment& graph : report.graphs) {
     text += absl::StrFormat("%s: %s\n", graph.partition, graph.training.reason);
+    if (graph.training.round_hop_ratios.empty()) continue;
+    text += absl::StrFormat("%s: ratio after each round", graph.partition);
+    for (const double ratio : graph.training.round_hop_ratios) text += " " + Fixed(ratio, 3);
+    text += "\n";
   }
   if (report.too_small > 0) {
     text += absl::StrFormat("too small to need it: %s\n", Grouped(report.too_small));
   }
   return text + absl::StrFormat("hops at equal recall on queries held out (%.1f s)\n", report.seconds);
+}
+
+// In the words of a build that is interrupted.
+absl::Status Stopped(const TrainGraphArguments& arguments) {
+  return absl::CancelledError(!arguments.checkpoint.empty() && std::filesystem::exists(arguments.checkpoint)
+                                  ? "interrupted; the same command takes it from there"
+                                  : "interrupted");
 }
 
 absl::Status RunTrainGraph(const TrainGraphArguments& arguments) {
@@ -132,20 +153,24 @@ absl::Status RunTrainGraph(const TrainGraphArguments& arguments) {
   training.recall = arguments.recall;
   training.seed = arguments.seed;
   training.threads = arguments.threads;
+  training.checkpoint = arguments.checkpoint;
   training.cancelled = &Interrupted();
   TRIVIUM_CLI_RETURN_IF_ERROR(training.Validate());
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const auto files, PairQueryFiles(arguments.queries));
   TRIVIUM_CLI_ASSIGN_OR_RETURN(EncoderRegistry encoders, EncoderRegistry::Load(arguments.encoder_commands));
   CatchInterrupts();
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenWriter(arguments.store, &encoders));
-  TRIVIUM_CLI_ASSIGN_OR_RETURN(PlainQueries queries, ReadQueries(files));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const StoreInfo info, store->Inspect());
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(PlainQueries queries, ReadQueries(files, info));
   options.texts = std::move(queries.texts);
   for (const PlainQueries::Rows& rows : queries.vectors) {
     options.vectors.push_back({rows.space, {rows.values.data(), options.texts.size(), rows.columns}});
   }
   ProgressBar bar;
   training.progress = bar.Callback();
-  TRIVIUM_CLI_ASSIGN_OR_RETURN(const TrainGraphReport report, store->TrainGraph(options));
+  const absl::StatusOr<TrainGraphReport> trained = store->TrainGraph(options);
+  if (absl::IsCancelled(trained.status())) return Stopped(arguments);
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const TrainGraphReport report, trained);
   TRIVIUM_CLI_RETURN_IF_ERROR(store->Close());
   bar.Clear();
   return arguments.json ? PrintJson(ToJson(report)) : Print(ToText(report));
@@ -171,6 +196,10 @@ void AddTrainGraphCommand(CLI::App& train, Run* run) {
       ->capture_default_str();
   command->add_option("--seed", arguments->seed, "Seed of everything random")->capture_default_str();
   command->add_option("--threads", arguments->threads, "Threads to use (default: all)")->type_name("N");
+  command
+      ->add_option("--checkpoint", arguments->checkpoint,
+                   "Keep in this file how far training is; after an interrupt the same command goes on from it")
+      ->type_name("FILE");
   AddEncoderCommandOption(*command, arguments.get());
   command->callback([=] { *run = [=] { return RunTrainGraph(*arguments); }; });
 }

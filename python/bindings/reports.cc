@@ -117,7 +117,7 @@ py::object AsPython(const GraphTrainingReport& report) {
       "edges_replaced"_a = report.edges_replaced, "hops_before"_a = report.hops_before,
       "hops_after"_a = report.hops_after, "hop_ratio"_a = report.hop_ratio,
       "hop_ratio_interval"_a = py::make_tuple(report.hop_ratio_low, report.hop_ratio_high),
-      "row_hop_ratio"_a = report.row_hop_ratio, "enabled"_a = report.enabled, "reason"_a = report.reason,
+      "round_hop_ratios"_a = report.round_hop_ratios, "row_hop_ratio"_a = report.row_hop_ratio, "enabled"_a = report.enabled, "reason"_a = report.reason,
       "seconds"_a = report.seconds);
 }
 

@@ -280,6 +280,7 @@ class GraphTrainingOptions:
         seed: int = ...,
         threads: int = ...,
         ignore_gate: bool = ...,
+        checkpoint: str = ...,
     ) -> None: ...
 
 class VectorFilter:

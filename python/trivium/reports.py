@@ -120,6 +120,8 @@ class GraphTrainingReport(Report):
     """Trained over untrained."""
     hop_ratio_interval: tuple[float, float]
     """95 %, bootstrap over the queries."""
+    round_hop_ratios: list[float]
+    """The same after each round of edges; the best round was kept."""
     row_hop_ratio: float
     """The same where rows of the index are asked: these must not pay for the others."""
     enabled: bool

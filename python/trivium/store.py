@@ -273,6 +273,7 @@ class Store:
         seed: int = 0,
         threads: int = 0,
         ignore_gate: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
         progress: Progress = False,
     ) -> TrainGraphReport:
         """Teaches graphs where to look from sample queries; no judgements are needed. Build first.
@@ -282,13 +283,15 @@ class Store:
         2,048 rows or more, starting points (`entries`, profile "speed") and edges (`edges`) are learned from four
         fifths of the queries and kept where the others need fewer hops for it at equal `recall`, and queries like
         the documents no more than 1 % more (`ignore_gate`: in any case). Takes no room. A segment that is merged or
-        compacted later is untrained then; `inspect` shows which are. Where it fails the store is unchanged.
+        compacted later is untrained then; `inspect` shows which are. Where it fails, or Ctrl-C stops it, the store is
+        unchanged; with `checkpoint`, a file that is kept until training ends, the same call then goes on from there.
         Raises InvalidArgument for too few or bad queries, NotFound for an expert, FailedPrecondition without a
         sealed segment to train or an encoder for texts. About 1.5 ms a query for 160,000 x 384 on two threads.
         """
         if isinstance(queries, str):
             raise TypeError("queries: a str, expected a list of texts, an array or a dict of arrays")
-        options = _trivium.GraphTrainingOptions(entries, edges, recall, seed, threads, ignore_gate)
+        path = "" if checkpoint is None else os.fspath(checkpoint)
+        options = _trivium.GraphTrainingOptions(entries, edges, recall, seed, threads, ignore_gate, path)
         texts = list(queries) if is_texts(queries) else []
         vectors = None if texts else queries
         with progress_callback(progress) as callback:

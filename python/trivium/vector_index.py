@@ -246,6 +246,7 @@ class VectorIndex:
         seed: int = 0,
         threads: int = 0,
         ignore_gate: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
         progress: Progress = False,
     ) -> GraphTrainingReport:
         """Teaches the graph where to look from sample queries; no judgements are needed.
@@ -254,11 +255,14 @@ class VectorIndex:
         which edges they miss is learned from them. A fifth, at most 1,000, is held out; what was learned is kept
         where these need fewer hops for it at equal `recall` and queries like the rows no more than 1 % more
         (`ignore_gate`: in any case). entries, edges: what to learn; starting points only with the profile "speed".
-        Takes no memory; stays when rows are added or removed and in the file. Removed rows are dropped first.
+        Takes no memory; stays when rows are added or removed and in the file. Removed rows are dropped first. Where
+        Ctrl-C stops it nothing has changed; with `checkpoint`, a file that is kept until training ends, the same call
+        then goes on from there.
         Raises InvalidArgument for too few or bad queries, FailedPrecondition below 2,048 rows and for another
         algorithm than "graph". About 1.5 ms a query for 160,000 x 384 on two threads, other calls waiting.
         """
-        options = _trivium.GraphTrainingOptions(entries, edges, recall, seed, threads, ignore_gate)
+        path = "" if checkpoint is None else os.fspath(checkpoint)
+        options = _trivium.GraphTrainingOptions(entries, edges, recall, seed, threads, ignore_gate, path)
         with progress_callback(progress) as callback:
             return self._core.train_graph(queries, options, callback)
 

@@ -13,7 +13,10 @@
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
 #include "kernels/distance_table.h"
+#include "routing/graph/edge_rounds.h"
 #include "routing/graph/entry_learner.h"
+#include "routing/graph/graph_judge.h"
+#include "routing/graph/training_checkpoint.h"
 
 namespace trivium::routing {
 namespace {
@@ -94,6 +97,32 @@ void Judge(GraphTrainingReport* report) {
       harms ? " (more than 1.01)" : "");
 }
 
+// Tells how far one stage is.
+class Stage {
+ public:
+  Stage(const GraphTrainingOptions& options, const char* name, std::size_t total)
+      : options_(options), name_(name), total_(total) {
+    Tell(0);
+  }
+  void Tell(std::size_t done) const {
+    if (options_.progress) options_.progress(name_, done, total_);
+  }
+  std::function<void()> Step() {
+    return [this] { Tell(++done_); };
+  }
+
+ private:
+  const GraphTrainingOptions& options_;
+  const char* name_;
+  std::size_t done_ = 0, total_;
+};
+
+absl::Status CheckCancelled(const GraphTrainingOptions& options) {
+  return options.cancelled != nullptr && options.cancelled->load(std::memory_order_relaxed)
+             ? absl::CancelledError("graph training: cancelled by the caller")
+             : absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& searched, base::MatrixView queries,
@@ -104,57 +133,90 @@ absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& searched, b
   }
   const int threads = options.thread_count;
   const Split split = SplitQueries(queries, options);
+  TrainingCheckpoint known;
+  std::uint64_t fingerprint = 0;
+  if (!options.checkpoint.empty()) {
+    fingerprint = TrainingFingerprint(searched, queries, options);
+    const std::size_t answer_count =
+        split.training.rows() * std::min(options.answer_count, searched.rows.rows);
+    TRIVIUM_ASSIGN_OR_RETURN(auto saved, LoadCheckpoint(options.checkpoint, fingerprint, *searched.graph,
+                                                        answer_count));
+    if (saved) known = *std::move(saved);
+  }
+
+  Stage before(options, "measure", 2 * kCostWidths.size());
   const base::AlignedMatrix own = RowsAsQueries(searched.rows);
   TRIVIUM_ASSIGN_OR_RETURN(const NearestDistances held_out,
                            ScanNearest(searched, split.validation.view(), threads, options.cancelled));
   TRIVIUM_ASSIGN_OR_RETURN(const NearestDistances rows,
                            ScanNearest(searched, own.view(), threads, options.cancelled));
-  TRIVIUM_ASSIGN_OR_RETURN(const WalkCosts queries_before,
-                           WalkCosts::Measure(searched, held_out, threads, options.cancelled));
+  TRIVIUM_ASSIGN_OR_RETURN(
+      const WalkCosts queries_before,
+      WalkCosts::Measure(searched, held_out, threads, options.cancelled, before.Step()));
   TRIVIUM_ASSIGN_OR_RETURN(const WalkCosts rows_before,
-                           WalkCosts::Measure(searched, rows, threads, options.cancelled));
+                           WalkCosts::Measure(searched, rows, threads, options.cancelled, before.Step()));
 
   TrainedGraph trained;
   GraphTrainingReport& report = trained.report;
   report.training_queries = split.training.rows();
   report.validation_queries = split.validation.rows();
-  TRIVIUM_ASSIGN_OR_RETURN(
-      const QueryAnswers training,
-      FindAnswers(searched, split.training.view(), options.answer_count, threads, options.cancelled));
+  QueryAnswers training;
+  const Stage answering(options, "answers", split.training.rows());
+  if (known.answers.empty()) {
+    TRIVIUM_ASSIGN_OR_RETURN(
+        training, FindAnswers(searched, split.training.view(), options.answer_count, threads,
+                              options.cancelled, [&](std::size_t done, std::size_t) { answering.Tell(done); }));
+    if (!options.checkpoint.empty()) {
+      TRIVIUM_RETURN_IF_ERROR(SaveCheckpoint(options.checkpoint, fingerprint, training.answers, nullptr));
+    }
+  } else {
+    training = {split.training.view(), std::min(options.answer_count, searched.rows.rows),
+                std::move(known.answers)};
+    answering.Tell(split.training.rows());
+  }
   const bool has_codes = searched.edge_codes != nullptr;
   if (options.learn_entries && has_codes) {
+    const Stage clustering(options, "entries", 1);
     trained.entries = LearnEntries(searched.rows, training, kLearnedEntries, options.seed, threads);
     report.entries = trained.entries.size();
     AddSampled(searched.edge_codes->Entries(), &trained.entries);
+    clustering.Tell(1);
   }
-  const index::ProximityGraph& graph = *searched.graph;
-  trained.graph = index::ProximityGraph(graph.words(), graph.size(), graph.degree_bound(), graph.entry());
-  trained.graph.Resize(graph.size());  // makes it its own
+  TRIVIUM_RETURN_IF_ERROR(CheckCancelled(options));
+  GraphJudge judge(searched, trained.entries, threads, options.cancelled);
+  EdgeRounds rounds = known.rounds ? *std::move(known.rounds) : EdgeRounds(*searched.graph);
   if (options.learn_edges) {
     EdgeLearningOptions edges = options.edges;
     edges.thread_count = threads;
-    edges.progress = options.progress;
     edges.cancelled = options.cancelled;
+    const std::size_t walks = training.queries.rows * edges.rounds;
+    const Stage learning(options, "edges", walks);
+    edges.progress = [&](std::size_t done, std::size_t) { learning.Tell(done); };
     const std::vector<std::uint32_t> starts =
         trained.entries.empty() && has_codes ? searched.edge_codes->Entries() : trained.entries;
-    TRIVIUM_ASSIGN_OR_RETURN(
-        report.edges, LearnEdges(searched.rows, searched.metric, training, starts, edges, &trained.graph));
-  } else if (options.progress) {  // whose callback may cancel
-    options.progress(training.queries.rows, training.queries.rows);
+    const auto ratio = [&](const index::ProximityGraph& graph) -> absl::StatusOr<double> {
+      const auto still = [&] { learning.Tell((rounds.curve.size() + 1) * training.queries.rows); };
+      TRIVIUM_ASSIGN_OR_RETURN(const WalkCosts costs, judge.Measure(graph, held_out, still));
+      return CompareHops(queries_before, costs, options.recall, options.seed).ratio;
+    };
+    const auto save = [&](const EdgeRounds& done) {
+      return options.checkpoint.empty()
+                 ? absl::OkStatus()
+                 : SaveCheckpoint(options.checkpoint, fingerprint, training.answers, &done);
+    };
+    TRIVIUM_RETURN_IF_ERROR(
+        LearnInRounds(searched.rows, searched.metric, training, starts, edges, ratio, save, &rounds));
+    learning.Tell(walks);
   }
+  report.curve = rounds.curve;
+  report.edges = rounds.best_edges;
+  trained.graph = rounds.curve.empty() ? std::move(rounds.learning.graph) : std::move(rounds.best);
 
-  index::SearchableRows taught = searched;
-  taught.graph = &trained.graph;
-  if (has_codes) {
-    trained.codes.emplace(searched.rows.columns, searched.metric, graph.degree_bound());
-    trained.codes->Update(searched.rows.floats(), trained.graph, threads);
-    if (!trained.entries.empty()) trained.codes->SetEntries(searched.rows.floats(), trained.entries);
-    taught.edge_codes = &*trained.codes;
-  }
+  Stage after(options, "gate", 2 * kCostWidths.size());
   TRIVIUM_ASSIGN_OR_RETURN(const WalkCosts queries_after,
-                           WalkCosts::Measure(taught, held_out, threads, options.cancelled));
-  TRIVIUM_ASSIGN_OR_RETURN(const WalkCosts rows_after,
-                           WalkCosts::Measure(taught, rows, threads, options.cancelled));
+                           judge.Measure(trained.graph, held_out, after.Step()));
+  TRIVIUM_ASSIGN_OR_RETURN(const WalkCosts rows_after, judge.Measure(trained.graph, rows, after.Step()));
+  trained.codes = judge.TakeCodes();
   report.queries = CompareHops(queries_before, queries_after, options.recall, options.seed);
   report.rows = CompareHops(rows_before, rows_after, options.recall, options.seed);
   Judge(&report);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "trivium/export.h"
@@ -19,7 +20,11 @@ struct GraphTrainingOptions {
   std::uint64_t seed = 0;     // of what is held out
   int threads = 0;            // 0: all processors this process may use; results do not depend on it
   bool ignore_gate = false;   // use what was learned even where it does not pay
-  ProgressCallback progress;  // stage "train"
+  // A file that is written after the answers and each round of edges, from which the same training of the
+  // same vectors goes on after it was stopped, to the same end; of several graphs each has one, ".2", ".3"
+  // ... behind the name. Removed when training ends. Empty: none.
+  std::string checkpoint;
+  ProgressCallback progress;  // stages "measure", "answers", "entries", "edges" and "gate", of each graph
   const std::atomic<bool>* cancelled = nullptr;  // kCancelled, and nothing is changed
   TRIVIUM_EXPORT absl::Status Validate() const;
 };
@@ -34,6 +39,7 @@ struct GraphTrainingReport {
   std::uint64_t edges_replaced = 0;
   double hops_before = 0, hops_after = 0;  // on the queries held out
   double hop_ratio = 1, hop_ratio_low = 1, hop_ratio_high = 1;
+  std::vector<double> round_hop_ratios;  // after each round of edges; the best round was kept
   double row_hop_ratio = 1;  // where rows of the index are asked: what is like the rows must not pay
   bool enabled = false;      // whether the gate let it become the graph that is searched
   std::string reason;        // of the gate, in words
