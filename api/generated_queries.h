@@ -16,8 +16,8 @@ namespace trivium {
 
 inline constexpr std::size_t kMostGeneratedQueries = 5000;
 
-// The "title" of `metadata` (a JSON object, or empty) where that is a text, else the first sentence of `text`;
-// at most twelve words and 200 bytes of it. Empty where neither has a letter.
+// The "title" of `metadata` (a JSON object, or empty) where that is a text, else the first sentence of
+// `text`; at most twelve words and 200 bytes of it. Empty where neither has a letter.
 std::string HeadingOf(std::string_view text, std::string_view metadata);
 
 // Headings of at most kMostGeneratedQueries documents of `partitions`, drawn at random. Of those that differ

@@ -74,6 +74,7 @@ std::string TrainingRecord(const GraphTrainingReport& report, std::uint64_t seed
                         {"hops_after", report.hops_after},
                         {"hop_ratio", {report.hop_ratio, report.hop_ratio_low, report.hop_ratio_high}},
                         {"row_hop_ratio", report.row_hop_ratio},
+                        {"generated", report.generated},
                         {"seed", seed}}
       .dump();
 }

@@ -6,6 +6,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
+#include "api/generated_queries.h"
 #include "api/graph_training.h"
 #include "api/query_vectors.h"
 #include "api/store_impl.h"
@@ -55,7 +56,8 @@ absl::StatusOr<std::size_t> QueryCount(const TrainGraphOptions& options) {
 
 absl::StatusOr<TrainGraphReport> Store::TrainGraph(const TrainGraphOptions& options) {
   TRIVIUM_RETURN_IF_ERROR(options.training.Validate());
-  TRIVIUM_ASSIGN_OR_RETURN(const std::size_t query_count, QueryCount(options));
+  const bool generate = options.texts.empty() && options.vectors.empty();
+  if (!generate) TRIVIUM_RETURN_IF_ERROR(QueryCount(options).status());
   const auto start = std::chrono::steady_clock::now();
   const std::lock_guard<std::mutex> writing(impl_->writer);
   TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> state, impl_->BeginWrite());
@@ -80,15 +82,22 @@ absl::StatusOr<TrainGraphReport> Store::TrainGraph(const TrainGraphOptions& opti
         routing::kSmallestTrainedGraph, report.too_small));
   }
   const std::vector<std::uint32_t> wanted(spaces.begin(), spaces.end());
+  TrainGraphOptions asked{.texts = options.texts, .vectors = options.vectors};
+  if (generate) {
+    std::set<std::uint32_t> partitions;
+    for (const std::shared_ptr<const VectorSet>& set : sets) partitions.insert(set->partition());
+    TRIVIUM_ASSIGN_OR_RETURN(asked.texts, GenerateQueries(*state, partitions, options.training.seed));
+  }
+  TRIVIUM_ASSIGN_OR_RETURN(const std::size_t query_count, QueryCount(asked));
   TRIVIUM_ASSIGN_OR_RETURN(
       const PreparedQueries queries,
-      PrepareQueries(*state, &impl_->encoders, query_count, options.vectors, options.texts, wanted));
+      PrepareQueries(*state, &impl_->encoders, query_count, asked.vectors, asked.texts, wanted));
   for (const std::uint32_t id : wanted) {
     if (queries.Find(id) != nullptr) continue;
     const SpaceRecord& space = *state->schema.SpaceById(id);
-    if (!options.texts.empty()) {  // it could not be encoded; this says why
+    if (!asked.texts.empty()) {  // it could not be encoded; this says why
       TRIVIUM_RETURN_IF_ERROR(
-          impl_->encoders.Encode(space, absl::MakeConstSpan(options.texts).first(1), TextKind::kQuery)
+          impl_->encoders.Encode(space, absl::MakeConstSpan(asked.texts).first(1), TextKind::kQuery)
               .status());
     }
     return absl::FailedPreconditionError(absl::StrFormat(
@@ -114,6 +123,7 @@ absl::StatusOr<TrainGraphReport> Store::TrainGraph(const TrainGraphOptions& opti
       TrainedSegment told{state->schema.SpaceById(set->space())->name,
                           state->schema.PartitionById(set->partition())->name, segment->size(),
                           Describe(trained.report)};
+      told.training.generated = generate;
       told.training.enabled = trained.report.accepted || options.training.ignore_gate;
       told.training.seconds = SecondsSince(began);
       report.graphs.push_back(told);

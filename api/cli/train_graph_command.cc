@@ -82,6 +82,10 @@ absl::StatusOr<PlainQueries> ReadQueries(const std::vector<QuerySetFiles>& files
           AppendVectors(space, path, before, queries.texts.size() - before, IsCosine(info, space), &queries));
     }
   }
+  if (!files.empty() && queries.texts.empty()) {  // none at all would mean the documents' own
+    return absl::InvalidArgumentError(
+        absl::StrFormat("training queries: 0, expected at least 100 (%s)", files.front().queries));
+  }
   for (const PlainQueries::Rows& rows : queries.vectors) {
     if (rows.count == queries.texts.size()) continue;
     return absl::InvalidArgumentError(absl::StrFormat("query vectors: for %d queries, expected for all %d",
@@ -100,6 +104,7 @@ Json ToJson(const TrainGraphReport& report) {
                               {"enabled", training.enabled},
                               {"reason", training.reason},
                               {"training_queries", training.training_queries},
+                              {"generated", training.generated},
                               {"validation_queries", training.validation_queries},
                               {"entries", training.entries},
                               {"edges_added", training.edges_added},
@@ -129,6 +134,9 @@ std::string ToText(const TrainGraphReport& report) {
     text += absl::StrFormat("%s: ratio after each round", graph.partition);
     for (const double ratio : graph.training.round_hop_ratios) text += " " + Fixed(ratio, 3);
     text += "\n";
+  }
+  if (!report.graphs.empty() && report.graphs.front().training.generated) {
+    text += "queries: made from the documents, of their titles or how their texts begin\n";
   }
   if (report.too_small > 0) {
     text += absl::StrFormat("too small to need it: %s\n", Grouped(report.too_small));
@@ -184,7 +192,7 @@ void AddTrainGraphCommand(CLI::App& train, Run* run) {
       "Teach graphs where walks should start and which edges they miss; used only where it saves hops");
   auto arguments = std::make_shared<TrainGraphArguments>();
   AddStoreArgument(*command, arguments.get());
-  AddQueryOptions(*command, &arguments->queries, /*required=*/true);
+  AddQueryOptions(*command, &arguments->queries, /*required=*/false);
   command->add_option("--expert", arguments->expert, "Train what this expert searches (default: all)")
       ->type_name("NAME");
   command->add_flag("--no-entries", arguments->no_entries, "Keep the starting points as they are");
@@ -197,8 +205,9 @@ void AddTrainGraphCommand(CLI::App& train, Run* run) {
   command->add_option("--seed", arguments->seed, "Seed of everything random")->capture_default_str();
   command->add_option("--threads", arguments->threads, "Threads to use (default: all)")->type_name("N");
   command
-      ->add_option("--checkpoint", arguments->checkpoint,
-                   "Keep in this file how far training is; after an interrupt the same command goes on from it")
+      ->add_option(
+          "--checkpoint", arguments->checkpoint,
+          "Keep in this file how far training is; after an interrupt the same command goes on from it")
       ->type_name("FILE");
   AddEncoderCommandOption(*command, arguments.get());
   command->callback([=] { *run = [=] { return RunTrainGraph(*arguments); }; });

@@ -109,6 +109,8 @@ class GraphTrainingReport(Report):
     training_queries: int
     """Without near-identical twins of a query held out."""
     validation_queries: int
+    generated: bool
+    """Whether the queries were made from the documents."""
     entries: int
     """Starting points learned."""
     edges_added: int

@@ -86,12 +86,12 @@ class TRIVIUM_EXPORT Store {
   // is unchanged. Needs at least one expert.
   absl::StatusOr<DispatchReport> TrainDispatch(const TrainDispatchOptions& options);
   // Teaches the graphs of the sealed segments of an expert, or of all, where to look: starting points and
-  // edges, from at least 100 queries, kept where queries held out need fewer hops for it
-  // (GraphTrainingReport). Takes no room; answers stay as exact as the beam makes them. Build first; segments
-  // that are merged or compacted later are built anew and are untrained then, as Inspect shows. All or
-  // nothing: where it fails or is cancelled the store is unchanged. kInvalidArgument: options, queries;
-  // kNotFound: an expert, a space; kFailedPrecondition: no sealed segment, or queries without vectors and no
-  // encoder.
+  // edges, from at least 100 queries (without any, made from the documents), kept where queries held out need
+  // fewer hops for it (GraphTrainingReport). Takes no room; answers stay as exact as the beam makes them.
+  // Build first; segments that are merged or compacted later are built anew and are untrained then, as
+  // Inspect shows. All or nothing: where it fails or is cancelled the store is unchanged. kInvalidArgument:
+  // options, queries; kNotFound: an expert, a space; kFailedPrecondition: no sealed segment, queries without
+  // vectors and no encoder, documents without texts, or a checkpoint of another training.
   absl::StatusOr<TrainGraphReport> TrainGraph(const TrainGraphOptions& options);
 
   // --- Searching

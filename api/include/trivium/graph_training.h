@@ -14,12 +14,12 @@
 namespace trivium {
 
 struct GraphTrainingOptions {
-  bool entries = true;        // learn where walks start (profile kSpeed)
-  bool edges = true;          // learn edges to what walks miss
-  double recall = 0.95;       // at which hops are compared, more than 0, at most 1
-  std::uint64_t seed = 0;     // of what is held out
-  int threads = 0;            // 0: all processors this process may use; results do not depend on it
-  bool ignore_gate = false;   // use what was learned even where it does not pay
+  bool entries = true;       // learn where walks start (profile kSpeed)
+  bool edges = true;         // learn edges to what walks miss
+  double recall = 0.95;      // at which hops are compared, more than 0, at most 1
+  std::uint64_t seed = 0;    // of what is held out
+  int threads = 0;           // 0: all processors this process may use; results do not depend on it
+  bool ignore_gate = false;  // use what was learned even where it does not pay
   // A file that is written after the answers and each round of edges, from which the same training of the
   // same vectors goes on after it was stopped, to the same end; of several graphs each has one, ".2", ".3"
   // ... behind the name. Removed when training ends. Empty: none.
@@ -34,6 +34,7 @@ struct GraphTrainingOptions {
 struct GraphTrainingReport {
   std::uint64_t training_queries = 0;    // without near-identical twins of one held out
   std::uint64_t validation_queries = 0;  // held out
+  bool generated = false;                // whether the queries were made from the documents
   std::uint64_t entries = 0;             // starting points learned
   std::uint64_t edges_added = 0;         // those that took the place of another included
   std::uint64_t edges_replaced = 0;
