@@ -174,7 +174,8 @@ def markdown(found: dict[str, Any]) -> str:
         f"{len(reports[BOTH])} seed(s). Hops at recall@10; ratio to untrained [95 % interval over queries]. "
     )
     text += "*: the narrowest beam reaches more. scans: walks at the narrowest beam that found fewer than k vertices, "
-    text += "so that every row was scanned. Distances and bytes are in the JSON file.\n"
+    text += "so that every row was scanned. Distances and bytes are in the JSON file. "
+    text += f"roargraph: built by Chen et al. 2024 at the same degree bound; {roargraph.seconds(found)}.\n"
     for kind, variants in found["by_kind"].items():
         rows = []
         for name, one in variants.items():

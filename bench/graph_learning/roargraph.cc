@@ -213,28 +213,29 @@ routing::QueryAnswers NearestRows(base::MatrixView rows, base::Metric metric, ba
   answered.answer_count = std::min(count, rows.rows);
   answered.answers.resize(queries.rows * answered.answer_count);
   const index::RowDistances distances(rows, metric);
-  base::ParallelFor((queries.rows + kQueryBlock - 1) / kQueryBlock, thread_count, 1, [&](std::size_t item, int) {
-    const std::size_t first = item * kQueryBlock, asked = std::min(kQueryBlock, queries.rows - first);
-    std::vector<base::TopK> best(asked);
-    for (base::TopK& top : best) top.Reset(answered.answer_count);
-    std::vector<float> found(kRowBlock);
-    for (std::size_t row = 0; row < rows.rows; row += kRowBlock) {
-      const std::size_t block = std::min(kRowBlock, rows.rows - row);
-      for (std::size_t i = 0; i < asked; ++i) {
-        distances.Block(queries.row(first + i), row, block, found.data());
-        for (std::size_t j = 0; j < block; ++j) {
-          if (found[j] <= best[i].Bound()) best[i].Push({found[j], static_cast<std::uint32_t>(row + j)});
+  base::ParallelFor(
+      (queries.rows + kQueryBlock - 1) / kQueryBlock, thread_count, 1, [&](std::size_t item, int) {
+        const std::size_t first = item * kQueryBlock, asked = std::min(kQueryBlock, queries.rows - first);
+        std::vector<base::TopK> best(asked);
+        for (base::TopK& top : best) top.Reset(answered.answer_count);
+        std::vector<float> found(kRowBlock);
+        for (std::size_t row = 0; row < rows.rows; row += kRowBlock) {
+          const std::size_t block = std::min(kRowBlock, rows.rows - row);
+          for (std::size_t i = 0; i < asked; ++i) {
+            distances.Block(queries.row(first + i), row, block, found.data());
+            for (std::size_t j = 0; j < block; ++j) {
+              if (found[j] <= best[i].Bound()) best[i].Push({found[j], static_cast<std::uint32_t>(row + j)});
+            }
+          }
         }
-      }
-    }
-    std::vector<base::Neighbor> sorted;
-    for (std::size_t i = 0; i < asked; ++i) {
-      best[i].DrainSorted(&sorted);
-      std::transform(sorted.begin(), sorted.end(),
-                     answered.answers.begin() + (first + i) * answered.answer_count,
-                     [](const base::Neighbor& neighbor) { return neighbor.row; });
-    }
-  });
+        std::vector<base::Neighbor> sorted;
+        for (std::size_t i = 0; i < asked; ++i) {
+          best[i].DrainSorted(&sorted);
+          std::transform(sorted.begin(), sorted.end(),
+                         answered.answers.begin() + (first + i) * answered.answer_count,
+                         [](const base::Neighbor& neighbor) { return neighbor.row; });
+        }
+      });
   return answered;
 }
 

@@ -7,7 +7,8 @@
 // so every row then searches the graph as it is and gets edges to what it passed (connectivity enhancement).
 //
 // Source:  Chen et al. 2024 (RoarGraph, VLDB 17), section 4.
-// Differs: the published lists hold up to three times the degree of the projection; here all edges of a vertex
+// Differs: the published lists hold up to three times the degree of the projection; here all edges of a
+// vertex
 //          share one degree bound, of which the projection takes a part. The queries of one pivot are pruned
 //          together instead of the last one winning. Rows are enhanced in batches, so that the graph does not
 //          depend on the threads; what is unreachable in the end is linked as by our own builder.

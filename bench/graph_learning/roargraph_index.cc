@@ -48,7 +48,8 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 9) return Fail("expected INDEX QUERIES.f32 OUTPUT NEIGHBORS PROJECTED BEAM_WIDTH ALPHA THREADS");
+  if (argc != 9)
+    return Fail("expected INDEX QUERIES.f32 OUTPUT NEIGHBORS PROJECTED BEAM_WIDTH ALPHA THREADS");
   const auto segment = VectorSegment::Open(argv[1], /*verify=*/false);
   if (!segment.ok()) return Fail(std::string(segment.status().message()));
   const VectorSegment& old = **segment;

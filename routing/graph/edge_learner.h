@@ -30,10 +30,10 @@
 namespace trivium::routing {
 
 struct EdgeLearningOptions {
-  std::size_t beam_width = 16;                                        // of the walks that show what is missed
-  std::size_t most_replaced = 16;                                     // edges of one vertex that may give way
-  int rounds = 2;                                                     // times all queries are walked for, at most
-  int thread_count = 1;                                               // the graph does not depend on it
+  std::size_t beam_width = 16;     // of the walks that show what is missed
+  std::size_t most_replaced = 16;  // edges of one vertex that may give way
+  int rounds = 2;                  // times all queries are walked for, at most
+  int thread_count = 1;            // the graph does not depend on it
   std::function<void(std::size_t done, std::size_t total)> progress;  // queries; may be empty
   const std::atomic<bool>* cancelled = nullptr;
 };
@@ -65,8 +65,9 @@ absl::Status LearnRound(const index::RowsView& rows, base::Metric metric, const 
                         EdgeLearning* learning);
 
 // Adds edges to `graph`, which covers `rows`; walks begin at the two of `entries` nearest to the query (none:
-// at the entry of the graph). Every vertex stays reachable. Deterministic. kCancelled leaves it as it was. Cost: 0.1 ms a query and round at 160,955 x 384 on one thread. Memory: one bit an
-// edge, 8 bytes for each of the edges found in a round.
+// at the entry of the graph). Every vertex stays reachable. Deterministic. kCancelled leaves it as it was.
+// Cost: 0.1 ms a query and round at 160,955 x 384 on one thread. Memory: one bit an edge, 8 bytes for each of
+// the edges found in a round.
 absl::StatusOr<LearnedEdges> LearnEdges(const index::RowsView& rows, base::Metric metric,
                                         const QueryAnswers& training, absl::Span<const std::uint32_t> entries,
                                         const EdgeLearningOptions& options, index::ProximityGraph* graph);

@@ -5,10 +5,7 @@ namespace trivium::routing {
 
 GraphJudge::GraphJudge(const index::SearchableRows& searched, std::vector<std::uint32_t> entries,
                        int thread_count, const std::atomic<bool>* cancelled)
-    : searched_(searched),
-      entries_(std::move(entries)),
-      thread_count_(thread_count),
-      cancelled_(cancelled) {
+    : searched_(searched), entries_(std::move(entries)), thread_count_(thread_count), cancelled_(cancelled) {
   if (searched.edge_codes != nullptr) {
     codes_.emplace(searched.rows.columns, searched.metric, searched.graph->degree_bound());
   }

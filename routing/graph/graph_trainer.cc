@@ -139,8 +139,8 @@ absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& searched, b
     fingerprint = TrainingFingerprint(searched, queries, options);
     const std::size_t answer_count =
         split.training.rows() * std::min(options.answer_count, searched.rows.rows);
-    TRIVIUM_ASSIGN_OR_RETURN(auto saved, LoadCheckpoint(options.checkpoint, fingerprint, *searched.graph,
-                                                        answer_count));
+    TRIVIUM_ASSIGN_OR_RETURN(auto saved,
+                             LoadCheckpoint(options.checkpoint, fingerprint, *searched.graph, answer_count));
     if (saved) known = *std::move(saved);
   }
 
@@ -150,9 +150,8 @@ absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& searched, b
                            ScanNearest(searched, split.validation.view(), threads, options.cancelled));
   TRIVIUM_ASSIGN_OR_RETURN(const NearestDistances rows,
                            ScanNearest(searched, own.view(), threads, options.cancelled));
-  TRIVIUM_ASSIGN_OR_RETURN(
-      const WalkCosts queries_before,
-      WalkCosts::Measure(searched, held_out, threads, options.cancelled, before.Step()));
+  TRIVIUM_ASSIGN_OR_RETURN(const WalkCosts queries_before,
+                           WalkCosts::Measure(searched, held_out, threads, options.cancelled, before.Step()));
   TRIVIUM_ASSIGN_OR_RETURN(const WalkCosts rows_before,
                            WalkCosts::Measure(searched, rows, threads, options.cancelled, before.Step()));
 
@@ -164,8 +163,9 @@ absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& searched, b
   const Stage answering(options, "answers", split.training.rows());
   if (known.answers.empty()) {
     TRIVIUM_ASSIGN_OR_RETURN(
-        training, FindAnswers(searched, split.training.view(), options.answer_count, threads,
-                              options.cancelled, [&](std::size_t done, std::size_t) { answering.Tell(done); }));
+        training,
+        FindAnswers(searched, split.training.view(), options.answer_count, threads, options.cancelled,
+                    [&](std::size_t done, std::size_t) { answering.Tell(done); }));
     if (!options.checkpoint.empty()) {
       TRIVIUM_RETURN_IF_ERROR(SaveCheckpoint(options.checkpoint, fingerprint, training.answers, nullptr));
     }

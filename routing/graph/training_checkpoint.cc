@@ -76,7 +76,8 @@ absl::StatusOr<index::ProximityGraph> ReadGraph(const storage::SegmentFile& file
     const std::uint32_t count = words[vertex * graph.stride()];
     bool fits = count <= graph.degree_bound();
     for (std::uint32_t i = 0; fits && i < count; ++i) fits = graph.Neighbors(vertex)[i] < graph.size();
-    if (!fits) return Damaged(file.path(), absl::StrFormat("neighbours of vertex %d, expected others", vertex));
+    if (!fits)
+      return Damaged(file.path(), absl::StrFormat("neighbours of vertex %d, expected others", vertex));
   }
   graph.Resize(graph.size());  // makes it its own
   return graph;
@@ -87,13 +88,12 @@ absl::StatusOr<EdgeRounds> ReadRounds(const storage::SegmentFile& file, const He
   EdgeRounds rounds(untaught);
   EdgeLearning& learning = rounds.learning;
   TRIVIUM_ASSIGN_OR_RETURN(learning.graph, ReadGraph(file, "graph", untaught));
-  TRIVIUM_ASSIGN_OR_RETURN(
-      const auto learned, TypedBlock<std::uint64_t>(file, "learned", LearnedWords(learning.learned)));
+  TRIVIUM_ASSIGN_OR_RETURN(const auto learned,
+                           TypedBlock<std::uint64_t>(file, "learned", LearnedWords(learning.learned)));
   for (std::size_t place = 0; place < learning.learned.size(); ++place) {
     if (learned[place >> 6] >> (place & 63) & 1) learning.learned.Set(place);
   }
-  TRIVIUM_ASSIGN_OR_RETURN(const auto replaced,
-                           TypedBlock<std::uint16_t>(file, "replaced", untaught.size()));
+  TRIVIUM_ASSIGN_OR_RETURN(const auto replaced, TypedBlock<std::uint16_t>(file, "replaced", untaught.size()));
   learning.replaced.assign(replaced.begin(), replaced.end());
   learning.edges = header.edges;
   learning.rounds = static_cast<int>(header.rounds);
@@ -159,13 +159,12 @@ absl::Status SaveCheckpoint(const std::string& path, std::uint64_t fingerprint,
       const EdgeLearning& learning = rounds->learning;
       const std::size_t words = WordCount(learning.graph);
       TRIVIUM_RETURN_IF_ERROR(writer->AddBlock("graph", AsBytes(learning.graph.words(), words)));
-      TRIVIUM_RETURN_IF_ERROR(writer->AddBlock(
-          "learned", AsBytes(learning.learned.words(), LearnedWords(learning.learned))));
+      TRIVIUM_RETURN_IF_ERROR(
+          writer->AddBlock("learned", AsBytes(learning.learned.words(), LearnedWords(learning.learned))));
       TRIVIUM_RETURN_IF_ERROR(
           writer->AddBlock("replaced", AsBytes(learning.replaced.data(), learning.replaced.size())));
       TRIVIUM_RETURN_IF_ERROR(writer->AddBlock("best", AsBytes(rounds->best.words(), words)));
-      TRIVIUM_RETURN_IF_ERROR(
-          writer->AddBlock("curve", AsBytes(rounds->curve.data(), rounds->curve.size())));
+      TRIVIUM_RETURN_IF_ERROR(writer->AddBlock("curve", AsBytes(rounds->curve.data(), rounds->curve.size())));
     }
     TRIVIUM_RETURN_IF_ERROR(writer->Commit());
   }
@@ -183,7 +182,8 @@ absl::StatusOr<std::optional<TrainingCheckpoint>> LoadCheckpoint(const std::stri
                                                                  std::size_t answer_count) {
   if (!storage::PathExists(path)) {
     if (storage::PathExists(DirectoryOf(path))) return std::optional<TrainingCheckpoint>();
-    return absl::NotFoundError(absl::StrFormat("checkpoint %s: no such folder, expected it to be there", path));
+    return absl::NotFoundError(
+        absl::StrFormat("checkpoint %s: no such folder, expected it to be there", path));
   }
   TRIVIUM_ASSIGN_OR_RETURN(const auto file, storage::SegmentFile::Open(path, /*verify_blocks=*/true));
   TRIVIUM_ASSIGN_OR_RETURN(const auto headers, TypedBlock<Header>(*file, "header", 1));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Graph training that can be gone on with: what is known after the answers and after each round, in a file
-// with checksums that is replaced whole. It belongs to one training: a fingerprint of rows, graph, queries and
-// options guards it. The blocks are drawn in training_checkpoint.cc.
+// with checksums that is replaced whole. It belongs to one training: a fingerprint of rows, graph, queries
+// and options guards it. The blocks are drawn in training_checkpoint.cc.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,8 @@ absl::Status SaveCheckpoint(const std::string& path, std::uint64_t fingerprint,
                             absl::Span<const std::uint32_t> answers, const EdgeRounds* rounds);
 
 // What `path` holds for a training of `graph` with so many answers; nothing where there is no such file.
-// kNotFound: nor its folder. kFailedPrecondition: another fingerprint. kDataLoss: damaged, or sizes and vertices that do not fit.
+// kNotFound: nor its folder. kFailedPrecondition: another fingerprint. kDataLoss: damaged, or sizes and
+// vertices that do not fit.
 absl::StatusOr<std::optional<TrainingCheckpoint>> LoadCheckpoint(const std::string& path,
                                                                  std::uint64_t fingerprint,
                                                                  const index::ProximityGraph& graph,

@@ -69,7 +69,8 @@ TEST(RoarGraph, TheRowsOfAQueryAreItsNearest) {
 // One query alone: nothing but its pivot and its other rows may have edges, and these join them.
 TEST(RoarGraph, AProjectedQueryJoinsItsPivotToItsOtherRowsBothWays) {
   const World& world = TheWorld();
-  routing::QueryAnswers one = NearestRows(world.rows.view(), kMetric, world.queries.view().First(1), kNeighbors, 1);
+  routing::QueryAnswers one =
+      NearestRows(world.rows.view(), kMetric, world.queries.view().First(1), kNeighbors, 1);
   const index::ProximityGraph graph = ProjectQueries(world.rows.view(), kMetric, one, Options());
   const auto answers = one.AnswersOf(0);
   const std::uint32_t pivot = answers.front();
@@ -105,8 +106,7 @@ TEST(RoarGraph, ProjectedListsKeepTheirBoundWhateverPivotsShare) {
 
 TEST(RoarGraph, EveryVertexIsReachableAndListsKeepTheirBound) {
   const World& world = TheWorld();
-  const index::ProximityGraph graph =
-      BuildRoarGraph(world.rows.view(), kMetric, world.answers, Options());
+  const index::ProximityGraph graph = BuildRoarGraph(world.rows.view(), kMetric, world.answers, Options());
   ExpectLists(graph, 16);
   std::vector<bool> reached(kRows, false);
   std::vector<std::uint32_t> queue = {graph.entry()};
@@ -124,8 +124,7 @@ TEST(RoarGraph, KeepsTheEdgesOfTheProjection) {
   const World& world = TheWorld();
   const index::ProximityGraph projected =
       ProjectQueries(world.rows.view(), kMetric, world.answers, Options());
-  const index::ProximityGraph graph =
-      BuildRoarGraph(world.rows.view(), kMetric, world.answers, Options());
+  const index::ProximityGraph graph = BuildRoarGraph(world.rows.view(), kMetric, world.answers, Options());
   std::size_t lost = 0, kept = 0;
   for (std::uint32_t vertex = 0; vertex < kRows; ++vertex) {
     const auto list = graph.Neighbors(vertex);
@@ -147,8 +146,7 @@ TEST(RoarGraph, IsTheSameOnAnyNumberOfThreads) {
 
 TEST(RoarGraph, FindsWhatIsNearToQueriesThatItNeverSaw) {
   const World& world = TheWorld();
-  const index::ProximityGraph graph =
-      BuildRoarGraph(world.rows.view(), kMetric, world.answers, Options());
+  const index::ProximityGraph graph = BuildRoarGraph(world.rows.view(), kMetric, world.answers, Options());
   const index::SearchableRows searched = {.rows = world.rows.view(), .metric = kMetric, .graph = &graph};
   const base::AlignedMatrix others = StraddlingQueries(world.rows.view(), 100, 77);
   index::SearchParameters parameters;

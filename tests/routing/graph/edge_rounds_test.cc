@@ -42,7 +42,8 @@ std::vector<std::uint32_t> AfterRounds(int count, LearnedEdges* learned) {
                               TheWorld().graph.degree_bound(), TheWorld().graph.entry());
   EdgeLearningOptions options;
   options.rounds = count;
-  const auto edges = LearnEdges(TheWorld().rows.view(), TaughtWorld::kMetric, TheAnswers(), {}, options, &graph);
+  const auto edges =
+      LearnEdges(TheWorld().rows.view(), TaughtWorld::kMetric, TheAnswers(), {}, options, &graph);
   EXPECT_OK(edges);
   *learned = *edges;
   return GraphWords(graph);
