@@ -16,7 +16,7 @@
 #include "routing/graph/edge_rounds.h"
 #include "routing/graph/entry_learner.h"
 #include "routing/graph/graph_judge.h"
-#include "routing/graph/training_checkpoint.h"
+#include "routing/graph/trainer_checkpoint.h"
 
 namespace trivium::routing {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Graph training that can be gone on with: what is known after the answers and after each round, in a file
 // with checksums that is replaced whole. It belongs to one training: a fingerprint of rows, graph, queries
-// and options guards it. The blocks are drawn in training_checkpoint.cc.
+// and options guards it. The blocks are drawn in trainer_checkpoint.cc.
 #pragma once
 
 #include <cstdint>

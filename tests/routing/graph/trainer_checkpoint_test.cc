@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Training that is stopped and gone on with gives what it would have given.
-#include "routing/graph/training_checkpoint.h"
+#include "routing/graph/trainer_checkpoint.h"
 
 #include <algorithm>
 #include <atomic>

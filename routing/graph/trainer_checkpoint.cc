@@ -8,7 +8,7 @@
 //   "replaced"  vertices x uint16
 //   "best"      as "graph": after the best round
 //   "curve"     rounds x float64; this and the four before are absent before the first round has ended
-#include "routing/graph/training_checkpoint.h"
+#include "routing/graph/trainer_checkpoint.h"
 
 #include <cerrno>
 #include <cstdio>
