@@ -4,6 +4,7 @@
 #include "absl/strings/str_format.h"
 #include "base/thread_pool.h"
 #include "nlohmann/json.hpp"
+#include "storage/file_system.h"
 
 namespace trivium {
 
@@ -31,10 +32,22 @@ routing::GraphTrainingOptions EngineOptions(const GraphTrainingOptions& options)
   engine.seed = options.seed;
   engine.thread_count = base::ResolveThreadCount(options.threads);
   if (options.progress) {
-    engine.progress = [&](std::size_t done, std::size_t total) { options.progress("train", done, total); };
+    engine.progress = options.progress;
   }
   engine.cancelled = options.cancelled;
+  engine.checkpoint = options.checkpoint;
   return engine;
+}
+
+std::string CheckpointPath(const GraphTrainingOptions& options, std::size_t graph) {
+  if (options.checkpoint.empty() || graph == 0) return options.checkpoint;
+  return absl::StrFormat("%s.%d", options.checkpoint, graph + 1);
+}
+
+void RemoveCheckpoints(const GraphTrainingOptions& options, std::size_t graph_count) {
+  for (std::size_t graph = 0; !options.checkpoint.empty() && graph < graph_count; ++graph) {
+    storage::RemoveFile(CheckpointPath(options, graph)).IgnoreError();  // what was learned is safe
+  }
 }
 
 GraphTrainingReport Describe(const routing::GraphTrainingReport& trained) {
@@ -50,6 +63,7 @@ GraphTrainingReport Describe(const routing::GraphTrainingReport& trained) {
   report.hop_ratio = trained.queries.ratio;
   report.hop_ratio_low = trained.queries.interval.low;
   report.hop_ratio_high = trained.queries.interval.high;
+  report.round_hop_ratios = trained.curve;
   report.row_hop_ratio = trained.rows.ratio;
   if (trained.former) report.former_hop_ratio = trained.former->ratio;
   report.reason = trained.reason;
@@ -67,6 +81,7 @@ std::string TrainingRecord(const GraphTrainingReport& report, std::size_t rows, 
                         {"hops_after", report.hops_after},
                         {"hop_ratio", {report.hop_ratio, report.hop_ratio_low, report.hop_ratio_high}},
                         {"row_hop_ratio", report.row_hop_ratio},
+                        {"generated", report.generated},
                         {"seed", seed}}
       .dump();
 }

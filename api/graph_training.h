@@ -9,7 +9,13 @@
 
 namespace trivium {
 
+// With the checkpoint of the first graph.
 routing::GraphTrainingOptions EngineOptions(const GraphTrainingOptions& options);
+
+// Of the graphs that one call trains each has a checkpoint of its own, kept until all are trained; empty:
+// none.
+std::string CheckpointPath(const GraphTrainingOptions& options, std::size_t graph);
+void RemoveCheckpoints(const GraphTrainingOptions& options, std::size_t graph_count);
 
 // Without `enabled` and `seconds`.
 GraphTrainingReport Describe(const routing::GraphTrainingReport& trained);

@@ -107,7 +107,8 @@ struct Store::Impl {
                                                    absl::Span<const std::string> texts,
                                                    const std::set<std::uint32_t>& spaces) const;
   // Teaches a copy of the graph of `segment`, which is large enough, and writes it as another segment file,
-  // whose name is returned; empty where it does not pay. The schema gives the name and is left otherwise.
+  // whose name is returned; empty where it does not pay. The schema gives the name and is left otherwise;
+  // `report` says whether the queries were generated.
   absl::StatusOr<std::string> TeachSegment(const index::VectorSegment& segment, base::MatrixView queries,
                                            const GraphTrainingOptions& options, Schema* schema,
                                            GraphTrainingReport* report) const;

@@ -61,7 +61,9 @@ absl::StatusOr<std::string> Store::Impl::TeachSegment(const index::VectorSegment
   learning.former = &segment.training();
   TRIVIUM_ASSIGN_OR_RETURN(routing::TrainedGraph trained,
                            routing::TrainGraph(segment.searchable(), queries, learning));
+  const bool generated = report->generated;
   *report = Describe(trained.report);
+  report->generated = generated;
   report->enabled = trained.report.accepted || options.ignore_gate;
   report->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   if (!report->enabled) return std::string();

@@ -6,6 +6,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
+#include "api/generated_queries.h"
 #include "api/graph_training.h"
 #include "api/query_vectors.h"
 #include "api/store_impl.h"
@@ -19,8 +20,9 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-absl::StatusOr<std::size_t> QueryCount(const TrainGraphOptions& options) {
-  std::size_t count = options.texts.size();
+absl::StatusOr<std::size_t> QueryCount(const TrainGraphOptions& options,
+                                       absl::Span<const std::string> texts) {
+  std::size_t count = texts.size();
   for (const SpaceVectors& given : options.vectors) {
     if (count == 0) count = given.vectors.rows;
     if (given.vectors.rows != count) {
@@ -39,7 +41,8 @@ absl::StatusOr<std::size_t> QueryCount(const TrainGraphOptions& options) {
 
 absl::StatusOr<TrainGraphReport> Store::TrainGraph(const TrainGraphOptions& options) {
   TRIVIUM_RETURN_IF_ERROR(options.training.Validate());
-  TRIVIUM_ASSIGN_OR_RETURN(const std::size_t query_count, QueryCount(options));
+  const bool generate = options.texts.empty() && options.vectors.empty() && !options.training.fine_tune;
+  if (!generate) TRIVIUM_RETURN_IF_ERROR(QueryCount(options, options.texts).status());
   const auto start = std::chrono::steady_clock::now();
   const std::lock_guard<std::mutex> writing(impl_->writer);
   TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> state, impl_->BeginWrite());
@@ -63,10 +66,17 @@ absl::StatusOr<TrainGraphReport> Store::TrainGraph(const TrainGraphOptions& opti
         "train graph: no sealed segment of at least %d rows (%d smaller ones), expected one; build first",
         routing::kSmallestTrainedGraph, report.too_small));
   }
+  std::vector<std::string> texts = options.texts;
+  if (generate) {
+    std::set<std::uint32_t> partitions;
+    for (const std::shared_ptr<const VectorSet>& set : sets) partitions.insert(set->partition());
+    TRIVIUM_ASSIGN_OR_RETURN(texts, GenerateQueries(*state, partitions, options.training.seed));
+  }
+  TRIVIUM_ASSIGN_OR_RETURN(const std::size_t query_count, QueryCount(options, texts));
   PreparedQueries queries;
   if (query_count > 0) {
-    TRIVIUM_ASSIGN_OR_RETURN(queries, impl_->PrepareForSpaces(*state, "train graph", query_count,
-                                                              options.vectors, options.texts, spaces));
+    TRIVIUM_ASSIGN_OR_RETURN(
+        queries, impl_->PrepareForSpaces(*state, "train graph", query_count, options.vectors, texts, spaces));
   }
 
   std::vector<std::string> written, obsolete;
@@ -74,6 +84,7 @@ absl::StatusOr<TrainGraphReport> Store::TrainGraph(const TrainGraphOptions& opti
     for (const std::string& file : written)
       storage::RemoveFile(impl_->SegmentsDirectory() + "/" + file).IgnoreError();
   };
+  GraphTrainingOptions learning = options.training;
   for (const std::shared_ptr<const VectorSet>& set : sets) {
     VectorSet taught = *set;
     const base::AlignedMatrix* given = queries.Find(set->space());
@@ -90,7 +101,9 @@ absl::StatusOr<TrainGraphReport> Store::TrainGraph(const TrainGraphOptions& opti
                           state->schema.PartitionById(set->partition())->name,
                           segment->size(),
                           {}};
-      TRIVIUM_ASSIGN_OR_RETURN(const std::string file, impl_->TeachSegment(*segment, asked, options.training,
+      told.training.generated = generate;
+      learning.checkpoint = CheckpointPath(options.training, report.graphs.size());
+      TRIVIUM_ASSIGN_OR_RETURN(const std::string file, impl_->TeachSegment(*segment, asked, learning,
                                                                            &state->schema, &told.training));
       report.graphs.push_back(told);
       if (file.empty()) continue;
@@ -106,11 +119,12 @@ absl::StatusOr<TrainGraphReport> Store::TrainGraph(const TrainGraphOptions& opti
     }
     state->ReplaceSet(std::move(taught));
   }
-  report.seconds = SecondsSince(start);
-  if (written.empty()) return report;
   std::move(discard).Cancel();  // a commit that fails may have been applied
-  TRIVIUM_RETURN_IF_ERROR(impl_->Commit(std::move(state), {}, true));
-  TRIVIUM_RETURN_IF_ERROR(impl_->RemoveObsolete(obsolete));
+  if (!written.empty()) {
+    TRIVIUM_RETURN_IF_ERROR(impl_->Commit(std::move(state), {}, true));
+    TRIVIUM_RETURN_IF_ERROR(impl_->RemoveObsolete(obsolete));
+  }
+  RemoveCheckpoints(options.training, report.graphs.size());
   report.seconds = SecondsSince(start);
   return report;
 }

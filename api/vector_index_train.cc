@@ -51,6 +51,7 @@ absl::StatusOr<GraphTrainingReport> VectorIndex::TrainGraph(MatrixView queries,
       impl_->untaught_rows = 0;
       impl_->graph->Teach(std::move(trained.graph), std::move(trained.codes), std::move(trained.kept));
     }
+    RemoveCheckpoints(options, 1);
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return report;
   } catch (const std::bad_alloc&) {

@@ -65,8 +65,8 @@ class EdgeCodes {
   EdgeCodes(std::size_t dimension, base::Metric metric, std::size_t degree_bound, std::size_t size,
             const std::uint8_t* blocks, const std::uint8_t* entry_block, std::shared_ptr<const void> owner);
 
-  // The same codes, borrowed: these outlive it, or `owner` keeps their blocks. Updating it leaves these as they
-  // are. Moves no bytes.
+  // The same codes, borrowed: these outlive it, or `owner` keeps their blocks. Updating it leaves these as
+  // they are. Moves no bytes.
   EdgeCodes Borrow(std::shared_ptr<const void> owner = nullptr) const;
 
   // Brings the blocks in line with `graph` over `rows`: encodes new vertices and those whose neighbours have

@@ -147,7 +147,8 @@ absl::Status RunInspectDrift(const InspectArguments& arguments) {
   TRIVIUM_CLI_ASSIGN_OR_RETURN(EncoderRegistry encoders, EncoderRegistry::Load(arguments.encoder_commands));
   CatchInterrupts();
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenReader(arguments.store, &encoders));
-  TRIVIUM_CLI_ASSIGN_OR_RETURN(PlainQueries queries, ReadPlainQueries(files));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const StoreInfo info, store->Inspect());
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(PlainQueries queries, ReadPlainQueries(files, info));
   options.texts = std::move(queries.texts);
   options.vectors = queries.Views();
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::vector<SegmentDrift> graphs, store->GraphDrift(options));

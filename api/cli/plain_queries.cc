@@ -13,8 +13,15 @@
 namespace trivium::cli {
 namespace {
 
+// Whether vectors of the space, "" the only one, are directions.
+bool IsCosine(const StoreInfo& info, const std::string& space) {
+  return std::any_of(info.spaces.begin(), info.spaces.end(), [&](const SpaceInfo& each) {
+    return (space.empty() || each.name == space) && each.metric == Metric::kCosine;
+  });
+}
+
 absl::Status AppendVectors(const std::string& space, const std::string& path, std::size_t before,
-                           std::size_t count, PlainQueries* queries) {
+                           std::size_t count, bool directions, PlainQueries* queries) {
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<VectorReader> reader, VectorReader::Open(path));
   if (reader->rows() != count) {
     return absl::InvalidArgumentError(absl::StrFormat("query vectors: %d rows, expected %d, one a query (%s)",
@@ -33,7 +40,7 @@ absl::Status AppendVectors(const std::string& space, const std::string& path, st
   rows->values.resize(rows->count * rows->columns);
   float* own = rows->values.data() + before * rows->columns;
   TRIVIUM_CLI_RETURN_IF_ERROR(reader->Read(0, count, own));
-  return CheckRows({own, count, rows->columns}, 0, /*directions=*/false, path);
+  return CheckRows({own, count, rows->columns}, 0, directions, path);
 }
 
 }  // namespace
@@ -46,7 +53,8 @@ std::vector<SpaceVectors> PlainQueries::Views() const {
   return views;
 }
 
-absl::StatusOr<PlainQueries> ReadPlainQueries(const std::vector<QuerySetFiles>& files) {
+absl::StatusOr<PlainQueries> ReadPlainQueries(const std::vector<QuerySetFiles>& files,
+                                              const StoreInfo& info) {
   PlainQueries queries;
   for (const QuerySetFiles& set : files) {
     const std::size_t before = queries.texts.size();
@@ -56,8 +64,12 @@ absl::StatusOr<PlainQueries> ReadPlainQueries(const std::vector<QuerySetFiles>& 
     }));
     for (const auto& [space, path] : set.vectors) {
       TRIVIUM_CLI_RETURN_IF_ERROR(
-          AppendVectors(space, path, before, queries.texts.size() - before, &queries));
+          AppendVectors(space, path, before, queries.texts.size() - before, IsCosine(info, space), &queries));
     }
+  }
+  if (!files.empty() && queries.texts.empty()) {  // none at all would mean others
+    return absl::InvalidArgumentError(
+        absl::StrFormat("queries: 0, expected at least one (%s)", files.front().queries));
   }
   for (const PlainQueries::Rows& rows : queries.vectors) {
     if (rows.count == queries.texts.size()) continue;

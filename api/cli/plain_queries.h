@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "api/cli/query_files.h"
 #include "trivium/options.h"
+#include "trivium/report.h"
 
 namespace trivium::cli {
 
@@ -25,6 +26,6 @@ struct PlainQueries {
   std::vector<SpaceVectors> Views() const;
 };
 
-absl::StatusOr<PlainQueries> ReadPlainQueries(const std::vector<QuerySetFiles>& files);
+absl::StatusOr<PlainQueries> ReadPlainQueries(const std::vector<QuerySetFiles>& files, const StoreInfo& info);
 
 }  // namespace trivium::cli

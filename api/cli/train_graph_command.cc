@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <filesystem>
+
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_format.h"
 #include "api/cli/command.h"
@@ -23,6 +25,7 @@ struct TrainGraphArguments : CommonArguments {
   double recall = GraphTrainingOptions().recall;
   std::uint64_t seed = 0;
   int threads = 0;
+  std::string checkpoint;
 };
 
 Json ToJson(const TrainGraphReport& report) {
@@ -35,6 +38,7 @@ Json ToJson(const TrainGraphReport& report) {
                               {"enabled", training.enabled},
                               {"reason", training.reason},
                               {"training_queries", training.training_queries},
+                              {"generated", training.generated},
                               {"validation_queries", training.validation_queries},
                               {"entries", training.entries},
                               {"edges_added", training.edges_added},
@@ -45,7 +49,8 @@ Json ToJson(const TrainGraphReport& report) {
                               {"hop_ratio", training.hop_ratio},
                               {"hop_ratio_interval", {training.hop_ratio_low, training.hop_ratio_high}},
                               {"row_hop_ratio", training.row_hop_ratio},
-                              {"former_hop_ratio", training.former_hop_ratio}});
+                              {"former_hop_ratio", training.former_hop_ratio},
+                              {"round_hop_ratios", training.round_hop_ratios}});
   }
   return json;
 }
@@ -61,11 +66,25 @@ std::string ToText(const TrainGraphReport& report) {
   std::string text = table.ToString();
   for (const TrainedSegment& graph : report.graphs) {
     text += absl::StrFormat("%s: %s\n", graph.partition, graph.training.reason);
+    if (graph.training.round_hop_ratios.empty()) continue;
+    text += absl::StrFormat("%s: ratio after each round", graph.partition);
+    for (const double ratio : graph.training.round_hop_ratios) text += " " + Fixed(ratio, 3);
+    text += "\n";
+  }
+  if (!report.graphs.empty() && report.graphs.front().training.generated) {
+    text += "queries: made from the documents, of their titles or how their texts begin\n";
   }
   if (report.too_small > 0) {
     text += absl::StrFormat("too small to need it: %s\n", Grouped(report.too_small));
   }
   return text + absl::StrFormat("hops at equal recall on queries held out (%.1f s)\n", report.seconds);
+}
+
+// In the words of a build that is interrupted.
+absl::Status Stopped(const TrainGraphArguments& arguments) {
+  return absl::CancelledError(!arguments.checkpoint.empty() && std::filesystem::exists(arguments.checkpoint)
+                                  ? "interrupted; the same command takes it from there"
+                                  : "interrupted");
 }
 
 absl::Status RunTrainGraph(const TrainGraphArguments& arguments) {
@@ -80,18 +99,22 @@ absl::Status RunTrainGraph(const TrainGraphArguments& arguments) {
   training.recall = arguments.recall;
   training.seed = arguments.seed;
   training.threads = arguments.threads;
+  training.checkpoint = arguments.checkpoint;
   training.cancelled = &Interrupted();
   TRIVIUM_CLI_RETURN_IF_ERROR(training.Validate());
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const auto files, PairQueryFiles(arguments.queries));
   TRIVIUM_CLI_ASSIGN_OR_RETURN(EncoderRegistry encoders, EncoderRegistry::Load(arguments.encoder_commands));
   CatchInterrupts();
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenWriter(arguments.store, &encoders));
-  TRIVIUM_CLI_ASSIGN_OR_RETURN(PlainQueries queries, ReadPlainQueries(files));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const StoreInfo info, store->Inspect());
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(PlainQueries queries, ReadPlainQueries(files, info));
   options.texts = std::move(queries.texts);
   options.vectors = queries.Views();
   ProgressBar bar;
   training.progress = bar.Callback();
-  TRIVIUM_CLI_ASSIGN_OR_RETURN(const TrainGraphReport report, store->TrainGraph(options));
+  const absl::StatusOr<TrainGraphReport> trained = store->TrainGraph(options);
+  if (absl::IsCancelled(trained.status())) return Stopped(arguments);
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const TrainGraphReport report, trained);
   TRIVIUM_CLI_RETURN_IF_ERROR(store->Close());
   bar.Clear();
   return arguments.json ? PrintJson(ToJson(report)) : Print(ToText(report));
@@ -120,6 +143,11 @@ void AddTrainGraphCommand(CLI::App& train, Run* run) {
       ->capture_default_str();
   command->add_option("--seed", arguments->seed, "Seed of everything random")->capture_default_str();
   command->add_option("--threads", arguments->threads, "Threads to use (default: all)")->type_name("N");
+  command
+      ->add_option(
+          "--checkpoint", arguments->checkpoint,
+          "Keep in this file how far training is; after an interrupt the same command goes on from it")
+      ->type_name("FILE");
   AddEncoderCommandOption(*command, arguments.get());
   command->callback([=] { *run = [=] { return RunTrainGraph(*arguments); }; });
 }

@@ -13,6 +13,7 @@ from typing import Any
 
 import hop_curves
 import numpy as np
+import roargraph
 import timing
 from checks import Check, at_least, at_most, interval_text
 from curves import around
@@ -136,8 +137,13 @@ def run(work: Work, say: Any) -> dict[str, Any]:
         for kind, walks_of_kind in over_seeds(each_seed).items():
             seeds = [each[kind] for each in each_seed]
             found[kind][name] = figures(walks_of_kind, untrained[kind], seeds, rows, work.seed)
+    rivals, rival_seconds = roargraph.run(work, say)
+    for name, walks_of_kind in rivals.items():
+        for kind, walks in walks_of_kind.items():
+            found[kind][name] = figures(walks, untrained[kind], [walks], rows, work.seed)
     timed = speeds(work, work.trained_with_all(work.seed)[0], say)
-    return {"training_queries": len(work.training), "by_kind": found, "reports": reports, "speeds": timed}
+    counts = {"training_queries": len(work.training), "rival_seconds": rival_seconds}
+    return counts | {"by_kind": found, "reports": reports, "speeds": timed}
 
 
 def checks(found: dict[str, Any]) -> list[Check]:
@@ -170,7 +176,8 @@ def markdown(found: dict[str, Any]) -> str:
         f"{len(reports[ALL])} seed(s). Hops at recall@10; ratio to untrained [95 % interval over queries]. "
     )
     text += "*: the narrowest beam reaches more. scans: walks at the narrowest beam that found fewer than k vertices, "
-    text += "so that every row was scanned. Distances and bytes are in the JSON file.\n"
+    text += "so that every row was scanned. Distances and bytes are in the JSON file. "
+    text += f"roargraph: built by Chen et al. 2024 at the same degree bound; {roargraph.seconds(found)}.\n"
     for kind, variants in found["by_kind"].items():
         rows = []
         for name, one in variants.items():

@@ -31,9 +31,10 @@ for place in ("recall", "life", "graph_routing"):
 import datasets  # noqa: E402
 import learning_work  # noqa: E402
 import machine  # noqa: E402
+import sections  # noqa: E402
 import summary  # noqa: E402
 import workload  # noqa: E402
-from sections import run_section, save, say  # noqa: E402
+from sections import say  # noqa: E402
 
 SECTIONS = {
     "ablation": "ablation",
@@ -51,7 +52,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     add = parser.add_argument
-    add("--sections", default=",".join(SECTIONS), help="comma-separated (default: %(default)s)")
+    sections.add_section_options(parser, SECTIONS, datasets.ROOT / "build" / "bench" / "graph_routing")
     add("--dataset", choices=workload.NAMES, default="minilm-165k", help="default %(default)s")
     add("--profile", choices=PROFILES, default="speed", help="of the index (default %(default)s)")
     add("--full", action="store_true", help="three seeds instead of one")
@@ -60,11 +61,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--rounds", type=int, default=12, help="of timed calls (default %(default)s)")
     add("--threads", type=int, default=2, help="of builds and training (default %(default)s)")
     add("--seed", type=int, default=0, help="the first one of training, halves and resampling (default 0)")
-    add("--output", type=pathlib.Path, default=datasets.ROOT / "build" / "bench" / "graph_routing")
     options = parser.parse_args(arguments)
-    options.sections = options.sections.split(",")
-    if unknown := [name for name in options.sections if name not in SECTIONS]:
-        parser.error(f"--sections: '{unknown[0]}', expected some of {', '.join(SECTIONS)}")
+    options.sections = sections.chosen(parser, options.sections, SECTIONS)
     return options
 
 
@@ -95,24 +93,14 @@ def run(options: argparse.Namespace, keep: Callable[[dict[str, Any]], None]) -> 
             "options": {"sections": options.sections, "profile": options.profile} | dataclasses.asdict(sizes),
             "seed": options.seed,
             "seeds": list(work.seeds()),
-            "dataset": {
-                "name": dataset.name,
-                "key": dataset.key,
-                "description": dataset.description,
-                "rows": dataset.rows,
-                "dimension": dataset.dimension,
-                "seed": datasets.SEED,
-                "domains": len(set(workload.domains_of(dataset).tolist())),
+            "dataset": sections.described(dataset, len(set(workload.domains_of(dataset).tolist())))
+            | {
                 "queries": {kind: len(test[0]) for kind, test in work.tests.items()},
                 "training_queries": len(work.training),
             },
             "sections": {},
         }
-        for name in options.sections:
-            say(f"section {name}")
-            found["sections"][name] = run_section(SECTIONS[name], work)
-            found["seconds"] = time.monotonic() - start
-            keep(found)
+        sections.run_sections(SECTIONS, found, work, keep, start)
     return found
 
 
@@ -126,16 +114,7 @@ def result_path(options: argparse.Namespace) -> pathlib.Path:
 
 def main() -> None:
     options = parse()
-    options.output.mkdir(parents=True, exist_ok=True)
-    path = result_path(options)
-    try:
-        found = run(options, lambda result: save(path, result))
-    except FileNotFoundError as error:
-        sys.exit(f"graph_learning_benchmark: {error}")
-    print(summary.write(path), end="")
-    say(f"written: {path} and its .md; {found['seconds']:.0f} s")
-    if any("failed" in section for section in found["sections"].values()):
-        sys.exit(1)
+    sections.drive(result_path(options), lambda keep: run(options, keep), summary.write)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,10 @@ sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1] / "recall"))
 
 import datasets  # noqa: E402
 import machine  # noqa: E402
+import sections  # noqa: E402
 import summary  # noqa: E402
 import workload  # noqa: E402
-from sections import run_section, save, say  # noqa: E402
+from sections import say  # noqa: E402
 
 SECTIONS = {"build": "builds", "filters": "filters", "churn": "churn", "readers": "readers"}
 
@@ -38,21 +39,18 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     add = parser.add_argument
-    add("--sections", default=",".join(SECTIONS), help="comma-separated (default: %(default)s)")
+    sections.add_section_options(parser, SECTIONS, datasets.ROOT / "build" / "bench" / "graph_life")
     add("--dataset", choices=workload.NAMES, help="default minilm-165k, with --quick minilm-20k")
     add("--quick", action="store_true", help="20,000 vectors, fewer rounds")
     add("--seed", type=int, default=0, help="of filters, orders and resampling (default %(default)s)")
-    add("--output", type=pathlib.Path, default=datasets.ROOT / "build" / "bench" / "graph_life")
     options = parser.parse_args(arguments)
-    options.sections = options.sections.split(",")
-    if unknown := [name for name in options.sections if name not in SECTIONS]:
-        parser.error(f"--sections: '{unknown[0]}', expected some of {', '.join(SECTIONS)}")
+    options.sections = sections.chosen(parser, options.sections, SECTIONS)
     options.dataset = options.dataset or ("minilm-20k" if options.quick else "minilm-165k")
     return options
 
 
-def run(options: argparse.Namespace, save: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """The result; `save` gets it after each section, as far as it is."""
+def run(options: argparse.Namespace, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """The result; `keep` gets it after each section, as far as it is."""
     start = time.monotonic()
     about = machine.describe()
     say(f"preparing {options.dataset}")
@@ -65,25 +63,13 @@ def run(options: argparse.Namespace, save: Callable[[dict[str, Any]], None]) -> 
         "versions": machine.versions(),
         "options": {"quick": options.quick, "sections": options.sections, **dataclasses.asdict(sizes)},
         "seed": options.seed,
-        "dataset": {
-            "name": dataset.name,
-            "key": dataset.key,
-            "description": dataset.description,
-            "rows": dataset.rows,
-            "dimension": dataset.dimension,
-            "seed": datasets.SEED,
-            "domains": len(set(domains.tolist())),
-        },
+        "dataset": sections.described(dataset, len(set(domains.tolist()))),
         "sections": {},
     }
     with tempfile.TemporaryDirectory(prefix="scratch-", dir=options.output) as scratch:
         work = workload.load(dataset, domains, pathlib.Path(scratch), sizes, options.seed)
         found["dataset"]["queries"] = {kind: len(queries) for kind, queries in work.queries.items()}
-        for name in options.sections:
-            say(f"section {name}")
-            found["sections"][name] = run_section(SECTIONS[name], work)
-            found["seconds"] = time.monotonic() - start
-            save(found)
+        sections.run_sections(SECTIONS, found, work, keep, start)
     return found
 
 
@@ -95,16 +81,7 @@ def result_path(options: argparse.Namespace) -> pathlib.Path:
 
 def main() -> None:
     options = parse()
-    options.output.mkdir(parents=True, exist_ok=True)
-    path = result_path(options)
-    try:
-        found = run(options, lambda result: save(path, result))
-    except FileNotFoundError as error:
-        sys.exit(f"life_benchmark: {error}")
-    print(summary.write(path), end="")
-    say(f"written: {path} and its .md; {found['seconds']:.0f} s")
-    if any("failed" in section for section in found["sections"].values()):
-        sys.exit(1)
+    sections.drive(result_path(options), lambda keep: run(options, keep), summary.write)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,15 @@ std::size_t AsCount(std::int64_t value, const std::string& what) {
   return static_cast<std::size_t>(value);
 }
 
+std::uint64_t AsSeed(const py::object& value) {
+  const auto integer = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
+  if (!integer) throw py::error_already_set();  // a TypeError that names the type
+  const std::uint64_t seed = PyLong_AsUnsignedLongLong(integer.ptr());
+  if (PyErr_Occurred() == nullptr) return seed;
+  PyErr_Clear();
+  RaiseInvalid("seed: " + std::string(py::str(integer)).substr(0, 40) + ", expected 0 to 2^64 - 1");
+}
+
 std::string TypeName(py::handle object) {
   return py::str(py::type::handle_of(object).attr("__name__")).cast<std::string>();
 }

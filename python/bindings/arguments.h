@@ -54,6 +54,9 @@ std::optional<std::string> AsOptionalString(const py::object& object, const std:
 // A count; negative numbers get a message instead of a TypeError.
 std::size_t AsCount(std::int64_t value, const std::string& what);
 
+// An integer of any size, which is refused with a message where 64 bits without a sign cannot hold it.
+std::uint64_t AsSeed(const py::object& value);
+
 // `type(object).__name__`.
 std::string TypeName(py::handle object);
 

@@ -98,10 +98,10 @@ void BindOptions(py::module_& module) {
 
   static const TrainDispatchOptions train;
   py::class_<TrainDispatchOptions>(module, "TrainDispatchOptions")
-      .def(py::init([](const py::object& routers, std::uint64_t seed, int threads) {
+      .def(py::init([](const py::object& routers, const py::object& seed, int threads) {
              TrainDispatchOptions options;
              if (!routers.is_none()) options.routers = AsStrings(routers, "routers");
-             options.seed = seed;
+             options.seed = AsSeed(seed);
              options.threads = threads;
              return options;
            }),

@@ -114,11 +114,13 @@ py::object AsPython(const GraphTrainingReport& report) {
   return Class("GraphTrainingReport")(
       "training_queries"_a = report.training_queries, "validation_queries"_a = report.validation_queries,
       "entries"_a = report.entries, "edges_added"_a = report.edges_added,
-      "edges_replaced"_a = report.edges_replaced, "codes"_a = report.codes, "hops_before"_a = report.hops_before,
-      "hops_after"_a = report.hops_after, "hop_ratio"_a = report.hop_ratio,
+      "edges_replaced"_a = report.edges_replaced, "codes"_a = report.codes, "generated"_a = report.generated,
+      "hops_before"_a = report.hops_before, "hops_after"_a = report.hops_after,
+      "hop_ratio"_a = report.hop_ratio,
       "hop_ratio_interval"_a = py::make_tuple(report.hop_ratio_low, report.hop_ratio_high),
-      "row_hop_ratio"_a = report.row_hop_ratio, "former_hop_ratio"_a = report.former_hop_ratio,
-      "enabled"_a = report.enabled, "reason"_a = report.reason, "seconds"_a = report.seconds);
+      "round_hop_ratios"_a = report.round_hop_ratios, "row_hop_ratio"_a = report.row_hop_ratio,
+      "former_hop_ratio"_a = report.former_hop_ratio, "enabled"_a = report.enabled,
+      "reason"_a = report.reason, "seconds"_a = report.seconds);
 }
 
 py::object AsPython(const TrainGraphReport& report) {

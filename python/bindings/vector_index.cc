@@ -277,22 +277,23 @@ void BindVectorIndex(py::module_& module) {
   const GraphTrainingOptions training;
   py::class_<GraphTrainingOptions>(module, "GraphTrainingOptions")
       .def(py::init([](bool entries, bool edges, bool codes, bool fine_tune, double recall,
-                       std::uint64_t seed, int threads, bool ignore_gate) {
+                       const py::object& seed, int threads, bool ignore_gate, std::string checkpoint) {
              GraphTrainingOptions options;
              options.entries = entries;
              options.edges = edges;
              options.codes = codes;
              options.fine_tune = fine_tune;
              options.recall = recall;
-             options.seed = seed;
+             options.seed = AsSeed(seed);
              options.threads = threads;
              options.ignore_gate = ignore_gate;
+             options.checkpoint = std::move(checkpoint);
              return options;
            }),
            "entries"_a = training.entries, "edges"_a = training.edges, "codes"_a = training.codes,
-           "fine_tune"_a = training.fine_tune,
-           "recall"_a = training.recall, "seed"_a = training.seed, "threads"_a = training.threads,
-           "ignore_gate"_a = training.ignore_gate);
+           "fine_tune"_a = training.fine_tune, "recall"_a = training.recall, "seed"_a = training.seed,
+           "threads"_a = training.threads, "ignore_gate"_a = training.ignore_gate,
+           "checkpoint"_a = training.checkpoint);
 
   py::class_<VectorFilter>(module, "VectorFilter",
                            "Which labels a search may return; made by VectorIndex.filter.")

@@ -288,6 +288,7 @@ class GraphTrainingOptions:
         seed: int = ...,
         threads: int = ...,
         ignore_gate: bool = ...,
+        checkpoint: str = ...,
     ) -> None: ...
 
 class VectorFilter:

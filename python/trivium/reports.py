@@ -113,6 +113,8 @@ class GraphTrainingReport(Report):
     training_queries: int
     """Without near-identical twins of a query held out."""
     validation_queries: int
+    generated: bool
+    """Whether the queries were made from the documents."""
     entries: int
     """Starting points learned."""
     edges_added: int
@@ -126,6 +128,8 @@ class GraphTrainingReport(Report):
     """Trained over untrained."""
     hop_ratio_interval: tuple[float, float]
     """95 %, bootstrap over the queries."""
+    round_hop_ratios: list[float]
+    """The same after each round of edges; the best round was kept."""
     row_hop_ratio: float
     """The same where rows of the index are asked: these must not pay for the others."""
     former_hop_ratio: float

@@ -265,7 +265,7 @@ class Store:
 
     def train_graph(
         self,
-        queries: Sequence[str] | Vectors,
+        queries: Sequence[str] | Vectors | None = None,
         expert: str | None = None,
         *,
         entries: bool = True,
@@ -276,28 +276,34 @@ class Store:
         seed: int = 0,
         threads: int = 0,
         ignore_gate: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
         progress: Progress = False,
     ) -> TrainGraphReport:
         """Teaches graphs where to look from sample queries; no judgements are needed. Build first.
 
         queries: texts, which are encoded, or vectors (n x dimension, or {space: such an array}): at least 100 and
-        better thousands, like those to come. expert: whose vectors to train; None: all. In each sealed segment of
-        2,048 rows or more, starting points (`entries`), edges (`edges`) and codes of edges (`codes`; entries and
-        codes only with the profile "speed") are learned from four fifths of the queries and kept where the others
-        need fewer hops for it at equal `recall`, and queries like the documents no more than 1 % more
+        better thousands, like those to come. None: up to 5,000 are made from the documents, of their titles (metadata
+        "title", else the first sentence of the text), and encoded. expert: whose vectors to train; None: all. In each
+        sealed segment of 2,048 rows or more, starting points (`entries`), edges (`edges`) and codes of edges (`codes`;
+        entries and codes only with the profile "speed") are learned from four fifths of the queries and kept where the
+        others need fewer hops for it at equal `recall`, and queries like the documents no more than 1 % more
         (`ignore_gate`: in any case). The queries are kept in the segment, at most one for eight rows: they teach the
-        graphs that `build` and `compact` make later, and with `fine_tune` they are asked again, with the new ones.
-        `inspect` shows what is trained. Where it fails the store is unchanged.
-        Raises InvalidArgument for too few or bad queries, NotFound for an expert, FailedPrecondition without a
-        sealed segment to train or an encoder for texts. About 1.5 ms a query for 160,000 x 384 on two threads and half
-        a minute for codes.
+        graphs that `build` and `compact` make later, and with `fine_tune` they are asked again, with the new ones or,
+        where `queries` is None, alone. `inspect` shows what is trained. Where it fails, or Ctrl-C stops it, the store
+        is unchanged; with `checkpoint`, a file that is kept until training ends, the same call then goes on from there.
+        Raises InvalidArgument for too few or bad queries, NotFound for an expert, FailedPrecondition without a sealed
+        segment to train, an encoder for texts, or texts to make queries from. About 1.5 ms a query for 160,000 x 384
+        on two threads and half a minute for codes.
         """
         if isinstance(queries, str):
             raise TypeError("queries: a str, expected a list of texts, an array or a dict of arrays")
+        path = "" if checkpoint is None else os.fspath(checkpoint)
         options = _trivium.GraphTrainingOptions(
-            entries, edges, codes, fine_tune, recall, seed, threads, ignore_gate
+            entries, edges, codes, fine_tune, recall, seed, threads, ignore_gate, path
         )
-        texts = list(queries) if is_texts(queries) else []
+        texts = list(queries) if queries is not None and is_texts(queries) else []
+        if isinstance(queries, Mapping) and not queries:  # no space: not the same as no queries
+            raise InvalidArgument("queries: 0, expected at least 100, or None")
         vectors = None if texts else queries
         with progress_callback(progress) as callback:
             return self._core.train_graph(texts, vectors, expert or "", options, callback)

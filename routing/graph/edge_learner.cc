@@ -61,49 +61,41 @@ class EdgeLearner {
  public:
   EdgeLearner(const index::RowsView& rows, base::Metric metric, const QueryAnswers& training,
               absl::Span<const std::uint32_t> entries, const EdgeLearningOptions& options,
-              index::ProximityGraph* graph)
+              EdgeLearning* learning)
       : rows_(rows),
         distances_(rows, metric),
         space_(rows, metric),
         training_(training),
         entries_(entries.empty() ? absl::MakeConstSpan(&own_entry_, 1) : entries),
-        own_entry_(graph->entry()),
+        own_entry_(learning->graph.entry()),
         options_(options),
-        graph_(*graph),
-        learned_(graph->size() * graph->degree_bound()),
-        replaced_(graph->size(), 0),
-        workspaces_(options.thread_count) {
-    for (const index::LearnedEdge& edge : options.known) {
-      const auto list = graph_.Neighbors(edge.from);
-      const auto place = std::find(list.begin(), list.end(), edge.to);
-      if (place != list.end()) learned_.Set(edge.from * graph_.degree_bound() + (place - list.begin()));
-    }
-  }
+        learning_(*learning),
+        graph_(learning->graph),
+        workspaces_(options.thread_count) {}
 
-  absl::StatusOr<LearnedEdges> Run() {
-    graph_.Resize(graph_.size());  // a mapped graph becomes its own
+  absl::Status Run() {
     const std::size_t count = training_.queries.rows, total = count * options_.rounds;
-    bool cancelled = false;
-    for (int round = 0; round < options_.rounds && !cancelled; ++round) {
-      for (std::size_t first = 0; first < count && !cancelled; first += kBatch) {
-        Learn(first, std::min(kBatch, count - first), round == 0);
-        if (options_.progress) options_.progress(round * count + std::min(first + kBatch, count), total);
-        cancelled = options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed);
+    for (std::size_t first = 0; first < count; first += kBatch) {
+      Learn(first, std::min(kBatch, count - first));
+      if (options_.progress) {
+        options_.progress(learning_.rounds * count + std::min(first + kBatch, count), total);
+      }
+      if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed)) {
+        return absl::CancelledError("graph training: cancelled by the caller");
       }
     }
-    index::MakeReachable(space_, index::GraphBuildOptions().beam_width, &graph_);
-    if (cancelled) return absl::CancelledError("graph training: cancelled by the caller");
-    return result_;
+    ++learning_.rounds;
+    return absl::OkStatus();
   }
 
  private:
-  void Learn(std::size_t first, std::size_t count, bool first_round) {
+  void Learn(std::size_t first, std::size_t count) {
     std::vector<std::vector<Edge>> edges(count);
     base::ParallelFor(count, options_.thread_count, 16, [&](std::size_t i, int thread) {
       FindEdges(first + i, &workspaces_[thread], &edges[i]);
     });
     for (const std::vector<Edge>& found : edges) {
-      if (first_round) result_.missed += found.size();
+      if (learning_.rounds == 0) learning_.edges.missed += found.size();
       for (const auto& [one, other] : found) {
         AddEdge(one, other);
         AddEdge(other, one);
@@ -153,16 +145,16 @@ class EdgeLearner {
     if (place < graph_.degree_bound()) {
       list_.push_back(to);
     } else {
-      if (replaced_[from] == options_.most_replaced) return;
+      if (learning_.replaced[from] == options_.most_replaced) return;
       place = LongestUntaught(from);
       if (place == list_.size()) return;
       list_[place] = to;
-      ++replaced_[from];
-      ++result_.replaced;
+      ++learning_.replaced[from];
+      ++learning_.edges.replaced;
     }
-    learned_.Set(from * graph_.degree_bound() + place);
+    learning_.learned.Set(from * graph_.degree_bound() + place);
     graph_.SetNeighbors(from, list_);
-    ++result_.added;
+    ++learning_.edges.added;
   }
 
   // The place of the longest edge of list_ that was not learned; list_.size() where all were.
@@ -171,7 +163,7 @@ class EdgeLearner {
     space_.Distances(from, list_.data(), list_.size(), lengths_.data());
     std::size_t longest = list_.size();
     for (std::size_t place = 0; place < list_.size(); ++place) {
-      if (learned_.Test(from * graph_.degree_bound() + place)) continue;
+      if (learning_.learned.Test(from * graph_.degree_bound() + place)) continue;
       if (longest == list_.size() || lengths_[place] > lengths_[longest]) longest = place;
     }
     return longest;
@@ -184,21 +176,56 @@ class EdgeLearner {
   absl::Span<const std::uint32_t> entries_;
   std::uint32_t own_entry_;
   const EdgeLearningOptions& options_;
-  index::ProximityGraph& graph_;
-  base::Bitmap learned_;  // a bit for each place of each list
-  std::vector<std::uint16_t> replaced_;
+  EdgeLearning& learning_;
+  index::ProximityGraph& graph_;  // of it
   std::vector<Workspace> workspaces_;
   std::vector<std::uint32_t> list_;
   std::vector<float> lengths_;
-  LearnedEdges result_;
 };
 
+index::ProximityGraph Copy(const index::ProximityGraph& graph) {
+  index::ProximityGraph copy(graph.words(), graph.size(), graph.degree_bound(), graph.entry());
+  copy.Resize(graph.size());  // makes it its own
+  return copy;
+}
+
 }  // namespace
+
+EdgeLearning::EdgeLearning(const index::ProximityGraph& untaught)
+    : graph(Copy(untaught)),
+      learned(untaught.size() * untaught.degree_bound()),
+      replaced(untaught.size(), 0) {}
+
+void EdgeLearning::Protect(absl::Span<const index::LearnedEdge> known) {
+  for (const index::LearnedEdge& edge : known) {
+    const auto list = graph.Neighbors(edge.from);
+    const auto place = std::find(list.begin(), list.end(), edge.to);
+    if (place != list.end()) learned.Set(edge.from * graph.degree_bound() + (place - list.begin()));
+  }
+}
+
+index::ProximityGraph EdgeLearning::Reachable(const index::RowsView& rows, base::Metric metric) const {
+  index::ProximityGraph whole = Copy(graph);
+  index::MakeReachable(index::BuildSpace(rows, metric), index::GraphBuildOptions().beam_width, &whole);
+  return whole;
+}
+
+absl::Status LearnRound(const index::RowsView& rows, base::Metric metric, const QueryAnswers& training,
+                        absl::Span<const std::uint32_t> entries, const EdgeLearningOptions& options,
+                        EdgeLearning* learning) {
+  return EdgeLearner(rows, metric, training, entries, options, learning).Run();
+}
 
 absl::StatusOr<LearnedEdges> LearnEdges(const index::RowsView& rows, base::Metric metric,
                                         const QueryAnswers& training, absl::Span<const std::uint32_t> entries,
                                         const EdgeLearningOptions& options, index::ProximityGraph* graph) {
-  return EdgeLearner(rows, metric, training, entries, options, graph).Run();
+  EdgeLearning learning(*graph);
+  while (learning.rounds < options.rounds) {
+    const absl::Status status = LearnRound(rows, metric, training, entries, options, &learning);
+    if (!status.ok()) return status;
+  }
+  *graph = learning.Reachable(rows, metric);
+  return learning.edges;
 }
 
 }  // namespace trivium::routing

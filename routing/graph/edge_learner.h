@@ -17,9 +17,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "base/bitmap.h"
 #include "base/metric.h"
 #include "index/learned_edges.h"
 #include "index/proximity_graph.h"
@@ -29,11 +31,10 @@
 namespace trivium::routing {
 
 struct EdgeLearningOptions {
-  std::size_t beam_width = 16;                                        // of the walks that show what is missed
-  std::size_t most_replaced = 16;                                     // edges of one vertex that may give way
-  absl::Span<const index::LearnedEdge> known = {};                    // learned before: they do not give way
-  int rounds = 2;                                                     // times all queries are walked for
-  int thread_count = 1;                                               // the graph does not depend on it
+  std::size_t beam_width = 16;     // of the walks that show what is missed
+  std::size_t most_replaced = 16;  // edges of one vertex that may give way
+  int rounds = 2;                  // times all queries are walked for, at most
+  int thread_count = 1;            // the graph does not depend on it
   std::function<void(std::size_t done, std::size_t total)> progress;  // queries; may be empty
   const std::atomic<bool>* cancelled = nullptr;
 };
@@ -44,10 +45,33 @@ struct LearnedEdges {
   std::uint64_t replaced = 0;
 };
 
+// What one round leaves for the next.
+struct EdgeLearning {
+  index::ProximityGraph graph;          // being taught; some vertices may be unreachable meanwhile
+  base::Bitmap learned;                 // a bit for each place of each list
+  std::vector<std::uint16_t> replaced;  // edges of each vertex that gave way
+  LearnedEdges edges;
+  int rounds = 0;  // done
+
+  // Of a graph that was not taught yet. Copies `untaught`, which need not outlive it.
+  explicit EdgeLearning(const index::ProximityGraph& untaught);
+
+  // What was learned before, which does not give way. O(edges).
+  void Protect(absl::Span<const index::LearnedEdge> known);
+
+  // The graph so far with every vertex reachable again. O(edges).
+  index::ProximityGraph Reachable(const index::RowsView& rows, base::Metric metric) const;
+};
+
+// One more round; as LearnEdges. kCancelled leaves the round half done: learn no more from `learning` then.
+absl::Status LearnRound(const index::RowsView& rows, base::Metric metric, const QueryAnswers& training,
+                        absl::Span<const std::uint32_t> entries, const EdgeLearningOptions& options,
+                        EdgeLearning* learning);
+
 // Adds edges to `graph`, which covers `rows`; walks begin at the two of `entries` nearest to the query (none:
-// at the entry of the graph). Every vertex stays reachable. Deterministic. kCancelled leaves a valid graph
-// with some edges learned. Cost: 0.1 ms a query and round at 160,955 x 384 on one thread. Memory: one bit an
-// edge, 8 bytes for each of the edges found in a round.
+// at the entry of the graph). Every vertex stays reachable. Deterministic. kCancelled leaves it as it was.
+// Cost: 0.1 ms a query and round at 160,955 x 384 on one thread. Memory: one bit an edge, 8 bytes for each of
+// the edges found in a round.
 absl::StatusOr<LearnedEdges> LearnEdges(const index::RowsView& rows, base::Metric metric,
                                         const QueryAnswers& training, absl::Span<const std::uint32_t> entries,
                                         const EdgeLearningOptions& options, index::ProximityGraph* graph);

@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -42,8 +43,13 @@ struct GraphTrainingOptions {
   bool fine_tune = false;
   std::uint64_t seed = 0;
   int thread_count = 1;
-  std::function<void(std::size_t done, std::size_t total)> progress;
+  // Of the stages "measure", "answers", "entries", "edges", "codes" and "gate", in this order; on the calling
+  // thread.
+  std::function<void(std::string_view stage, std::size_t done, std::size_t total)> progress;
   const std::atomic<bool>* cancelled = nullptr;
+  // Of a file that is written after the answers and each round, and from which the same training goes on;
+  // empty: none. It stays: the caller removes it once what was learned is safe.
+  std::string checkpoint;
 };
 
 // So that what is kept stays small beside the rows: at 384 dimensions, 5 % of them with their blocks.
@@ -54,7 +60,8 @@ struct GraphTrainingReport {
   std::size_t validation_queries = 0;
   std::size_t entries = 0;  // learned
   LearnedEdges edges;
-  bool codes = false;  // whether codes of edges were learned
+  bool codes = false;              // whether codes of edges were learned
+  std::vector<double> curve;       // trained over untrained after each round of edges; the best one was kept
   HopRatio queries;                // trained over untrained, on the queries held out
   HopRatio rows;                   // likewise, on rows of the graph as queries
   std::optional<HopRatio> former;  // trained over trained before, on the queries held out
@@ -72,15 +79,16 @@ struct TrainedGraph {
 
 // Trains a copy of the graph of `searched`, which has kSmallestTrainedGraph vertices or more over all its
 // rows. The gate accepts where hops on the queries held out are fewer, by the whole of their interval, those
-// on rows not more than 1 % more, or not surely more, and, where it was trained before, those of that graph
-// not surely fewer.
+// on rows not more than 1 % more, or not surely more, and those of the graph as it was trained before not
+// surely fewer. The best of a few rounds is chosen on the same
+// queries held out, which flatters it by less than what rounds differ in.
 //
 //   queries  n x dimension, finite; of unit length for the cosine metric
 //
-// kInvalidArgument: fewer than kFewestTrainingQueries. kCancelled.
-// Deterministic for one thread count and any other. Memory: the graph, its codes and 130 bytes a query. Cost:
-// see the parts; 17,500 queries at 160,955 x 384 take 25 s on two threads, their codes 67 s of processor
-// time more.
+// kInvalidArgument: fewer than kFewestTrainingQueries. kCancelled. kFailedPrecondition: a checkpoint of
+// another training; kDataLoss: a damaged one.
+// Deterministic for one thread count and any other. Memory: four graphs, the codes and 130 bytes a query.
+// Cost: see the parts; 17,500 queries at 160,955 x 384 take 25 s on two threads.
 absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& searched, base::MatrixView queries,
                                         const GraphTrainingOptions& options);
 

@@ -16,9 +16,10 @@ constexpr std::size_t kChunk = 64;
 
 }  // namespace
 
-absl::StatusOr<QueryAnswers> FindAnswers(const index::SearchableRows& searched, base::MatrixView queries,
-                                         std::size_t answer_count, int thread_count,
-                                         const std::atomic<bool>* cancelled) {
+absl::StatusOr<QueryAnswers> FindAnswers(
+    const index::SearchableRows& searched, base::MatrixView queries, std::size_t answer_count,
+    int thread_count, const std::atomic<bool>* cancelled,
+    const std::function<void(std::size_t done, std::size_t total)>& progress) {
   QueryAnswers answered;
   answered.queries = queries;
   answered.answer_count = std::min(answer_count, searched.rows.rows);
@@ -34,6 +35,7 @@ absl::StatusOr<QueryAnswers> FindAnswers(const index::SearchableRows& searched, 
     std::vector<std::vector<base::Neighbor>> found{kChunk};
   };
   std::vector<Work> works(thread_count);
+  std::atomic<std::size_t> done{0};
   base::ParallelFor((queries.rows + kChunk - 1) / kChunk, thread_count, 1, [&](std::size_t item, int thread) {
     if (is_cancelled()) return;
     const std::size_t first = item * kChunk, count = std::min(kChunk, queries.rows - first);
@@ -46,7 +48,10 @@ absl::StatusOr<QueryAnswers> FindAnswers(const index::SearchableRows& searched, 
                      answered.answers.begin() + (first + i) * answered.answer_count,
                      [](const base::Neighbor& neighbor) { return neighbor.row; });
     }
+    done.fetch_add(count, std::memory_order_relaxed);
+    if (thread == 0 && progress) progress(done.load(std::memory_order_relaxed), queries.rows);
   });
+  if (progress) progress(queries.rows, queries.rows);
   if (is_cancelled()) return absl::CancelledError("graph training: cancelled by the caller");
   return answered;
 }

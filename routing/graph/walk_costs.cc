@@ -76,7 +76,8 @@ absl::StatusOr<NearestDistances> ScanNearest(const index::SearchableRows& search
 
 absl::StatusOr<WalkCosts> WalkCosts::Measure(const index::SearchableRows& searched,
                                              const NearestDistances& truth, int thread_count,
-                                             const std::atomic<bool>* cancelled) {
+                                             const std::atomic<bool>* cancelled,
+                                             const std::function<void()>& after_width) {
   WalkCosts costs;
   costs.query_count_ = truth.queries.rows;
   costs.wanted_ = static_cast<double>(truth.count);
@@ -97,6 +98,7 @@ absl::StatusOr<WalkCosts> WalkCosts::Measure(const index::SearchableRows& search
               found.begin(), found.end(), [&](const auto& n) { return n.distance <= truth.last[query]; }));
           hops[query] = static_cast<std::uint32_t>(counters.hops);
         });
+    if (after_width) after_width();
     if (!status.ok()) return status;
   }
   return costs;

@@ -133,7 +133,8 @@ def test_text_output_has_a_row_a_graph_and_the_reason(trivium, files, store):
     assert header.split()[:3] == ["graph", "space", "vectors"]
     assert row.split()[0] == "law" and row.split()[-1] == "yes" and "2,500" in row
     assert rest[0].startswith("law: hops at equal recall")
-    assert rest[1] == "too small to need it: 1"
+    assert rest[1].startswith("law: ratio after each round 0.")
+    assert rest[2] == "too small to need it: 1"
 
 
 def test_nothing_gained_is_no_error_and_changes_nothing(trivium, files, store, held, original):
@@ -218,7 +219,7 @@ def test_vectors_that_are_no_directions(files, tmp_path, refuse, value):
     rows = np.load(path)
     rows[33] = value
     np.save(path, rows)
-    mentions = [path, "row 33", "finite"] if value else ["zero", "cosine"]
+    mentions = [path, "row 33", "finite"] if value else [path, "row 33", "zero", "cosine"]
     refuse(2, mentions, *questions(tmp_path / "files", "a", "b"))
 
 
@@ -314,12 +315,22 @@ def test_interrupted_while_texts_are_encoded(files, environment, tmp_path, trivi
     assert after == before
 
 
-def test_interrupted_while_it_learns(environment, store, held, original, tmp_path):
+def test_interrupted_while_it_learns(environment, store, held, original, tmp_path, trivium):
     """Standard error is a terminal, where progress shows when learning has begun."""
     write_questions(tmp_path, "many", DATA.ask(20_000, seed=1))
+    command = [
+        "train",
+        "graph",
+        store,
+        *questions(tmp_path, "many"),
+        "--ignore-gate",  # so many for so few rows harm these
+        "--checkpoint",
+        tmp_path / "at",
+        "--json",
+    ]
     terminal, other_end = pty.openpty()
     with subprocess.Popen(
-        [BINARY, "train", "graph", store, *questions(tmp_path, "many"), "--json"],
+        [BINARY, *command],
         stdout=subprocess.PIPE,
         stderr=other_end,
         env={**environment, "TERM": "xterm"},
@@ -327,7 +338,7 @@ def test_interrupted_while_it_learns(environment, store, held, original, tmp_pat
         os.close(other_end)
         shown = b""
         try:
-            while b"train" not in shown:
+            while b"edges" not in shown:
                 shown += os.read(terminal, 1000)
             process.send_signal(signal.SIGINT)
         except OSError:  # it has ended
@@ -339,6 +350,30 @@ def test_interrupted_while_it_learns(environment, store, held, original, tmp_pat
         except OSError:  # the end of a terminal
             os.close(terminal)
     assert (process.returncode, out) == (130, b"")
-    assert shown.endswith(b"trivium: graph training: cancelled by the caller\r\n")
+    assert shown.endswith(b"trivium: interrupted; the same command takes it from there\r\n")
     assert held(store) == original
     assert json.dumps(original[0]).count("training") == 2
+    assert (tmp_path / "at").exists()
+    trivium(*command, "--seed", 1).must_fail(1, tmp_path / "at", "another training")
+    assert trivium(*command).json["graphs"][0]["enabled"]
+    assert not (tmp_path / "at").exists()
+
+
+def test_queries_are_made_where_none_are_given(trivium, files, tmp_path):
+    letters = ["".join("abcdefghij"[int(digit)] for digit in str(i)) for i in range(2100)]
+    lines = [{"_id": f"d{i}", "title": f"word {text}", "text": f"x{i}"} for i, text in enumerate(letters)]
+    write_json_lines(tmp_path / "law.jsonl", lines)
+    command = ["--encoder-command", fake_encoder()]
+    store = tmp_path / "store"
+    trivium(
+        "build", store, "--corpus", f"law={tmp_path}/law.jsonl", "--encoder", "fake", *command, "--json"
+    ).json
+    (graph,) = trivium("train", "graph", store, *command, "--ignore-gate", "--json").json["graphs"]
+    assert graph["generated"] is True and graph["enabled"] is True
+    assert 400 < graph["training_queries"] + graph["validation_queries"] <= 2100
+    assert "made from the documents" in trivium("train", "graph", store, *command).out
+    trivium("train", "graph", store).must_fail(1, "encoder")
+    (tmp_path / "empty.jsonl").write_text("")
+    trivium("train", "graph", store, "--queries", tmp_path / "empty.jsonl", *command).must_fail(
+        2, "queries: 0"
+    )

@@ -22,6 +22,7 @@ import hop_curves  # noqa: E402
 import later_inserts  # noqa: E402
 import learning_queries  # noqa: E402
 import learning_work  # noqa: E402
+import roargraph  # noqa: E402
 import training_cost  # noqa: E402
 import training_queries  # noqa: E402
 import training_sizes  # noqa: E402
@@ -182,7 +183,7 @@ def test_base_rows_are_as_many_as_the_queries_and_drawn_by_seed(work):
 def test_the_ablation_tells_hops_and_speeds_of_every_variant(work):
     made, text = shown(ablation, ablation.run(work, lambda text: None))
     assert {check.what.split(":")[0] for check in made} == {"questions", "documents"}
-    for name in ("untrained", *ablation.OPTIONS):
+    for name in ("untrained", *ablation.OPTIONS, *roargraph.VARIANTS):
         assert f"\n| {name} | " in text
     assert "queries per second" in text.lower()
 

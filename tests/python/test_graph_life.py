@@ -83,7 +83,7 @@ def test_a_teaching_that_is_cancelled_leaves_the_store_as_it_was(store):
     before = trainings(store), store.count(), hops(store)
 
     def stop(stage, done, total):
-        if stage == "train":
+        if stage == "edges":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

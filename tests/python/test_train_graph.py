@@ -54,6 +54,7 @@ def test_the_report_says_what_training_gave(taught):
         "entries": report.entries,
         "edges_added": report.edges_added,
         "codes": True,
+        "generated": False,
         "hops_before": report.hops_before,
         "hops_after": report.hops_after,
         "hop_ratio": [report.hop_ratio, low, high],

@@ -251,6 +251,7 @@ def test_async_takes_the_same_arguments_and_raises_the_same(store):
 
 BAD_STORE_TRAINING = {
     **BAD_TRAINING,
+    "None": (lambda t: t(None), trivium.FailedPrecondition, "2500 documents without a text"),
     "a str": (lambda t: t("what is a graph?"), TypeError, "queries: a str"),
     "texts": (lambda t: t(["text"] * 200), trivium.FailedPrecondition, "space 'dense'"),
     "too few texts": (lambda t: t(["text"] * 99), trivium.InvalidArgument, "queries: 99"),

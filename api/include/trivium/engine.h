@@ -86,13 +86,13 @@ class TRIVIUM_EXPORT Store {
   // is unchanged. Needs at least one expert.
   absl::StatusOr<DispatchReport> TrainDispatch(const TrainDispatchOptions& options);
   // Teaches the graphs of the sealed segments of an expert, or of all, where to look: starting points and
-  // edges, from at least 100 queries, kept where queries held out need fewer hops for it
-  // (GraphTrainingReport). Answers stay as exact as the beam makes them. Build first. The queries are kept in
-  // the segment, at most one for eight rows, and teach the graphs that Build and Compact make later of the
-  // same vector set (TaughtGraphs). All or nothing: where it fails or is cancelled the store is unchanged.
-  // kInvalidArgument: options, queries;
-  // kNotFound: an expert, a space; kFailedPrecondition: no sealed segment, or queries without vectors and no
-  // encoder.
+  // edges, from at least 100 queries (without any, made from the documents), kept where queries held out need
+  // fewer hops for it (GraphTrainingReport). Answers stay as exact as the beam makes them. Build first. The
+  // queries are kept in the segment, at most one for eight rows, and teach the graphs that Build and Compact
+  // make later of the same vector set (TaughtGraphs). All or nothing: where it fails or is cancelled the
+  // store is unchanged. kInvalidArgument: options, queries; kNotFound: an expert, a space;
+  // kFailedPrecondition: no sealed segment, queries without vectors and no encoder, documents without texts,
+  // or a checkpoint of another training.
   absl::StatusOr<TrainGraphReport> TrainGraph(const TrainGraphOptions& options);
   // What training the graphs of an expert, or of all, is still worth: on the queries that were held out for
   // it, or on others. kFailedPrecondition: none is trained, and as TrainGraph.

@@ -171,7 +171,8 @@ struct TrainDispatchOptions {
   const std::atomic<bool>* cancelled = nullptr;
 };
 
-// Queries like those to come; judgements are not needed.
+// Queries like those to come; judgements are not needed. Where there are neither texts nor vectors, up to
+// 5,000 queries are made from the documents: their titles, else how their texts begin.
 struct TrainGraphOptions {
   std::vector<std::string> texts;     // empty, or one a query: encoded for every space without vectors
   std::vector<SpaceVectors> vectors;  // one row a query

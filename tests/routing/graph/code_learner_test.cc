@@ -107,13 +107,6 @@ TEST(TrainGraph, LearnsCodesAloneAndThatSavesHopsOfRows) {
   ASSERT_OK(same);
   EXPECT_EQ(same->codes->spread(), nullptr);
   EXPECT_EQ(std::memcmp(same->codes->blocks(), codes.blocks(), codes.size() * codes.shape().bytes), 0);
-  // What was learned before stays where nothing new is.
-  index::SearchableRows taught = searched;
-  taught.edge_codes = &*trained->codes;
-  const auto kept = TrainGraph(taught, queries.view(), options);
-  ASSERT_OK(kept);
-  EXPECT_EQ(std::memcmp(kept->codes->blocks(), trained->codes->blocks(), codes.size() * codes.shape().bytes),
-            0);
 }
 
 }  // namespace
