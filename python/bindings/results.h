@@ -19,6 +19,7 @@ py::object AsPython(const CalibrationReport& report);
 py::object AsPython(const VectorCalibrationReport& report);
 py::object AsPython(const GraphTrainingReport& report);
 py::object AsPython(const TrainGraphReport& report);
+py::object AsPython(const AdapterReport& report);
 py::object AsPython(const DispatchReport& report);
 py::object AsPython(const EvaluationReport& report);
 py::object AsPython(const StoreInfo& info);
