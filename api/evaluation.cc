@@ -113,7 +113,7 @@ class QueryComparison {
       const ExpertView& expert = searcher_.state().experts[list->expert];
       for (const auto& [set, distances] : list->by_set) {
         sets.insert(set);
-        const void* adapter = plan.plain ? nullptr : expert.adapter.get();
+        const void* adapter = plan.plain ? nullptr : AdapterInUse(expert, searcher_.options().adapters);
         if (searched.emplace(set, adapter).second) outcome.distances += static_cast<double>(distances);
       }
     }

@@ -4,34 +4,11 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
 
-#include "absl/strings/str_format.h"
 #include "base/status_macros.h"
-#include "kernels/distance_table.h"
 
 namespace trivium {
 namespace {
-
-// The expert's own reading of a query. kInvalidArgument where the adapter makes it infinite, or zero for
-// cosine.
-absl::Status ApplyAdapter(const ExpertView& expert, const VectorSet& set, const float* query,
-                          std::vector<float>* adapted) {
-  const std::size_t dimension = set.dimension();
-  const kernels::DistanceTable& table = kernels::ActiveDistances();
-  adapted->assign(base::PaddedStride(dimension), 0.0f);
-  table.inner_product_f32_rows(query, expert.adapter->data(), dimension, dimension, dimension,
-                               adapted->data());
-  const float norm = std::sqrt(table.inner_product_f32(adapted->data(), adapted->data(), dimension));
-  const bool cosine = set.metric() == base::Metric::kCosine;
-  if (!std::isfinite(norm) || (cosine && norm == 0)) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "adapter of expert '%s': makes a query of norm %f, expected a finite one that is not zero",
-        expert.name, norm));
-  }
-  for (std::size_t i = 0; cosine && i < dimension; ++i) (*adapted)[i] /= norm;
-  return absl::OkStatus();
-}
 
 void SortBestFirst(std::size_t depth, std::vector<routing::ScoredDocument>* hits) {
   std::sort(hits->begin(), hits->end(), [](const auto& a, const auto& b) {
@@ -52,8 +29,9 @@ absl::Status ExpertSearches::CheckStop() const {
   return absl::OkStatus();
 }
 
-absl::Status ExpertSearches::Add(absl::Span<const std::uint32_t> chosen, bool plain, std::size_t depth,
-                                 QueryVectors* query, std::vector<ExpertList>* lists) {
+absl::Status ExpertSearches::Add(absl::Span<const std::uint32_t> chosen, bool plain,
+                                 const QueryReadings& readings, std::size_t depth, QueryVectors* query,
+                                 std::vector<ExpertList>* lists) {
   // By vector set and adapter: experts that share both share the search.
   std::map<std::pair<std::uint32_t, const std::vector<float>*>, Search> added;
   std::vector<bool> set_seen(state_.sets.size(), false);
@@ -65,9 +43,14 @@ absl::Status ExpertSearches::Add(absl::Span<const std::uint32_t> chosen, bool pl
     list.expert = chosen[i];
     if (expert.sets.empty()) continue;
     TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
-    const std::vector<float>* adapter = plain ? nullptr : expert.adapter.get();
-    if (adapter != nullptr) {
-      TRIVIUM_RETURN_IF_ERROR(ApplyAdapter(expert, *state_.sets[expert.sets.front()], vector, &adapted_));
+    const std::vector<float>* adapter = plain ? nullptr : AdapterInUse(expert, options_.adapters);
+    if (const auto reading = readings.find(expert.space); reading != readings.end()) {
+      vector = reading->second.data();
+      adapter = nullptr;
+    } else if (adapter != nullptr) {
+      const VectorSet& set = *state_.sets[expert.sets.front()];
+      TRIVIUM_RETURN_IF_ERROR(ReadQuery(*adapter, "expert '" + expert.name + "'", set.dimension(),
+                                        set.metric() == base::Metric::kCosine, vector, &adapted_));
       vector = adapted_.data();
     }
     for (std::uint32_t set : expert.sets) {

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "api/query_reading.h"
 #include "api/query_vectors.h"
 #include "api/store_state.h"
 #include "base/aligned_matrix.h"
@@ -41,11 +42,12 @@ class ExpertSearches {
       : state_(state), options_(options), filter_(filter), query_count_(query_count) {}
 
   // Adds one query's searches: of each of the `chosen` experts (indexes into StoreState::experts), `depth`
-  // hits; `plain`: without adapters, and every vector set only once. Overwrites `lists` with one per chosen
+  // hits; `plain`: without the experts' adapters, and every vector set only once; `readings`: what to ask
+  // instead of the query, and of adapters, in their spaces. Overwrites `lists` with one per chosen
   // expert, whose hits and counters Run fills in: they must stay where they are until then. kInvalidArgument
   // and what the encoder says where a vector is missing; kCancelled, kDeadlineExceeded.
-  absl::Status Add(absl::Span<const std::uint32_t> chosen, bool plain, std::size_t depth, QueryVectors* query,
-                   std::vector<ExpertList>* lists);
+  absl::Status Add(absl::Span<const std::uint32_t> chosen, bool plain, const QueryReadings& readings,
+                   std::size_t depth, QueryVectors* query, std::vector<ExpertList>* lists);
 
   // kCancelled, kDeadlineExceeded: seen between vector sets.
   absl::Status Run(VectorSetScratch* scratch);

@@ -3,7 +3,7 @@
 //
 //   kManifest    "schema"                              JSON, see schema.h
 //                "next_document"                       u64, the next document number
-//                "adapter/" expert id (u32)            float32 matrix
+//                "adapter/" expert or space id (u32)   a matrix, see routing/expert/adapter_bytes.h
 //                "router/" name                        a router's bytes
 //   kIds         partition (u32) id                    document number (u64)
 //   kDocuments   document number (u64)                 partition (u32), id length (u32), id, text
@@ -57,9 +57,9 @@ inline std::string VectorKey(std::uint32_t space, std::uint32_t partition, std::
   AppendU64(&key, document);
   return key;
 }
-inline std::string AdapterKey(std::uint32_t expert) {
+inline std::string AdapterKey(std::uint32_t id) {
   std::string key = "adapter/";
-  AppendU32(&key, expert);
+  AppendU32(&key, id);
   return key;
 }
 inline std::string RouterKey(std::string_view name) { return "router/" + std::string(name); }

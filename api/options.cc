@@ -43,6 +43,13 @@ absl::Status SpaceOptions::Validate() const {
   return encoder.empty() ? absl::OkStatus() : ValidateName("encoder", encoder);
 }
 
+absl::Status TrainAdapterOptions::Validate() const {
+  if (train.empty()) return OutOfRange("query sets", "none", "at least one");
+  if (rank > kMaxDimension) return OutOfRange("rank", absl::StrFormat("%d", rank), "0 to the dimension");
+  if (threads < 0) return OutOfRange("threads", absl::StrFormat("%d", threads), "0 (all) or more");
+  return absl::OkStatus();
+}
+
 absl::Status ExpertOptions::Validate() const {
   TRIVIUM_RETURN_IF_ERROR(ValidateName("expert", name));
   if (name == "auto" || name == "all") {

@@ -19,6 +19,18 @@ auto FindIn(const Records& records, Predicate predicate) -> decltype(records.dat
   return found == records.end() ? nullptr : &*found;
 }
 
+Json AdapterToJson(const std::optional<AdapterRecord>& adapter) {
+  if (!adapter) return nullptr;
+  return {{"enabled", adapter->enabled}, {"queries", adapter->queries}, {"reason", adapter->reason}};
+}
+
+std::optional<AdapterRecord> AdapterFromJson(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  if (json.is_boolean())
+    return json.get<bool>() ? std::optional(AdapterRecord()) : std::nullopt;  // version 0.1
+  return AdapterRecord{json.at("enabled"), json.at("queries"), json.at("reason")};
+}
+
 Json SettingsToJson(const routing::DispatchSettings& settings) {
   const routing::RouterOptions& options = settings.router_options;
   const routing::DispatchOptions& policy = settings.policy;
@@ -93,14 +105,19 @@ Schema Parse(const Json& json) {
     schema.spaces.push_back({space.at("id"), space.at("name"), space.at("dimension"), *metric,
                              space.at("encoder"), space.at("encoder_fingerprint"),
                              space.value("beam_width", std::size_t{0}), space.value("target_recall", 0.0),
-                             *profile});
+                             *profile, AdapterFromJson(space.value("adapter", Json()))});
   }
   for (const Json& partition : json.at("partitions")) {
     schema.partitions.push_back({partition.at("id"), partition.at("name")});
   }
   for (const Json& expert : json.at("experts")) {
-    ExpertRecord record{expert.at("id"),          expert.at("name"), expert.at("space"),  std::nullopt,
-                        expert.at("description"), expert.at("cost"), expert.at("adapter")};
+    ExpertRecord record{expert.at("id"),
+                        expert.at("name"),
+                        expert.at("space"),
+                        std::nullopt,
+                        expert.at("description"),
+                        expert.at("cost"),
+                        AdapterFromJson(expert.at("adapter"))};
     if (!expert.at("partition").is_null()) record.partition = expert.at("partition").get<std::uint32_t>();
     schema.experts.push_back(std::move(record));
   }
@@ -142,7 +159,8 @@ std::string Schema::ToJson() const {
                               {"encoder_fingerprint", space.encoder_fingerprint},
                               {"beam_width", space.beam_width},
                               {"target_recall", space.target_recall},
-                              {"profile", std::string(ProfileName(space.profile))}});
+                              {"profile", std::string(ProfileName(space.profile))},
+                              {"adapter", AdapterToJson(space.adapter)}});
   }
   for (const PartitionRecord& partition : partitions) {
     json["partitions"].push_back({{"id", partition.id}, {"name", partition.name}});
@@ -154,7 +172,7 @@ std::string Schema::ToJson() const {
                                {"partition", expert.partition ? Json(*expert.partition) : Json(nullptr)},
                                {"description", expert.description},
                                {"cost", expert.cost},
-                               {"adapter", expert.adapter}});
+                               {"adapter", AdapterToJson(expert.adapter)}});
   }
   for (const SegmentRecord& segment : segments) {
     json["segments"].push_back(

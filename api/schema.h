@@ -18,6 +18,13 @@
 
 namespace trivium {
 
+// A query adapter; its matrix lies under AdapterKey(id of its expert, or of its space).
+struct AdapterRecord {
+  bool enabled = true;        // the gate let it pass, or it was given
+  std::uint64_t queries = 0;  // it was learned from; 0: it was given
+  std::string reason;         // of the gate
+};
+
 struct SpaceRecord {
   std::uint32_t id = 0;
   std::string name;
@@ -27,8 +34,9 @@ struct SpaceRecord {
   std::string encoder_fingerprint;
   // Of searches that do not say: calibrated for a recall, see Store::Calibrate; 0: the index's default.
   std::size_t beam_width = 0;
-  double target_recall = 0;           // what beam_width was calibrated for; 0: it was not
-  Profile profile = Profile::kSpeed;  // of segments built from now on
+  double target_recall = 0;                   // what beam_width was calibrated for; 0: it was not
+  Profile profile = Profile::kSpeed;          // of segments built from now on
+  std::optional<AdapterRecord> adapter = {};  // of all domains
 };
 
 struct PartitionRecord {
@@ -43,7 +51,7 @@ struct ExpertRecord {
   std::optional<std::uint32_t> partition;  // none: all
   std::string description;
   double cost = 1;
-  bool adapter = false;  // its matrix lies under AdapterKey(id)
+  std::optional<AdapterRecord> adapter = {};
 };
 
 // A file under segments/: the vectors of one space over one partition, document numbers [first, last].

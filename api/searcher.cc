@@ -74,6 +74,21 @@ Plan Searcher::PlanAll() const {
   return plan;
 }
 
+absl::Status Searcher::PlanUnrouted(QueryVectors* query, Plan* plan) const {
+  *plan = PlanAll();
+  plan->mode = "auto";
+  for (const ExpertView& expert : state_->experts) {
+    const std::vector<float>* adapter = state_->SpaceAdapterInUse(expert.space, options_.adapters);
+    if (adapter == nullptr || expert.sets.empty() || plan->readings.count(expert.space) > 0) continue;
+    TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
+    const SpaceRecord& space = *state_->schema.SpaceById(expert.space);
+    TRIVIUM_RETURN_IF_ERROR(ReadQuery(*adapter, "space '" + space.name + "'", space.dimension,
+                                      space.metric == Metric::kCosine, vector,
+                                      &plan->readings[expert.space]));
+  }
+  return absl::OkStatus();
+}
+
 Plan Searcher::PlanNamed(absl::Span<const std::uint32_t> experts) const {
   Plan plan;
   plan.mode = "named";
@@ -121,28 +136,33 @@ absl::Status Searcher::Choose(QueryVectors* query, SearcherScratch* scratch, Pla
     *plan = PlanNamed(named_);
     return absl::OkStatus();
   }
-  *plan = PlanAll();
-  if (options_.experts.mode == ExpertSelection::Mode::kAll) return absl::OkStatus();
-  plan->mode = "auto";
-  if (state_->dispatcher == nullptr) return absl::OkStatus();
+  if (options_.experts.mode == ExpertSelection::Mode::kAll) {
+    *plan = PlanAll();
+    return absl::OkStatus();
+  }
+  if (const Dispatcher::Entry* entry = RouterInUse(*query)) {
+    *plan = Plan();
+    plan->mode = "auto";
+    TRIVIUM_RETURN_IF_ERROR(PlanRouted(*entry, query, scratch, plan));
+    if (!plan->dispatch.fell_back) return absl::OkStatus();
+  }
+  return PlanUnrouted(query, plan);
+}
+
+// Null where everybody is to be asked.
+const Dispatcher::Entry* Searcher::RouterInUse(const QueryVectors& query) const {
+  if (state_->dispatcher == nullptr) return nullptr;
   const DispatchRecord& record = *state_->schema.dispatch;
-  if (options_.router.empty() && !record.enabled) return absl::OkStatus();
+  if (options_.router.empty() && !record.enabled) return nullptr;
   const std::uint32_t space = state_->dispatcher->space();
-  if (!query->Has(space) && !query->CanEncode(space)) return absl::OkStatus();
-  const std::string& name = options_.router.empty() ? record.router : options_.router;
-  const Dispatcher::Entry* entry = state_->dispatcher->Find(name);
-  if (entry == nullptr) return absl::OkStatus();
-  Plan routed;
-  routed.mode = "auto";
-  TRIVIUM_RETURN_IF_ERROR(PlanRouted(*entry, query, scratch, &routed));
-  if (!routed.dispatch.fell_back) *plan = std::move(routed);
-  return absl::OkStatus();
+  if (!query.Has(space) && !query.CanEncode(space)) return nullptr;
+  return state_->dispatcher->Find(options_.router.empty() ? record.router : options_.router);
 }
 
 absl::Status Searcher::SearchExperts(const Plan& plan, std::size_t depth, QueryVectors* query,
                                      SearcherScratch* scratch, std::vector<ExpertList>* lists) const {
   ExpertSearches searches(*state_, options_, filter_.get(), 1);
-  TRIVIUM_RETURN_IF_ERROR(searches.Add(plan.dispatch.chosen, plan.plain, depth, query, lists));
+  TRIVIUM_RETURN_IF_ERROR(searches.Add(plan.dispatch.chosen, plan.plain, plan.readings, depth, query, lists));
   return searches.Run(&scratch->sets);
 }
 
@@ -219,10 +239,9 @@ absl::Status Searcher::AskEverybodyToo(absl::Span<QueryVectors> queries,
     Answer& answer = answers[i];
     first.push_back(std::move(answer.lists));
     std::string router = std::move(answer.plan.router);
-    answer.plan = PlanAll();
-    answer.plan.mode = "auto";
+    TRIVIUM_RETURN_IF_ERROR(PlanUnrouted(&queries[i], &answer.plan));
     answer.plan.router = std::move(router);
-    TRIVIUM_RETURN_IF_ERROR(searches.Add(answer.plan.dispatch.chosen, answer.plan.plain,
+    TRIVIUM_RETURN_IF_ERROR(searches.Add(answer.plan.dispatch.chosen, answer.plan.plain, answer.plan.readings,
                                          SearchDepth(answer.plan), &queries[i], &answer.lists));
   }
   TRIVIUM_RETURN_IF_ERROR(searches.Run(&scratch->sets));
@@ -251,8 +270,8 @@ absl::Status Searcher::RunTogether(absl::Span<QueryVectors> queries, SearcherScr
   for (std::size_t i = 0; i < queries.size(); ++i) {
     const Plan& plan = answers[i].plan;
     const double encoded_us = queries[i].encode_us();
-    TRIVIUM_RETURN_IF_ERROR(
-        searches.Add(plan.dispatch.chosen, plan.plain, SearchDepth(plan), &queries[i], &answers[i].lists));
+    TRIVIUM_RETURN_IF_ERROR(searches.Add(plan.dispatch.chosen, plan.plain, plan.readings, SearchDepth(plan),
+                                         &queries[i], &answers[i].lists));
     encode_us += queries[i].encode_us() - encoded_us;
   }
   TRIVIUM_RETURN_IF_ERROR(searches.Run(&scratch->sets));

@@ -37,7 +37,8 @@ struct Plan {
   std::string router;  // empty: none chose
   routing::Dispatch dispatch;
   float prior_weight = 0;
-  bool plain = false;  // "all": adapters are not applied, every vector set is searched once
+  bool plain = false;      // "all": the experts' adapters are not applied, every vector set is searched once
+  QueryReadings readings;  // asked instead of the query and of adapters, in their spaces
 };
 
 struct Answer {
@@ -78,6 +79,9 @@ class Searcher {
 
   // The plan that asks every expert as an untrained store would.
   Plan PlanAll() const;
+  // The plan of "auto" where no router chooses: as PlanAll, the query read by the adapters of all domains
+  // that are in use. What the encoder says where a text must be encoded for that.
+  absl::Status PlanUnrouted(QueryVectors* query, Plan* plan) const;
   // The plan that asks these experts as they are.
   Plan PlanNamed(absl::Span<const std::uint32_t> experts) const;
   // The choice of one router with its own settings. REQUIRES: the dispatcher has it and the query has a
@@ -93,6 +97,7 @@ class Searcher {
   std::size_t QueriesAtOnce() const;
   absl::Status RunTogether(absl::Span<QueryVectors> queries, SearcherScratch* scratch,
                            absl::Span<Answer> answers) const;
+  const Dispatcher::Entry* RouterInUse(const QueryVectors& query) const;
   bool FoundTooLittle(const Answer& answer) const;
   absl::Status AskEverybodyToo(absl::Span<QueryVectors> queries, const std::vector<std::size_t>& asking,
                                SearcherScratch* scratch, absl::Span<Answer> answers) const;

@@ -74,6 +74,10 @@ absl::Status MakeCopy(const std::string& source, const std::string& destination,
   return status;
 }
 
+AdapterInfo DescribeAdapter(const std::optional<AdapterRecord>& adapter) {
+  return adapter ? AdapterInfo{true, adapter->enabled, adapter->queries, adapter->reason} : AdapterInfo();
+}
+
 }  // namespace
 
 absl::StatusOr<StoreInfo> Store::Inspect() const {
@@ -93,7 +97,8 @@ absl::StatusOr<StoreInfo> Store::Inspect() const {
   }
   for (const SpaceRecord& space : state->schema.spaces) {
     info.spaces.push_back({space.name, space.dimension, space.metric, space.encoder,
-                           space.encoder_fingerprint, space.beam_width, space.target_recall, space.profile});
+                           space.encoder_fingerprint, space.beam_width, space.target_recall, space.profile,
+                           DescribeAdapter(space.adapter)});
   }
   for (const ExpertRecord& expert : state->schema.experts) {
     ExpertInfo view;
@@ -102,7 +107,7 @@ absl::StatusOr<StoreInfo> Store::Inspect() const {
     view.description = expert.description;
     if (expert.partition) view.partition = state->schema.PartitionById(*expert.partition)->name;
     view.cost = expert.cost;
-    view.adapter = expert.adapter;
+    view.adapter = DescribeAdapter(expert.adapter);
     info.experts.push_back(std::move(view));
   }
   for (const auto& set : state->sets) {

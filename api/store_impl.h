@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inside of trivium::Store. Its methods are spread over one file per concern: store_open.cc,
 // store_schema.cc, store_write.cc, store_read.cc, store_build.cc, store_search.cc, store_train.cc,
-// store_teach.cc, store_inspect_graphs.cc, store_evaluate.cc, store_care.cc.
+// store_teach.cc, store_train_adapter.cc, store_inspect_graphs.cc, store_evaluate.cc, store_care.cc.
 //
 // Writers hold `writer` and change a copy of the published state; what they wrote is durable before the copy
 // is published. Readers load the published pointer once and never wait.
@@ -39,6 +39,12 @@ inline absl::Status MissingIsDataLoss(const absl::Status& status) {
 
 // Indexes into state.sets: those of the expert, or all where the name is empty. kNotFound.
 absl::StatusOr<std::set<std::uint32_t>> SetsOfExpert(const StoreState& state, const std::string& expert);
+// --- store_schema.cc ---
+// kInvalidArgument where `matrix` is no adapter for the space.
+absl::Status CheckAdapter(absl::Span<const float> matrix, const SpaceRecord& space);
+// The adapter of an expert or space, `id`, to be committed.
+void PutAdapter(std::uint32_t id, std::size_t dimension, std::vector<float> matrix, StoreState* state,
+                storage::WriteBatch* batch);
 
 struct Store::Impl {
   Impl(std::string store_path, OpenOptions open_options)

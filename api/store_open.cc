@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opening, publishing and closing a store.
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -10,6 +12,7 @@
 #include "api/keys.h"
 #include "api/store_impl.h"
 #include "base/status_macros.h"
+#include "routing/expert/adapter_bytes.h"
 #include "storage/file_system.h"
 
 namespace trivium {
@@ -58,6 +61,22 @@ absl::Status CheckReferences(const Schema& schema) {
       return wrong("router index", router.index_file);
     }
   }
+  return absl::OkStatus();
+}
+
+// Reads the adapter of an expert or space, `id`, of `space`.
+absl::Status LoadAdapter(std::uint32_t id, const SpaceRecord& space, StoreState* state) {
+  TRIVIUM_ASSIGN_OR_RETURN(const std::optional<std::string> bytes,
+                           state->db->Get(storage::Table::kManifest, AdapterKey(id)));
+  if (!bytes) {
+    return absl::DataLossError(absl::StrFormat("adapter %d of space '%s': missing (db)", id, space.name));
+  }
+  TRIVIUM_ASSIGN_OR_RETURN(std::vector<float> matrix, routing::LoadAdapter(*bytes, space.dimension));
+  if (!std::all_of(matrix.begin(), matrix.end(), [](float x) { return std::isfinite(x); })) {
+    return absl::DataLossError(absl::StrFormat(
+        "adapter %d of space '%s': not finite, expected finite numbers (db)", id, space.name));
+  }
+  state->adapters[id] = std::make_shared<const std::vector<float>>(std::move(matrix));
   return absl::OkStatus();
 }
 
@@ -208,18 +227,12 @@ absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::LoadState(
       state->ReplaceSet(std::move(set));
     }
   }
+  for (const SpaceRecord& space : state->schema.spaces) {
+    if (space.adapter) TRIVIUM_RETURN_IF_ERROR(LoadAdapter(space.id, space, state.get()));
+  }
   for (const ExpertRecord& expert : state->schema.experts) {
-    if (!expert.adapter) continue;
-    TRIVIUM_ASSIGN_OR_RETURN(const std::optional<std::string> bytes,
-                             state->db->Get(storage::Table::kManifest, AdapterKey(expert.id)));
-    const SpaceRecord* space = state->schema.SpaceById(expert.space);
-    if (!bytes || space == nullptr || bytes->size() != space->dimension * space->dimension * sizeof(float)) {
-      return absl::DataLossError(
-          absl::StrFormat("adapter of expert '%s': missing or of a wrong size (db)", expert.name));
-    }
-    auto matrix = std::make_shared<std::vector<float>>(bytes->size() / sizeof(float));
-    std::memcpy(matrix->data(), bytes->data(), bytes->size());
-    state->adapters[expert.id] = std::move(matrix);
+    const SpaceRecord& space = *state->schema.SpaceById(expert.space);
+    if (expert.adapter) TRIVIUM_RETURN_IF_ERROR(LoadAdapter(expert.id, space, state.get()));
   }
   if (state->schema.dispatch) {
     absl::StatusOr<std::shared_ptr<const Dispatcher>> dispatcher =

@@ -7,8 +7,28 @@
 #include "api/keys.h"
 #include "api/store_impl.h"
 #include "base/status_macros.h"
+#include "routing/expert/adapter_bytes.h"
 
 namespace trivium {
+
+absl::Status CheckAdapter(absl::Span<const float> matrix, const SpaceRecord& space) {
+  const std::size_t expected = space.dimension * space.dimension;
+  if (matrix.size() != expected) {
+    return absl::InvalidArgumentError(absl::StrFormat("adapter: %d values, expected %d (%d x %d)",
+                                                      matrix.size(), expected, space.dimension,
+                                                      space.dimension));
+  }
+  if (!std::all_of(matrix.begin(), matrix.end(), [](float x) { return std::isfinite(x); })) {
+    return absl::InvalidArgumentError("adapter: a value that is not finite, expected finite numbers");
+  }
+  return absl::OkStatus();
+}
+
+void PutAdapter(std::uint32_t id, std::size_t dimension, std::vector<float> matrix, StoreState* state,
+                storage::WriteBatch* batch) {
+  batch->Put(storage::Table::kManifest, AdapterKey(id), routing::SaveAdapter(matrix, dimension));
+  state->adapters[id] = std::make_shared<const std::vector<float>>(std::move(matrix));
+}
 
 absl::StatusOr<std::uint32_t> Store::Impl::PartitionId(const std::string& name, Schema* schema,
                                                        bool* changed) const {
@@ -55,33 +75,22 @@ absl::Status Store::AddExpert(const ExpertOptions& options) {
   if (space == nullptr) {
     return absl::NotFoundError(absl::StrFormat("space: '%s', expected one of the store's", options.space));
   }
-  const std::size_t expected = space->dimension * space->dimension;
-  if (!options.adapter.empty() && options.adapter.size() != expected) {
-    return absl::InvalidArgumentError(absl::StrFormat("adapter: %d values, expected %d (%d x %d)",
-                                                      options.adapter.size(), expected, space->dimension,
-                                                      space->dimension));
-  }
-  if (!std::all_of(options.adapter.begin(), options.adapter.end(),
-                   [](float x) { return std::isfinite(x); })) {
-    return absl::InvalidArgumentError("adapter: a value that is not finite, expected finite numbers");
-  }
+  if (!options.adapter.empty()) TRIVIUM_RETURN_IF_ERROR(CheckAdapter(options.adapter, *space));
   ExpertRecord record;
   record.id = schema.next_id++;
   record.name = options.name;
   record.space = space->id;
   record.description = options.description;
   record.cost = options.cost;
-  record.adapter = !options.adapter.empty();
+  const std::uint32_t id = record.id;
   bool changed = true;
   if (options.partition) {
     TRIVIUM_ASSIGN_OR_RETURN(record.partition, impl_->PartitionId(*options.partition, &schema, &changed));
   }
   storage::WriteBatch batch;
-  if (record.adapter) {
-    batch.Put(
-        storage::Table::kManifest, AdapterKey(record.id),
-        {reinterpret_cast<const char*>(options.adapter.data()), options.adapter.size() * sizeof(float)});
-    state->adapters[record.id] = std::make_shared<const std::vector<float>>(options.adapter);
+  if (!options.adapter.empty()) {
+    record.adapter = AdapterRecord();
+    PutAdapter(id, space->dimension, options.adapter, state.get(), &batch);
   }
   schema.experts.push_back(std::move(record));
   return impl_->Commit(std::move(state), std::move(batch), true);

@@ -20,9 +20,14 @@ double MicrosSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
 }
 
-Route DescribeRoute(const StoreState& state, const Answer& answer) {
-  Route route{answer.plan.mode, answer.plan.router, answer.fusion, {}};
+Route DescribeRoute(const StoreState& state, AdapterUse use, const Answer& answer) {
   const routing::Dispatch& dispatch = answer.plan.dispatch;
+  const bool adapted = !answer.plan.readings.empty() ||
+                       (!answer.plan.plain &&
+                        std::any_of(dispatch.chosen.begin(), dispatch.chosen.end(), [&](std::uint32_t e) {
+                          return AdapterInUse(state.experts[e], use) != nullptr;
+                        }));
+  Route route{answer.plan.mode, answer.plan.router, adapted ? "adapted" : "plain", answer.fusion, {}};
   for (std::size_t i = 0; i < dispatch.experts.size(); ++i) {
     const routing::ExpertChoice& choice = dispatch.experts[i];
     route.experts.push_back({state.experts[i].name, choice.chosen, choice.utility, choice.uncertainty,
@@ -145,7 +150,7 @@ absl::StatusOr<SearchResult> Store::Search(const Query& query, const SearchOptio
     }
     result.hits.push_back(std::move(hit));
   }
-  result.route = DescribeRoute(*state, answer);
+  result.route = DescribeRoute(*state, options.adapters, answer);
   DescribeCost(answer, &result.trace);
   result.trace.encoder_calls = vectors.encoder_calls();
   auto& stages = result.trace.stages_us;

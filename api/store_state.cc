@@ -33,7 +33,10 @@ void StoreState::ResolveExperts() {
     view.name = record.name;
     view.space = record.space;
     view.cost = static_cast<float>(record.cost);
-    if (record.adapter) view.adapter = adapters.at(record.id);
+    if (record.adapter) {
+      view.adapter = adapters.at(record.id);
+      view.adapter_enabled = record.adapter->enabled;
+    }
     if (schema.dispatch) {
       const std::vector<std::uint32_t>& columns = schema.dispatch->expert_ids;
       const auto column = std::find(columns.begin(), columns.end(), record.id);

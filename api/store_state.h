@@ -17,6 +17,7 @@
 #include "api/vector_rules.h"
 #include "api/vector_set.h"
 #include "storage/key_value_store.h"
+#include "trivium/options.h"
 #include "trivium/types.h"
 
 namespace trivium {
@@ -29,9 +30,16 @@ struct ExpertView {
   bool every_partition = false;
   std::vector<std::uint32_t> sets;                    // indexes into StoreState::sets
   std::shared_ptr<const std::vector<float>> adapter;  // dimension x dimension; null: none
+  bool adapter_enabled = false;                       // what searches use that do not say
   float cost = 1;
   int column = -1;  // in the dispatcher's routers; -1: unknown to them
 };
+
+// The adapter by which the expert reads queries; null: as they are.
+inline const std::vector<float>* AdapterInUse(const ExpertView& expert, AdapterUse use) {
+  const bool in_use = use == AdapterUse::kAlways || (use == AdapterUse::kStore && expert.adapter_enabled);
+  return in_use ? expert.adapter.get() : nullptr;
+}
 
 struct StoreState {
   std::uint64_t version = 0;  // counts published versions
@@ -40,7 +48,7 @@ struct StoreState {
   std::uint64_t next_document = 1;
   DocumentDirectory documents;
   std::vector<std::shared_ptr<const VectorSet>> sets;                           // only those that hold rows
-  std::map<std::uint32_t, std::shared_ptr<const std::vector<float>>> adapters;  // by expert
+  std::map<std::uint32_t, std::shared_ptr<const std::vector<float>>> adapters;  // by expert or space
   std::shared_ptr<const Dispatcher> dispatcher;                                 // null: not trained
   std::vector<ExpertView> experts;                                              // derived, see ResolveExperts
 
@@ -49,6 +57,14 @@ struct StoreState {
       if (set->space() == space && set->partition() == partition) return set.get();
     }
     return nullptr;
+  }
+
+  // Likewise, of all domains.
+  const std::vector<float>* SpaceAdapterInUse(std::uint32_t space, AdapterUse use) const {
+    const std::optional<AdapterRecord>& record = schema.SpaceById(space)->adapter;
+    const bool in_use =
+        record && (use == AdapterUse::kAlways || (use == AdapterUse::kStore && record->enabled));
+    return in_use ? adapters.at(space).get() : nullptr;
   }
 
   // A copy of the set to change, to be put back with ReplaceSet; made empty where there is none.

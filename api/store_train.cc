@@ -90,11 +90,17 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   learning.thread_count = threads;
   learning.cancelled = options.cancelled;
   std::set<std::uint32_t> spaces;
+  std::uint64_t learned_adapters = 0;
   for (const ExpertView& expert : state->experts) {
     learning.costs.push_back(expert.cost);
     spaces.insert(expert.space);
   }
   learning.tune_prior = spaces.size() == 1;
+  const auto count_learned = [&](const std::optional<AdapterRecord>& adapter) {
+    learned_adapters += adapter && adapter->enabled && adapter->queries > 0 ? 1 : 0;
+  };
+  for (const ExpertRecord& expert : state->schema.experts) count_learned(expert.adapter);
+  for (const SpaceRecord& record : state->schema.spaces) count_learned(record.adapter);
   if (options.progress) {
     learning.progress = [&](double share) {
       options.progress("train", static_cast<std::uint64_t>(share * 100), 100);
@@ -123,6 +129,7 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   DispatchReport report = Describe(trained.report);
   report.queries = training.size() + validation.size();
   report.unknown_judgements = training.unknown_judgements() + validation.unknown_judgements();
+  report.learned_adapters = learned_adapters;
   TRIVIUM_RETURN_IF_ERROR(
       impl_->SaveDispatch(trained, {&training.pilots(), &validation.pilots()}, space, state));
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -145,6 +145,10 @@ void TrainingSide::Search(const Item& item, const Plan& plan, std::vector<Expert
                                                        &ThreadScratch(), lists);
   if (status.ok()) return;
   lists->clear();
+  Fail(status);
+}
+
+void TrainingSide::Fail(const absl::Status& status) const {
   const std::lock_guard<std::mutex> lock(failure_mutex_);
   if (failure_.ok()) failure_ = status;
 }
@@ -163,15 +167,23 @@ const std::vector<ExpertList>& TrainingSide::Lists(const Item& item) const {
   return item.lists;
 }
 
-const std::vector<ExpertList>& TrainingSide::PlainLists(const Item& item) const {
-  // Without adapters the untrained answer merges the very lists that the experts return.
+const std::vector<ExpertList>& TrainingSide::UnroutedLists(const Item& item) const {
+  // Without adapters that answer merges the very lists that the experts return.
   const std::vector<ExpertView>& experts = searcher_->state().experts;
-  if (std::none_of(experts.begin(), experts.end(),
-                   [](const ExpertView& e) { return e.adapter != nullptr; })) {
+  const AdapterUse use = searcher_->options().adapters;
+  if (std::none_of(experts.begin(), experts.end(), [&](const ExpertView& expert) {
+        return AdapterInUse(expert, use) != nullptr ||
+               searcher_->state().SpaceAdapterInUse(expert.space, use) != nullptr;
+      })) {
     return Lists(item);
   }
-  std::call_once(item.searched_plain, [&] { Search(item, searcher_->PlanAll(), &item.plain_lists); });
-  return item.plain_lists;
+  std::call_once(item.searched_unrouted, [&] {
+    QueryVectors vectors = Vectors(item);
+    Plan plan;
+    const absl::Status status = searcher_->PlanUnrouted(&vectors, &plan);
+    status.ok() ? Search(item, plan, &item.unrouted_lists) : Fail(status);
+  });
+  return item.unrouted_lists;
 }
 
 // Whether nobody was chosen: the trainer's "all", or a router that knew nothing.
@@ -189,7 +201,7 @@ double TrainingSide::EvaluateChoice(std::size_t query, const routing::Dispatch& 
   const bool everybody = AsksEverybody(choice);
   if (!everybody) plan.prior_weight = prior_weight;
   std::vector<const ExpertList*> chosen;
-  for (const ExpertList& list : everybody ? PlainLists(item) : Lists(item)) {
+  for (const ExpertList& list : everybody ? UnroutedLists(item) : Lists(item)) {
     if (choice.experts[list.expert].chosen) chosen.push_back(&list);
   }
   std::vector<routing::FusedHit> hits;

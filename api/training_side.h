@@ -29,7 +29,8 @@ class TrainingSide {
   const routing::PilotSet& pilots() const { return pilots_; }
   routing::DispatchQueries View(int thread_count) const;
 
-  // nDCG@10 of the fused answer of `choice`; a choice of everybody is answered as an untrained store would.
+  // nDCG@10 of the fused answer of `choice`; a choice of everybody is answered as "auto" does without a
+  // router.
   double EvaluateChoice(std::size_t query, const routing::Dispatch& choice, float prior_weight) const;
 
   // The first search that failed while choices were evaluated; their figures are worthless then.
@@ -45,15 +46,16 @@ class TrainingSide {
     const float* row = nullptr;  // in the router space
     mutable std::once_flag searched;
     mutable std::vector<ExpertList> lists;  // of every expert; filled when first evaluated
-    mutable std::once_flag searched_plain;
-    mutable std::vector<ExpertList> plain_lists;  // of the untrained answer, where that differs
-    std::vector<float> unit_row;                  // owns `row` where the space's rows are not unit vectors
+    mutable std::once_flag searched_unrouted;
+    mutable std::vector<ExpertList> unrouted_lists;  // of the answer without a router, where that differs
+    std::vector<float> unit_row;                     // owns `row` where the space's rows are not unit vectors
   };
 
   QueryVectors Vectors(const Item& item) const;
   const std::vector<ExpertList>& Lists(const Item& item) const;
-  const std::vector<ExpertList>& PlainLists(const Item& item) const;
+  const std::vector<ExpertList>& UnroutedLists(const Item& item) const;
   void Search(const Item& item, const Plan& plan, std::vector<ExpertList>* lists) const;
+  void Fail(const absl::Status& status) const;
   bool MayHoldRelevant(const Item& item, const ExpertView& expert) const;
 
   const Searcher* searcher_;

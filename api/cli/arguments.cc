@@ -78,6 +78,13 @@ absl::StatusOr<IndexChoice> ParseIndexChoice(const std::string& text) {
   return absl::InvalidArgumentError(absl::StrFormat("--index: %s, expected graph or exact", Quoted(text)));
 }
 
+absl::StatusOr<AdapterUse> ParseAdapterUse(const std::string& text) {
+  if (text.empty()) return AdapterUse::kStore;
+  if (text == "on") return AdapterUse::kAlways;
+  if (text == "off") return AdapterUse::kNever;
+  return absl::InvalidArgumentError(absl::StrFormat("--adapters: %s, expected on or off", Quoted(text)));
+}
+
 absl::StatusOr<std::vector<std::string>> ReadIds(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   std::error_code ignored;

@@ -31,6 +31,9 @@ absl::StatusOr<NamedFile> ParseOptionallyNamedFile(std::string_view flag, const 
 // "graph" or "exact"; empty: the store's choice.
 absl::StatusOr<IndexChoice> ParseIndexChoice(const std::string& text);
 
+// "on", "off", or empty for the store's own choice.
+absl::StatusOr<AdapterUse> ParseAdapterUse(const std::string& text);
+
 // `--ids`: one id a line, or JSON lines with "_id" (a string or an integer) on lines that begin with '{'.
 // Blank lines are skipped; at least one id is expected.
 absl::StatusOr<std::vector<std::string>> ReadIds(const std::string& path);

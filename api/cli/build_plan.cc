@@ -120,7 +120,8 @@ std::vector<ExpertPlan> DefaultExperts(const StoreInfo& info, const BuildPlan& p
       if (space.encoder.empty() && !HasVectors(corpus, space.name)) continue;
       const bool present =
           std::any_of(info.experts.begin(), info.experts.end(), [&](const ExpertInfo& expert) {
-            return expert.space == space.name && expert.partition == corpus.partition && !expert.adapter;
+            return expert.space == space.name && expert.partition == corpus.partition &&
+                   !expert.adapter.present;
           });
       if (present) continue;
       const bool taken = FindExpert(info, corpus.partition) != nullptr ||
@@ -157,8 +158,8 @@ absl::Status CheckExperts(const StoreInfo& info, BuildPlan* plan) {
       continue;
     }
     if (existing->space != expert.space || existing->partition != expert.partition ||
-        existing->description != expert.description || existing->cost != expert.cost || existing->adapter ||
-        !expert.adapter_file.empty()) {
+        existing->description != expert.description || existing->cost != expert.cost ||
+        existing->adapter.present || !expert.adapter_file.empty()) {
       return absl::AlreadyExistsError(absl::StrFormat(
           "expert: '%s' is in the store with another definition or an adapter, expected a new name",
           expert.name));

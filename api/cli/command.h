@@ -23,7 +23,8 @@ using Run = std::function<absl::Status()>;
 
 void AddBuildCommand(CLI::App& app, Run* run);
 void AddTrainCommand(CLI::App& app, Run* run);
-void AddTrainGraphCommand(CLI::App& train, Run* run);  // under `train`
+void AddTrainAdapterCommand(CLI::App& train, Run* run);  // under `train`
+void AddTrainGraphCommand(CLI::App& train, Run* run);    // under `train`
 void AddSearchCommand(CLI::App& app, Run* run);
 void AddEvaluateCommand(CLI::App& app, Run* run);
 void AddDeleteCommand(CLI::App& app, Run* run);

@@ -12,6 +12,17 @@
 namespace trivium::cli {
 namespace {
 
+Json ToJson(const AdapterInfo& adapter) {
+  if (!adapter.present) return nullptr;
+  return {{"enabled", adapter.enabled}, {"queries", adapter.queries}, {"reason", adapter.reason}};
+}
+
+std::string AdapterText(const AdapterInfo& adapter) {
+  if (!adapter.present) return "no";
+  return absl::StrFormat("%s, %s", adapter.queries == 0 ? "given" : "learned",
+                         adapter.enabled ? "on" : "off");
+}
+
 Json ToJson(const StoreInfo& info) {
   Json json = {
       {"path", info.path},           {"uuid", info.uuid},       {"format_version", info.format_version},
@@ -29,7 +40,8 @@ Json ToJson(const StoreInfo& info) {
                               {"encoder_fingerprint", space.encoder_fingerprint},
                               {"beam_width", space.beam_width},
                               {"target_recall", space.target_recall},
-                              {"profile", std::string(ProfileName(space.profile))}});
+                              {"profile", std::string(ProfileName(space.profile))},
+                              {"adapter", ToJson(space.adapter)}});
   }
   for (const ExpertInfo& expert : info.experts) {
     json["experts"].push_back({{"name", expert.name},
@@ -37,7 +49,7 @@ Json ToJson(const StoreInfo& info) {
                                {"partition", expert.partition ? Json(*expert.partition) : Json(nullptr)},
                                {"description", expert.description},
                                {"cost", expert.cost},
-                               {"adapter", expert.adapter}});
+                               {"adapter", ToJson(expert.adapter)}});
   }
   for (const VectorSetInfo& set : info.vector_sets) {
     json["vector_sets"].push_back({{"space", set.space},
@@ -72,18 +84,18 @@ std::string ToText(const StoreInfo& info) {
   std::string text =
       absl::StrFormat("%s: %s documents, format %d, trivium %s, %s kernels\n", info.path,
                       Grouped(info.documents), info.format_version, info.version, info.kernels);
-  Table spaces({"space", ">dimension", "metric", "encoder", "beam width", "profile"});
+  Table spaces({"space", ">dimension", "metric", "encoder", "beam width", "profile", "adapter"});
   for (const SpaceInfo& space : info.spaces) {
     spaces.Add({space.name, Grouped(space.dimension), std::string(MetricName(space.metric)),
                 space.encoder.empty() ? "-" : OneLine(space.encoder, 40),
                 space.beam_width == 0
                     ? "default"
                     : absl::StrFormat("%d, for recall %g", space.beam_width, space.target_recall),
-                std::string(ProfileName(space.profile))});
+                std::string(ProfileName(space.profile)), AdapterText(space.adapter)});
   }
   Table experts({"expert", "space", "partition", "adapter", ">cost", "description"});
   for (const ExpertInfo& expert : info.experts) {
-    experts.Add({expert.name, expert.space, expert.partition.value_or("(all)"), expert.adapter ? "yes" : "no",
+    experts.Add({expert.name, expert.space, expert.partition.value_or("(all)"), AdapterText(expert.adapter),
                  absl::StrFormat("%g", expert.cost), OneLine(expert.description, 60)});
   }
   Table sets({"vector set", "space", ">vectors", ">unsealed", ">deleted", ">segments", ">trained", ">size"});

@@ -46,6 +46,12 @@ void AddSearchOptions(CLI::App& command, SearchArguments* arguments) {
       .add_option("--experts", arguments->experts, "Who answers: auto (learned dispatch), all, or names A,B")
       ->type_name("auto|all|A,B")
       ->capture_default_str();
+  command
+      .add_option(
+          "--adapters", arguments->adapters,
+          "Read queries by query adapters: also by those that the gate left off, or by none (default: by "
+          "those it let pass)")
+      ->type_name("on|off");
   command.add_option("--index", arguments->index, "Use the graph, or scan all vectors (default: by size)")
       ->type_name("graph|exact");
   command.add_option("--beam-width", arguments->beam_width, "Candidates kept while walking the graph")
@@ -72,6 +78,7 @@ absl::StatusOr<SearchOptions> ToSearchOptions(const SearchArguments& arguments, 
   options.experts = ExpertSelection::Parse(arguments.experts);
   options.filter = arguments.filter;
   options.router = arguments.router;
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(options.adapters, ParseAdapterUse(arguments.adapters));
   TRIVIUM_CLI_ASSIGN_OR_RETURN(options.index, ParseIndexChoice(arguments.index));
   options.beam_width = arguments.beam_width;
   options.top_p = arguments.top_p;

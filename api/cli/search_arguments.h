@@ -18,6 +18,7 @@ namespace trivium::cli {
 
 struct SearchArguments {
   std::string experts = "auto";
+  std::string adapters;
   std::string index;
   std::string filter;
   std::string router;

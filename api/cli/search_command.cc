@@ -21,8 +21,11 @@ struct SearchCommandArguments : CommonArguments {
 };
 
 Json ToJson(const Route& route) {
-  Json json = {
-      {"mode", route.mode}, {"router", route.router}, {"fusion", route.fusion}, {"experts", Json::array()}};
+  Json json = {{"mode", route.mode},
+               {"router", route.router},
+               {"reading", route.reading},
+               {"fusion", route.fusion},
+               {"experts", Json::array()}};
   for (const ExpertConsidered& expert : route.experts) {
     json["experts"].push_back({{"expert", expert.expert},
                                {"chosen", expert.chosen},
@@ -81,9 +84,10 @@ std::string RouteLine(const Route& route) {
   for (const ExpertConsidered& expert : route.experts) {
     if (expert.chosen) chosen += (chosen.empty() ? "" : ", ") + expert.expert;
   }
-  return absl::StrFormat("route: %s%s -> %s; fusion: %s\n", route.mode,
+  return absl::StrFormat("route: %s%s -> %s; %sfusion: %s\n", route.mode,
                          route.router.empty() ? "" : " (" + route.router + ")",
-                         chosen.empty() ? "none" : chosen, route.fusion);
+                         chosen.empty() ? "none" : chosen,
+                         route.reading == "plain" ? "" : "query " + route.reading + "; ", route.fusion);
 }
 
 std::string Explanation(const SearchResult& result) {

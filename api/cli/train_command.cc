@@ -32,6 +32,7 @@ Json ToJson(const DispatchReport& report) {
                {"prior_weight", report.prior_weight},
                {"gain", report.gain},
                {"gain_interval", {report.gain_low, report.gain_high}},
+               {"learned_adapters", report.learned_adapters},
                {"compare", Json::array()},
                {"seconds", report.seconds}};
   for (const ComparisonRow& row : report.rows) {
@@ -59,6 +60,11 @@ std::string ToText(const DispatchReport& report) {
   if (report.unknown_judgements > 0) {
     text += absl::StrFormat("judgements of documents that the store does not hold: %s\n",
                             Grouped(report.unknown_judgements));
+  }
+  if (report.learned_adapters > 0) {
+    text += absl::StrFormat(
+        "%s learned adapters in use: where they learned from these queries, figures flatter them\n",
+        Grouped(report.learned_adapters));
   }
   return text;
 }
@@ -100,6 +106,7 @@ absl::Status RunTrainDispatch(const TrainArguments& arguments) {
 void AddTrainCommand(CLI::App& app, Run* run) {
   CLI::App* train = app.add_subcommand("train", "Learn from queries");
   train->require_subcommand(1);
+  AddTrainAdapterCommand(*train, run);
   AddTrainGraphCommand(*train, run);
   CLI::App* command = train->add_subcommand(
       "dispatch", "Learn which experts answer what; on by default only where it gains on held-out queries");

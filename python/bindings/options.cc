@@ -45,8 +45,9 @@ SearchOptions MakeSearchOptions(std::int64_t k, const py::object& experts, std::
                                 const std::optional<std::string>& index, std::int64_t beam_width,
                                 bool load_documents, bool load_vectors, std::string router,
                                 std::optional<double> top_p, std::optional<int> max_experts,
-                                std::optional<double> timeout) {
+                                std::optional<double> timeout, std::optional<bool> adapters) {
   SearchOptions options;
+  if (adapters) options.adapters = *adapters ? AdapterUse::kAlways : AdapterUse::kNever;
   options.k = AsCount(k, "k");
   options.experts = AsExperts(experts);
   options.filter = std::move(filter);
@@ -82,7 +83,7 @@ void BindOptions(py::module_& module) {
            "index"_a = py::none(), "beam_width"_a = search.beam_width,
            "load_documents"_a = search.load_documents, "load_vectors"_a = search.load_vectors,
            "router"_a = search.router, "top_p"_a = search.top_p, "max_experts"_a = search.max_experts,
-           "timeout"_a = py::none())
+           "timeout"_a = py::none(), "adapters"_a = py::none())
       .def_readonly("k", &SearchOptions::k)
       .def_readonly("beam_width", &SearchOptions::beam_width)
       .def_readonly("load_documents", &SearchOptions::load_documents)
@@ -108,6 +109,22 @@ void BindOptions(py::module_& module) {
            "routers"_a = py::none(), "seed"_a = train.seed, "threads"_a = train.threads)
       .def_readonly("seed", &TrainDispatchOptions::seed)
       .def_readonly("threads", &TrainDispatchOptions::threads);
+
+  static const TrainAdapterOptions adapter;
+  py::class_<TrainAdapterOptions>(module, "TrainAdapterOptions")
+      .def(py::init([](std::string expert, std::int64_t rank, std::uint64_t seed, int threads) {
+             TrainAdapterOptions options;
+             options.expert = std::move(expert);
+             options.rank = AsCount(rank, "rank");
+             options.seed = seed;
+             options.threads = threads;
+             return options;
+           }),
+           "expert"_a = adapter.expert, "rank"_a = adapter.rank, "seed"_a = adapter.seed,
+           "threads"_a = adapter.threads)
+      .def_readonly("rank", &TrainAdapterOptions::rank)
+      .def_readonly("seed", &TrainAdapterOptions::seed)
+      .def_readonly("threads", &TrainAdapterOptions::threads);
 
   static const EvaluateOptions evaluate;
   py::class_<EvaluateOptions>(module, "EvaluateOptions")

@@ -56,18 +56,25 @@ py::object Metrics(const SetMetrics& set) {
       "compare"_a = AsList(set.compare, &Row), "outcomes"_a = AsList(set.outcomes, &Outcome));
 }
 
+py::object Adapter(const AdapterInfo& adapter) {
+  if (!adapter.present) return py::none();
+  return Class("AdapterInfo")("enabled"_a = adapter.enabled, "queries"_a = adapter.queries,
+                              "reason"_a = adapter.reason);
+}
+
 py::object Space(const SpaceInfo& space) {
   return Class("SpaceInfo")("name"_a = space.name, "dimension"_a = space.dimension,
                             "metric"_a = std::string(MetricName(space.metric)), "encoder"_a = space.encoder,
                             "encoder_fingerprint"_a = space.encoder_fingerprint,
                             "beam_width"_a = space.beam_width, "target_recall"_a = space.target_recall,
-                            "profile"_a = std::string(ProfileName(space.profile)));
+                            "profile"_a = std::string(ProfileName(space.profile)),
+                            "adapter"_a = Adapter(space.adapter));
 }
 
 py::object Expert(const ExpertInfo& expert) {
   return Class("ExpertInfo")("name"_a = expert.name, "space"_a = expert.space,
                              "partition"_a = expert.partition, "description"_a = expert.description,
-                             "cost"_a = expert.cost, "adapter"_a = expert.adapter);
+                             "cost"_a = expert.cost, "adapter"_a = Adapter(expert.adapter));
 }
 
 py::object VectorSet(const VectorSetInfo& set) {
@@ -133,6 +140,20 @@ py::object AsPython(const TrainGraphReport& report) {
                                    "seconds"_a = report.seconds);
 }
 
+py::object AsPython(const AdapterReport& report) {
+  py::list adapters;
+  for (const TrainedAdapter& adapter : report.adapters) {
+    const py::object expert = adapter.expert.empty() ? py::none() : py::object(py::str(adapter.expert));
+    adapters.append(Class("TrainedAdapter")(
+        "expert"_a = expert, "space"_a = adapter.space, "queries"_a = adapter.queries,
+        "steps"_a = adapter.steps, "plain"_a = adapter.plain, "adapted"_a = adapter.adapted,
+        "gain"_a = adapter.gain, "gain_low"_a = adapter.gain_low, "gain_high"_a = adapter.gain_high,
+        "enabled"_a = adapter.enabled, "reason"_a = adapter.reason));
+  }
+  return Class("AdapterReport")("adapters"_a = adapters, "unknown_judgements"_a = report.unknown_judgements,
+                                "seconds"_a = report.seconds);
+}
+
 py::object AsPython(const BuildReport& report) {
   return Class("BuildReport")("segments_built"_a = report.segments_built,
                               "rows_sealed"_a = report.rows_sealed, "graphs_taught"_a = report.graphs.taught,
@@ -147,7 +168,7 @@ py::object AsPython(const DispatchReport& report) {
       "enabled"_a = report.enabled, "reason"_a = report.reason, "top_p"_a = report.top_p,
       "max_experts"_a = report.max_experts, "prior_weight"_a = report.prior_weight, "gain"_a = report.gain,
       "gain_low"_a = report.gain_low, "gain_high"_a = report.gain_high, "rows"_a = AsList(report.rows, &Row),
-      "seconds"_a = report.seconds);
+      "learned_adapters"_a = report.learned_adapters, "seconds"_a = report.seconds);
 }
 
 py::object AsPython(const EvaluationReport& report) {

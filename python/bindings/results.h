@@ -23,6 +23,7 @@ py::object AsPython(const GraphDriftReport& report);
 py::object AsPython(const WalkTrace& trace);
 py::object AsPython(const std::vector<SegmentDrift>& graphs);
 py::object AsPython(const std::vector<SegmentWalk>& graphs);
+py::object AsPython(const AdapterReport& report);
 py::object AsPython(const DispatchReport& report);
 py::object AsPython(const EvaluationReport& report);
 py::object AsPython(const StoreInfo& info);

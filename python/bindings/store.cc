@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <cmath>
 #include <map>
 #include <memory>
 #include <utility>
@@ -28,6 +30,16 @@ OnConflict AsOnConflict(const std::string& name) {
   if (name == "replace") return OnConflict::kReplace;
   if (name == "error") return OnConflict::kError;
   RaiseInvalid("on_conflict: '" + name + "', expected 'replace' or 'error'");
+}
+
+// The values of a square matrix, row-major.
+std::vector<float> AsAdapter(const py::object& adapter) {
+  const HeldMatrix matrix = AsMatrix(adapter, "adapter");
+  if (matrix.view.rows != matrix.view.columns || matrix.view.rows == 0) {
+    RaiseInvalid("adapter: shape (" + std::to_string(matrix.view.rows) + ", " +
+                 std::to_string(matrix.view.columns) + "), expected (dimension, dimension)");
+  }
+  return {matrix.view.data, matrix.view.data + matrix.view.rows * matrix.view.columns};
 }
 
 // trivium._trivium.Store. Every method that does work releases the GIL.
@@ -85,14 +97,7 @@ class PythonStore {
     options.partition = AsOptionalString(partition, "partition");
     options.description = AsString(description, "description");
     options.cost = cost;
-    if (!adapter.is_none()) {
-      const HeldMatrix matrix = AsMatrix(adapter, "adapter");
-      if (matrix.view.rows != matrix.view.columns || matrix.view.rows == 0) {
-        RaiseInvalid("adapter: shape (" + std::to_string(matrix.view.rows) + ", " +
-                     std::to_string(matrix.view.columns) + "), expected (dimension, dimension)");
-      }
-      options.adapter.assign(matrix.view.data, matrix.view.data + matrix.view.rows * matrix.view.columns);
-    }
+    if (!adapter.is_none()) options.adapter = AsAdapter(adapter);
     CallEngine([&] { return store_->AddExpert(options); });
   }
 
@@ -241,6 +246,28 @@ class PythonStore {
     return AsPython(CallEngine([&] { return store_->TrainDispatch(options); }));
   }
 
+  py::object TrainAdapter(TrainAdapterOptions options, const std::vector<const HeldQuerySet*>& train,
+                          const py::object& progress) {
+    Progress report(progress);
+    options.train = AsQuerySets(train);
+    options.progress = report.function();
+    options.cancelled = report.cancelled();
+    return AsPython(CallEngine([&] { return store_->TrainAdapter(options); }));
+  }
+
+  void SetAdapter(const py::object& matrix, const std::string& expert, const std::string& space) {
+    SetAdapterOptions options{.expert = expert, .space = space, .matrix = {}};
+    if (!matrix.is_none()) options.matrix = AsAdapter(matrix);
+    CallEngine([&] { return store_->SetAdapter(options); });
+  }
+
+  py::object GetAdapter(const std::string& expert, const std::string& space) const {
+    const std::vector<float> matrix = CallEngine([&] { return store_->GetAdapter(expert, space); });
+    if (matrix.empty()) return py::none();
+    const auto dimension = static_cast<py::ssize_t>(std::lround(std::sqrt(double(matrix.size()))));
+    return py::array_t<float>({dimension, dimension}, matrix.data());
+  }
+
   SearchResult Search(const py::object& query, const SearchOptions& options, bool explain) const {
     Query question;
     HeldVectors held;
@@ -339,6 +366,9 @@ void BindStore(py::module_& module) {
       .def("graph_drift", &PythonStore::GraphDrift)
       .def("trace_walks", &PythonStore::TraceWalks)
       .def("train_dispatch", &PythonStore::TrainDispatch)
+      .def("train_adapter", &PythonStore::TrainAdapter)
+      .def("set_adapter", &PythonStore::SetAdapter)
+      .def("get_adapter", &PythonStore::GetAdapter)
       .def("search", &PythonStore::Search)
       .def("search_batch", &PythonStore::SearchBatch)
       .def("evaluate", &PythonStore::Evaluate)

@@ -220,6 +220,42 @@ class DispatchReport(Report):
     gain_high: float
     """Paired bootstrap 95 % interval of the gain."""
     rows: list[ComparisonRow]
+    learned_adapters: int
+    """Adapters in use that were learned from queries: on those very queries they flatter the figures."""
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedAdapter(Report):
+    """What training gave one adapter, on queries that it did not learn from."""
+
+    expert: str | None
+    """None: all domains."""
+    space: str
+    queries: int
+    """Learned from; 0: nothing was learned, see `reason`."""
+    steps: int
+    """That were best on queries held out; 0: none was better than plain."""
+    plain: float
+    """Macro nDCG@10 of what the expert (of all domains: everybody) answers to plain queries."""
+    adapted: float
+    """To the same, each read by an adapter learned from others."""
+    gain: float
+    gain_low: float
+    gain_high: float
+    """Paired bootstrap 95 % interval of the gain."""
+    enabled: bool
+    """Whether that interval is above 0."""
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class AdapterReport(Report):
+    """What `Store.train_adapter` learned."""
+
+    adapters: list[TrainedAdapter]
+    unknown_judgements: int
+    """Judgements that name a document the store does not hold."""
     seconds: float
 
 
@@ -286,6 +322,18 @@ class EvaluationReport(Report):
 
 
 @dataclass(frozen=True, eq=False)
+class AdapterInfo(Report):
+    """A query adapter of the store."""
+
+    enabled: bool
+    """Whether searches use it that do not say."""
+    queries: int
+    """It was learned from; 0: it was given."""
+    reason: str
+    """Of the gate, in words."""
+
+
+@dataclass(frozen=True, eq=False)
 class SpaceInfo(Report):
     """A space of the store."""
 
@@ -302,6 +350,8 @@ class SpaceInfo(Report):
     """What beam_width was calibrated for; 0: it was not."""
     profile: str
     """How the vectors of segments built from now on are stored."""
+    adapter: AdapterInfo | None
+    """Of all domains."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,8 +364,7 @@ class ExpertInfo(Report):
     """None: all partitions."""
     description: str
     cost: float
-    adapter: bool
-    """Whether it has a query adapter."""
+    adapter: AdapterInfo | None
 
 
 @dataclass(frozen=True, eq=False)

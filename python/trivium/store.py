@@ -38,6 +38,7 @@ from ._types import (
 from .errors import InvalidArgument
 from .graph_reports import SegmentDrift, SegmentWalk
 from .reports import (
+    AdapterReport,
     BuildReport,
     CalibrationReport,
     CompactReport,
@@ -52,6 +53,7 @@ from .reports import (
 _SEARCH = _trivium.SearchOptions()  # the engine's defaults
 _BUILD = _trivium.BuildOptions()
 _TRAIN = _trivium.TrainDispatchOptions()
+_ADAPTER = _trivium.TrainAdapterOptions()
 _EVALUATE = _trivium.EvaluateOptions()
 
 _SCAN_PAGE = 256  # documents fetched at a time
@@ -379,6 +381,49 @@ class Store:
         with progress_callback(progress) as callback:
             return self._core.train_dispatch(options, train, held_out, callback)
 
+    def train_adapter(
+        self,
+        queries: Queries,
+        qrels: Qrels,
+        expert: str | None = None,
+        groups: Sequence[str] | None = None,
+        rank: int = _ADAPTER.rank,
+        seed: int = _ADAPTER.seed,
+        *,
+        query_ids: Sequence[str] | None = None,
+        drop_self: bool | Collection[str] = False,
+        threads: int = _ADAPTER.threads,
+        progress: Progress = False,
+    ) -> AdapterReport:
+        """Learns from n judged queries how experts should read queries: as W @ q, renormalised.
+
+        Arguments as of `train_dispatch`. expert: whose adapter; None: one for each expert with at least 10
+        queries (those with a relevant document in its partition; over all partitions, the group of its name) and
+        no adapter given to it, and one a space for all domains together, in which every group is heard equally
+        often. rank: of what is learned, 0 for the full matrix.
+
+        Searches that name an expert use its adapter, experts="auto" that of all domains where dispatch does not
+        choose, if held-out queries gain: each is read by an adapter learned from the others, queries that share
+        a relevant document apart. Others stay reachable by adapters=True. Only spaces of the cosine metric. Where
+        it fails the store is unchanged. Train dispatch afterwards, on other queries (`learned_adapters`).
+        """
+        options = _trivium.TrainAdapterOptions(expert or "", rank, seed, threads)
+        train = query_sets(queries, qrels, groups, query_ids, drop_self)
+        with progress_callback(progress) as callback:
+            return self._core.train_adapter(options, train, callback)
+
+    def set_adapter(self, matrix: Array | None, expert: str | None = None, space: str | None = None) -> None:
+        """Gives an expert, or all domains of a space, an adapter made elsewhere; None takes it away.
+
+        matrix: dimension x dimension; a query q is read as matrix @ q, renormalised for the cosine metric. Used
+        from now on, without a gate. space: None is the store's only one. Raises NotFound.
+        """
+        self._core.set_adapter(matrix, expert or "", space or "")
+
+    def get_adapter(self, expert: str | None = None, space: str | None = None) -> Array | None:
+        """The adapter of an expert, or of all domains of a space, dimension x dimension; None: there is none."""
+        return self._core.get_adapter(expert or "", space or "")
+
     # Searching
 
     def search(
@@ -397,6 +442,7 @@ class Store:
         top_p: float | None = None,
         max_experts: int | None = None,
         timeout: float | None = None,
+        adapters: bool | None = None,
     ) -> Hits:
         """The k nearest documents, best first, with the route and the cost (`.route`, `.trace`).
 
@@ -411,9 +457,22 @@ class Store:
         index: "graph" or "exact" overrides the store's choice. beam_width: candidates kept while walking a
         graph. documents=False leaves text and metadata out. router: dispatch by this trained router, even one
         that the gate left off. top_p (0, 1] and max_experts override what training found. timeout: seconds, then DeadlineExceeded.
+        adapters: True reads the query also by adapters that the gate left off, False by none; experts="all" is
+        always plain.
         """
         options = self._search_options(
-            k, experts, filter, include, index, beam_width, documents, router, top_p, max_experts, timeout
+            k,
+            experts,
+            filter,
+            include,
+            index,
+            beam_width,
+            documents,
+            router,
+            top_p,
+            max_experts,
+            timeout,
+            adapters,
         )
         return self._core.search(as_dict(query), options, explain)
 
@@ -431,6 +490,7 @@ class Store:
         top_p: float | None = None,
         max_experts: int | None = None,
         timeout: float | None = None,
+        adapters: bool | None = None,
     ) -> Batch:
         """`search` for n texts or n x dimension floats, on `threads` threads (0: all processors).
 
@@ -441,7 +501,7 @@ class Store:
         if isinstance(queries, str):
             raise TypeError("queries: a str, expected a list of texts, an array or a dict of arrays")
         options = self._search_options(
-            k, experts, filter, (), index, beam_width, False, router, top_p, max_experts, timeout
+            k, experts, filter, (), index, beam_width, False, router, top_p, max_experts, timeout, adapters
         )
         texts = queries if is_texts(queries) else None
         vectors = None if texts is not None else as_dict(queries)
@@ -460,6 +520,7 @@ class Store:
         top_p: float | None,
         max_experts: int | None,
         timeout: float | None,
+        adapters: bool | None,
     ) -> _trivium.SearchOptions:
         unknown = [include] if isinstance(include, str) else [name for name in include if name != "vectors"]
         if unknown:
@@ -476,6 +537,7 @@ class Store:
             top_p=top_p,
             max_experts=max_experts,
             timeout=timeout,
+            adapters=adapters,
         )
 
     def evaluate(
@@ -496,6 +558,7 @@ class Store:
         router: str | None = None,
         top_p: float | None = None,
         max_experts: int | None = None,
+        adapters: bool | None = None,
         progress: Progress = False,
     ) -> EvaluationReport:
         """Metrics as trec_eval computes them; arguments as of `train_dispatch` and `search`.
@@ -504,7 +567,18 @@ class Store:
         keep_runs: every query's hits in the report.
         """
         search = self._search_options(
-            _SEARCH.k, experts, filter, (), index, beam_width, False, router, top_p, max_experts, None
+            _SEARCH.k,
+            experts,
+            filter,
+            (),
+            index,
+            beam_width,
+            False,
+            router,
+            top_p,
+            max_experts,
+            None,
+            adapters,
         )
         options = _trivium.EvaluateOptions(search, depth, compare, keep_runs)
         sets = query_sets(queries, qrels, groups, query_ids, drop_self)
@@ -548,6 +622,7 @@ class Store:
     agraph_drift = async_twin(graph_drift)
     atrace_walks = async_twin(trace_walks)
     atrain_dispatch = async_twin(train_dispatch)
+    atrain_adapter = async_twin(train_adapter)
     asearch = async_twin(search)
     asearch_batch = async_twin(search_batch)
     aevaluate = async_twin(evaluate)

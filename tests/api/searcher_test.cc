@@ -60,12 +60,13 @@ class SearcherTest : public ::testing::Test {
                              {.id = kOther, .name = "other", .dimension = 72, .metric = Metric::kSquaredL2}};
     state_->schema.spaces[1].encoder = "rows";
     for (const std::uint32_t id : kPartitions) state_->schema.partitions.push_back({id, "p"});
-    state_->schema.experts = {{.id = 6, .name = "first", .space = kMain, .partition = 3},
-                              {.id = 7, .name = "second", .space = kMain, .partition = 4},
-                              {.id = 8, .name = "third", .space = kMain, .partition = 5},
-                              {.id = 9, .name = "all", .space = kOther},
-                              {.id = 10, .name = "mirror", .space = kMain, .partition = 3, .adapter = true},
-                              {.id = 11, .name = "mirrors", .space = kMain, .adapter = true}};
+    state_->schema.experts = {
+        {.id = 6, .name = "first", .space = kMain, .partition = 3},
+        {.id = 7, .name = "second", .space = kMain, .partition = 4},
+        {.id = 8, .name = "third", .space = kMain, .partition = 5},
+        {.id = 9, .name = "all", .space = kOther},
+        {.id = 10, .name = "mirror", .space = kMain, .partition = 3, .adapter = AdapterRecord()},
+        {.id = 11, .name = "mirrors", .space = kMain, .adapter = AdapterRecord()}};
     std::vector<float> mirror(64 * 64);
     for (std::size_t i = 0; i < 64; ++i) mirror[i * 64 + 63 - i] = 1;
     state_->adapters[10] = std::make_shared<const std::vector<float>>(mirror);

@@ -33,6 +33,7 @@ def test_a_partition_and_an_expert_per_corpus(trivium, data, tmp_path):
             "beam_width": 0,
             "target_recall": 0.0,
             "profile": "speed",
+            "adapter": None,
         }
     ]
     assert {(e["name"], e["space"], e["partition"]) for e in info["experts"]} == {
@@ -190,7 +191,7 @@ def test_configuration_makes_experts_by_adapter(trivium, data, tmp_path):
     assert report["experts_added"] == ["plain", "adapted"]
     experts = {e["name"]: e for e in trivium("inspect", tmp_path / "s", "--json").json["experts"]}
     assert experts["plain"]["partition"] is None and experts["plain"]["description"] == "as it is"
-    assert experts["adapted"]["adapter"] is True and experts["adapted"]["cost"] == 2.5
+    assert experts["adapted"]["adapter"]["enabled"] is True and experts["adapted"]["cost"] == 2.5
 
     vector = embed(Collection("law").document_texts()[5])
     write_npy(tmp_path / "q.npy", [vector[::-1]])

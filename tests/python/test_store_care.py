@@ -22,7 +22,7 @@ def test_inspect_lists_what_is_there(store: trivium.Store) -> None:
     space = info.spaces[0]
     assert (space.name, space.dimension, space.metric, space.encoder) == ("plain", 16, "cosine", "")
     expert = info.experts[0]
-    assert (expert.name, expert.space, expert.partition, expert.adapter) == ("one", "plain", "main", False)
+    assert (expert.name, expert.space, expert.partition, expert.adapter) == ("one", "plain", "main", None)
     sets = {(one.space, one.partition): one for one in info.vector_sets}
     main = sets["plain", "main"]
     assert (main.rows, main.unsealed, main.segments) == (200, 0, 1) and main.bytes > 200 * 16 * 4

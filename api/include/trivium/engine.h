@@ -85,6 +85,17 @@ class TRIVIUM_EXPORT Store {
   // Learns from judged queries which expert answers what; see DispatchReport. On kInvalidArgument the store
   // is unchanged. Needs at least one expert.
   absl::StatusOr<DispatchReport> TrainDispatch(const TrainDispatchOptions& options);
+  // Learns from judged queries how experts should read queries of spaces with the cosine metric, and keeps
+  // what it learned: used by searches that name an expert, and of all domains by "auto" where dispatch does
+  // not choose, if the gate lets it pass (AdapterReport), else only with AdapterUse::kAlways. Replaces
+  // adapters learned before. All or nothing: where it fails or is cancelled the store is unchanged.
+  // kInvalidArgument: options, queries; kNotFound: an expert; kFailedPrecondition: no space to learn in.
+  absl::StatusOr<AdapterReport> TrainAdapter(const TrainAdapterOptions& options);
+  // Gives an expert, or all domains, an adapter made elsewhere; it is used without a gate. kInvalidArgument:
+  // shape, values; kNotFound: an expert, a space, or no adapter to take away.
+  absl::Status SetAdapter(const SetAdapterOptions& options);
+  // The matrix, dimension x dimension; empty where there is none. Arguments as of SetAdapterOptions.
+  absl::StatusOr<std::vector<float>> GetAdapter(const std::string& expert, const std::string& space) const;
   // Teaches the graphs of the sealed segments of an expert, or of all, where to look: starting points and
   // edges, from at least 100 queries (without any, made from the documents), kept where queries held out need
   // fewer hops for it (GraphTrainingReport). Answers stay as exact as the beam makes them. Build first. The

@@ -125,10 +125,18 @@ struct Query {
   std::vector<SpaceVectors> vectors;  // one row each
 };
 
+// Whether queries are read by query adapters.
+enum class AdapterUse : std::uint8_t {
+  kStore,   // by those that the gate let pass, and by those given to the store
+  kNever,   // no: plain queries
+  kAlways,  // by every adapter, also one that the gate left off
+};
+
 struct SearchOptions {
   std::size_t k = 10;  // hits wanted, 1 to 10,000
   ExpertSelection experts;
-  std::string filter;  // JSON, see Store::Search; empty: none
+  std::string filter;                        // JSON, see Store::Search; empty: none
+  AdapterUse adapters = AdapterUse::kStore;  // of experts named and of "auto"; "all" is always plain
   IndexChoice index = IndexChoice::kStore;
   std::size_t beam_width = 0;      // graph only: candidates kept while walking; 0: the default
   bool load_documents = true;      // fill text and metadata of the hits
@@ -169,6 +177,28 @@ struct TrainDispatchOptions {
   int threads = 0;
   ProgressCallback progress;
   const std::atomic<bool>* cancelled = nullptr;
+};
+
+// Whose queries an expert learns from: with a partition, those with a relevant document there; over all
+// partitions, the set of its name, or all sets where it is the `expert` named and there is no such set.
+struct TrainAdapterOptions {
+  std::vector<QuerySet> train;
+  // Whose adapter; empty: one for each expert that has at least 10 queries and no adapter given to it, and
+  // one a space for all domains together, in which every query set is heard equally often.
+  std::string expert;
+  std::size_t rank = 0;  // of what is learned, up to the dimension; 0: the full matrix
+  std::uint64_t seed = 0;
+  int threads = 0;
+  ProgressCallback progress;
+  const std::atomic<bool>* cancelled = nullptr;  // checked now and then; kCancelled, store unchanged
+  TRIVIUM_EXPORT absl::Status Validate() const;
+};
+
+// An adapter made elsewhere.
+struct SetAdapterOptions {
+  std::string expert;         // whose; empty: of all domains, in `space`
+  std::string space;          // where no expert is named; empty: the store's only one
+  std::vector<float> matrix;  // as ExpertOptions::adapter; empty: takes the adapter away
 };
 
 // Queries like those to come; judgements are not needed. Where there are neither texts nor vectors, up to

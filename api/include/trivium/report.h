@@ -71,6 +71,29 @@ struct DispatchReport {
   double gain = 0;                     // nDCG@10 of `router` minus "all", macro over sets
   double gain_low = 0, gain_high = 0;  // paired bootstrap 95 % interval
   std::vector<ComparisonRow> rows;     // on validation
+  // Adapters in use, of experts and of all domains, that were learned from queries. What they find for the
+  // very queries that they learned from flatters them: with any here, train dispatch on other queries.
+  std::uint64_t learned_adapters = 0;
+  double seconds = 0;
+};
+
+// What training gave one adapter, on queries that it did not learn from: each is read by an adapter learned
+// from the others, queries that share a relevant document or are near twins apart.
+struct TrainedAdapter {
+  std::string expert;  // empty: of all domains
+  std::string space;
+  std::uint64_t queries = 0;  // learned from
+  std::uint64_t steps = 0;    // that were best on queries held out; 0: none was better than plain
+  double plain = 0;           // macro nDCG@10 of what the expert (of all domains: everybody) answers
+  double adapted = 0;
+  double gain = 0;                     // adapted - plain
+  double gain_low = 0, gain_high = 0;  // paired bootstrap 95 % interval
+  bool enabled = false;                // the gate: whether the interval is above 0
+  std::string reason;                  // of the gate, in words, or why nothing was learned (`queries` is 0)
+};
+struct AdapterReport {
+  std::vector<TrainedAdapter> adapters;
+  std::uint64_t unknown_judgements = 0;
   double seconds = 0;
 };
 
@@ -135,6 +158,12 @@ struct EvaluationReport {
   SetMetrics macro;  // mean over sets; counts are sums, latencies over all queries
 };
 
+struct AdapterInfo {
+  bool present = false;
+  bool enabled = false;       // what searches use that do not say
+  std::uint64_t queries = 0;  // it was learned from; 0: it was given
+  std::string reason;         // of the gate
+};
 struct SpaceInfo {
   std::string name;
   std::size_t dimension = 0;
@@ -144,12 +173,13 @@ struct SpaceInfo {
   std::size_t beam_width = 0;       // of searches that do not say; 0: the default
   double target_recall = 0;         // what it was calibrated for; 0: it was not
   Profile profile = Profile::kSpeed;
+  AdapterInfo adapter;  // of all domains
 };
 struct ExpertInfo {
   std::string name, space, description;
   std::optional<std::string> partition;
   double cost = 1;
-  bool adapter = false;
+  AdapterInfo adapter;
 };
 struct VectorSetInfo {
   std::string space, partition;
