@@ -56,7 +56,7 @@ def test_every_command_has_json(trivium, command):
         ["frobnicate"],
         ["explore", "store"],
         ["train"],
-        ["train", "graph", "store"],
+        ["train", "graph", "store", "--recall"],
         ["train", "dispatch", "store"],
         ["inspect"],
         ["inspect", "a", "b"],

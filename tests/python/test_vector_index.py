@@ -157,7 +157,7 @@ def test_profiles_trade_memory_for_accuracy(
     for made in (index, trivium.VectorIndex.load(tmp_path / "index")):
         assert made.profile == profile
         memory = made.memory_bytes()
-        assert set(memory) == {"rows", "graph", "codes", "labels"}
+        assert set(memory) == {"rows", "graph", "codes", "labels", "training"}
         assert 13 * 1500 < memory["labels"] < 20 * 1500  # and the table that finds them
         # A sample to start from and a centre do not grow with the rows.
         assert sum(memory.values()) - memory["labels"] == pytest.approx(bytes_a_row * 1500, abs=40_000)
