@@ -88,7 +88,7 @@ struct TrainedGraph {
 // kInvalidArgument: fewer than kFewestTrainingQueries. kCancelled. kFailedPrecondition: a checkpoint of
 // another training; kDataLoss: a damaged one.
 // Deterministic for one thread count and any other. Memory: four graphs, the codes and 130 bytes a query.
-// Cost: see the parts; 17,500 queries at 160,955 x 384 take 84 s on two threads, 46 of
+// Cost: see the parts; 17,500 queries at 160,955 x 384 take 67 s on two threads, 40 of
 // them for codes.
 absl::StatusOr<TrainedGraph> TrainGraph(const index::SearchableRows& searched, base::MatrixView queries,
                                         const GraphTrainingOptions& options);
