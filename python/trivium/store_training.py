@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a store learns: how its graphs are walked, which experts answer, how they read queries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+
+from . import _trivium
+from ._arguments import (
+    as_dict,
+    async_twin,
+    progress_callback,
+)
+from ._queries import is_texts, query_sets
+from ._types import (
+    Array,
+    Progress,
+    Qrels,
+    Queries,
+    Query,
+    Vectors,
+)
+from .errors import InvalidArgument
+from .graph_reports import SegmentDrift, SegmentWalk
+from .reports import (
+    AdapterReport,
+    DispatchReport,
+    TrainGraphReport,
+)
+
+_SEARCH = _trivium.SearchOptions()  # the engine's defaults
+_TRAIN = _trivium.TrainDispatchOptions()
+_ADAPTER = _trivium.TrainAdapterOptions()
+
+
+class StoreTraining:
+    """The part of `Store` that trains, and that shows what was learned."""
+
+    _core: _trivium.Store
+
+    def train_graph(
+        self,
+        queries: Sequence[str] | Vectors | None = None,
+        expert: str | None = None,
+        *,
+        entries: bool = True,
+        edges: bool = True,
+        codes: bool = True,
+        fine_tune: bool = False,
+        recall: float = 0.95,
+        seed: int = 0,
+        threads: int = 0,
+        ignore_gate: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        progress: Progress = False,
+    ) -> TrainGraphReport:
+        """Teaches graphs where to look from sample queries; no judgements are needed. Build first.
+
+        queries: texts, which are encoded, or vectors (n x dimension, or {space: such an array}): at least 100 and
+        better thousands, like those to come. None: up to 5,000 are made from the documents, of their titles (metadata
+        "title", else the first sentence of the text), and encoded. expert: whose vectors to train; None: all. In each
+        sealed segment of 2,048 rows or more, starting points (`entries`), edges (`edges`) and codes of edges (`codes`;
+        entries and codes only with the profile "speed") are learned from four fifths of the queries and kept where the
+        others need fewer hops for it at equal `recall`, and queries like the documents no more than 1 % more
+        (`ignore_gate`: in any case). The queries are kept in the segment, at most one for eight rows: they teach the
+        graphs that `build` and `compact` make later, and with `fine_tune` they are asked again, with the new ones or,
+        where `queries` is None, alone. `inspect` shows what is trained. Where it fails, or Ctrl-C stops it, the store
+        is unchanged; with `checkpoint`, a file that is kept until training ends, the same call then goes on from there.
+        Raises InvalidArgument for too few or bad queries, NotFound for an expert, FailedPrecondition without a sealed
+        segment to train, an encoder for texts, or texts to make queries from. About 2 ms a query for 160,000 x 384
+        on two threads and 0.3 ms a row for codes.
+        """
+        if isinstance(queries, str):
+            raise TypeError("queries: a str, expected a list of texts, an array or a dict of arrays")
+        path = "" if checkpoint is None else os.fspath(checkpoint)
+        options = _trivium.GraphTrainingOptions(
+            entries, edges, codes, fine_tune, recall, seed, threads, ignore_gate, path
+        )
+        texts = list(queries) if queries is not None and is_texts(queries) else []
+        if isinstance(queries, Mapping) and not queries:  # no space: not the same as no queries
+            raise InvalidArgument("queries: 0, expected at least 100, or None")
+        vectors = None if texts else queries
+        with progress_callback(progress) as callback:
+            return self._core.train_graph(texts, vectors, expert or "", options, callback)
+
+    def graph_drift(
+        self,
+        queries: Sequence[str] | Vectors | None = None,
+        expert: str | None = None,
+        *,
+        recall: float = 0.95,
+        vertices: int = 10,
+        threads: int = 0,
+    ) -> list[SegmentDrift]:
+        """What `train_graph` is still worth, for each trained graph of an expert, or of all.
+
+        queries: as for `train_graph`, such as the latest of a log; None: those that were held out when it was
+        trained. Compares hops at equal `recall` with those of the same graph untaught, and lists `vertices` documents
+        each that helped and that harmed most. Raises FailedPrecondition where nothing is trained.
+        """
+        if isinstance(queries, str):
+            raise TypeError("queries: a str, expected a list of texts, an array or a dict of arrays")
+        texts = list(queries) if queries is not None and is_texts(queries) else []
+        return self._core.graph_drift(
+            texts, None if texts else queries, expert or "", recall, vertices, threads
+        )
+
+    def trace_walks(
+        self, query: Query, expert: str | None = None, *, k: int = _SEARCH.k, beam_width: int | None = None
+    ) -> list[SegmentWalk]:
+        """Where the walks for one query go, vertex by vertex, in each graph of an expert, or of all.
+
+        Of a trained graph also where they would go with what was learned undone. For inspection: slow.
+        """
+        return self._core.trace_walks(as_dict(query), expert or "", k, beam_width or 0)
+
+    def train_dispatch(
+        self,
+        queries: Queries,
+        qrels: Qrels,
+        validation: tuple[Queries, Qrels] | tuple[Queries, Qrels, Sequence[str]] | None = None,
+        groups: Sequence[str] | None = None,
+        seed: int = _TRAIN.seed,
+        *,
+        routers: Sequence[str] | None = None,
+        query_ids: Sequence[str] | None = None,
+        drop_self: bool | Collection[str] = False,
+        threads: int = _TRAIN.threads,
+        progress: Progress = False,
+    ) -> DispatchReport:
+        """Learns from n judged queries which expert answers what.
+
+        queries: n texts, n x dimension floats, or such an array by space. qrels: for each query the grades of
+        its documents, by id or (partition, id); those of unknown documents are counted and left out.
+        validation: queries and qrels (and groups) to judge by; without it every query is judged by routers
+        trained on the others, queries that share a relevant document together. groups: the name of each query's
+        set; averages are
+        over sets. routers: names to try, all by default. query_ids with drop_self: a hit whose id is the
+        query's own is ignored, in all sets or in those named.
+
+        The trained dispatch becomes the default only if it gains on validation: see `enabled` and `reason`.
+        """
+        options = _trivium.TrainDispatchOptions(routers, seed, threads)
+        train = query_sets(queries, qrels, groups, query_ids, drop_self)
+        held_out: list[_trivium.QuerySet] = []
+        if validation is not None:
+            if len(validation) not in (2, 3):
+                raise InvalidArgument(
+                    f"validation: {len(validation)} items, expected (queries, qrels) or (queries, qrels, groups)"
+                )
+            held_out = query_sets(
+                validation[0], validation[1], validation[2] if len(validation) == 3 else None
+            )
+        with progress_callback(progress) as callback:
+            return self._core.train_dispatch(options, train, held_out, callback)
+
+    def train_adapter(
+        self,
+        queries: Queries,
+        qrels: Qrels,
+        expert: str | None = None,
+        groups: Sequence[str] | None = None,
+        rank: int = _ADAPTER.rank,
+        seed: int = _ADAPTER.seed,
+        *,
+        query_ids: Sequence[str] | None = None,
+        drop_self: bool | Collection[str] = False,
+        threads: int = _ADAPTER.threads,
+        progress: Progress = False,
+    ) -> AdapterReport:
+        """Learns from n judged queries how experts should read queries: as W @ q, renormalised.
+
+        Arguments as of `train_dispatch`. expert: whose adapter; None: one for each expert with at least 10
+        queries (those with a relevant document in its partition; over all partitions, the group of its name) and
+        no adapter given to it, and one a space for all domains together, in which every group is heard equally
+        often. rank: of what is learned, 0 for the full matrix.
+
+        Searches that name an expert use its adapter, experts="auto" that of all domains where dispatch does not
+        choose, if held-out queries gain: each is read by an adapter learned from the others, queries that share
+        a relevant document apart. Others stay reachable by adapters=True. Only spaces of the cosine metric. Where
+        it fails the store is unchanged. Train dispatch afterwards, on other queries (`learned_adapters`).
+        """
+        options = _trivium.TrainAdapterOptions(expert or "", rank, seed, threads)
+        train = query_sets(queries, qrels, groups, query_ids, drop_self)
+        with progress_callback(progress) as callback:
+            return self._core.train_adapter(options, train, callback)
+
+    def set_adapter(self, matrix: Array | None, expert: str | None = None, space: str | None = None) -> None:
+        """Gives an expert, or all domains of a space, an adapter made elsewhere; None takes it away.
+
+        matrix: dimension x dimension; a query q is read as matrix @ q, renormalised for the cosine metric. Used
+        from now on, without a gate. space: None is the store's only one. Raises NotFound.
+        """
+        self._core.set_adapter(matrix, expert or "", space or "")
+
+    def get_adapter(self, expert: str | None = None, space: str | None = None) -> Array | None:
+        """The adapter of an expert, or of all domains of a space, dimension x dimension; None: there is none."""
+        return self._core.get_adapter(expert or "", space or "")
+
+    # Searching
+
+    atrain_graph = async_twin(train_graph)
+    agraph_drift = async_twin(graph_drift)
+    atrace_walks = async_twin(trace_walks)
+    atrain_dispatch = async_twin(train_dispatch)
+    atrain_adapter = async_twin(train_adapter)
