@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/aligned_matrix.h"
-#include "routing/graph/imitation/matrix_products.h"
+#include "kernels/matrix_products.h"
 
 namespace trivium::routing {
 namespace {
@@ -46,7 +46,7 @@ std::shared_ptr<const index::QuerySpread> LearnSpread(base::MatrixView rows, con
       for (std::size_t j = 0; j < dimension; ++j) residual[j] -= kPull * vertex[j];
     }
     const base::MatrixView block(residuals.row(0), count, dimension, residuals.stride());
-    AddTransposedProduct(block, block, {}, 1, &sum);
+    kernels::AddTransposedProduct(block, block, {}, 1, &sum);
   }
   // As if as many queries as there are dimensions had come from every direction alike.
   double trace = 0;

@@ -7,7 +7,7 @@
 #include <limits>
 #include <vector>
 
-#include "routing/graph/imitation/matrix_products.h"
+#include "kernels/matrix_products.h"
 
 namespace trivium::routing {
 
@@ -16,7 +16,7 @@ double ContrastiveLoss(const ContrastiveBatch& batch, base::AlignedMatrix* gradi
   const std::size_t query_count = batch.queries.rows, candidate_count = batch.candidates.rows;
   // A row a candidate, so that the gradient below is a product of these rows with the candidates'.
   base::AlignedMatrix shares(candidate_count, query_count);
-  MultiplyByTransposed(batch.candidates, batch.queries, 1, &shares);
+  kernels::MultiplyByTransposed(batch.candidates, batch.queries, 1, &shares);
   const float scale = 1 / batch.temperature;
   for (std::size_t c = 0; c < candidate_count; ++c) {
     for (std::size_t q = 0; q < query_count; ++q) shares.row(c)[q] *= scale;
@@ -44,7 +44,7 @@ double ContrastiveLoss(const ContrastiveBatch& batch, base::AlignedMatrix* gradi
   }
   for (std::size_t q = 0; q < query_count; ++q) shares.row(batch.positives[q])[q] -= slope;
   *gradient = base::AlignedMatrix(query_count, batch.queries.columns);
-  AddTransposedProduct(shares.view(), batch.candidates, {}, 1, gradient);
+  kernels::AddTransposedProduct(shares.view(), batch.candidates, {}, 1, gradient);
   return loss / static_cast<double>(query_count);
 }
 

@@ -6,7 +6,7 @@
 
 #include "base/random.h"
 #include "kernels/distance_table.h"
-#include "routing/graph/imitation/matrix_products.h"
+#include "kernels/matrix_products.h"
 
 namespace trivium::routing {
 
@@ -31,15 +31,15 @@ void ResidualMap::Rebuild() {
   for (std::size_t r = 0; r < down_.rows(); ++r) {
     for (std::size_t j = 0; j < matrix_.columns(); ++j) down_columns.row(j)[r] = down_.row(r)[j];
   }
-  if (down_.rows() > 0) MultiplyByTransposed(up_.view(), down_columns.view(), 1, &matrix_);
+  if (down_.rows() > 0) kernels::MultiplyByTransposed(up_.view(), down_columns.view(), 1, &matrix_);
   for (std::size_t i = 0; i < matrix_.rows(); ++i) matrix_.row(i)[i] += 1;
 }
 
 void ResidualMap::Descend(const base::AlignedMatrix& gradient) {
   if (down_.rows() == 0) return matrix_steps_.Step(gradient, &matrix_);
   base::AlignedMatrix up_gradient(up_.rows(), up_.columns()), down_gradient(down_.rows(), down_.columns());
-  MultiplyByTransposed(gradient.view(), down_.view(), 1, &up_gradient);
-  AddTransposedProduct(up_.view(), gradient.view(), {}, 1, &down_gradient);
+  kernels::MultiplyByTransposed(gradient.view(), down_.view(), 1, &up_gradient);
+  kernels::AddTransposedProduct(up_.view(), gradient.view(), {}, 1, &down_gradient);
   up_steps_.Step(up_gradient, &up_);
   down_steps_.Step(down_gradient, &down_);
   Rebuild();
@@ -49,7 +49,7 @@ void MapToUnitRows(const base::AlignedMatrix& matrix, base::MatrixView queries, 
                    float* norms) {
   const auto inner_product = kernels::ActiveDistances().inner_product_f32;
   *adapted = base::AlignedMatrix(queries.rows, matrix.rows());
-  MultiplyByTransposed(queries, matrix.view(), 1, adapted);
+  kernels::MultiplyByTransposed(queries, matrix.view(), 1, adapted);
   for (std::size_t i = 0; i < queries.rows; ++i) {
     float* row = adapted->row(i);
     norms[i] = std::sqrt(inner_product(row, row, matrix.rows()));
@@ -73,7 +73,7 @@ double MappedLoss(const base::AlignedMatrix& matrix, const ContrastiveBatch& bat
       slopes.row(i)[j] = norms[i] > 0 ? (slopes.row(i)[j] - along * adapted.row(i)[j]) / norms[i] : 0;
     }
   }
-  AddTransposedProduct(slopes.view(), batch.queries, {}, 1, gradient);
+  kernels::AddTransposedProduct(slopes.view(), batch.queries, {}, 1, gradient);
   return loss;
 }
 

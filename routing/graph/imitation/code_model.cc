@@ -9,7 +9,7 @@
 #include "base/random.h"
 #include "base/thread_pool.h"
 #include "kernels/distance_table.h"
-#include "routing/graph/imitation/matrix_products.h"
+#include "kernels/matrix_products.h"
 #include "routing/graph/imitation/optimizers.h"
 
 namespace trivium::routing {
@@ -121,9 +121,9 @@ class SharedMaps final : public CodeModel {
 
   void Encode(RoutingCodes* codes) const override {
     base::AlignedMatrix made(features_.rows(), linear_.rows());
-    MultiplyByTransposed(features_.view(), linear_.view(), thread_count_, &made);
+    kernels::MultiplyByTransposed(features_.view(), linear_.view(), thread_count_, &made);
     if (has_hidden()) {
-      MultiplyByTransposed(features_.view(), inner_.view(), thread_count_, &hidden_);
+      kernels::MultiplyByTransposed(features_.view(), inner_.view(), thread_count_, &hidden_);
       base::ParallelFor(hidden_.rows(), thread_count_, 256, [&](std::size_t v, int) {
         float* row = hidden_.row(v);
         for (std::size_t j = 0; j < hidden_.columns(); ++j) {
@@ -131,7 +131,7 @@ class SharedMaps final : public CodeModel {
         }
       });
       base::AlignedMatrix more(features_.rows(), linear_.rows());
-      MultiplyByTransposed(hidden_.view(), outer_.view(), thread_count_, &more);
+      kernels::MultiplyByTransposed(hidden_.view(), outer_.view(), thread_count_, &more);
       for (std::size_t v = 0; v < made.rows(); ++v) {
         for (std::size_t j = 0; j < made.columns(); ++j) made.row(v)[j] += more.row(v)[j];
       }
@@ -160,25 +160,27 @@ class SharedMaps final : public CodeModel {
     }
     std::vector<base::AlignedMatrix> result;
     result.emplace_back(linear_.rows(), linear_.columns());
-    AddTransposedProduct(outputs.view(), features_.view(), gradient.touched, thread_count_, &result[0]);
+    kernels::AddTransposedProduct(outputs.view(), features_.view(), gradient.touched, thread_count_,
+                                  &result[0]);
     if (!has_hidden()) return result;
 
     result.emplace_back(inner_.rows(), inner_.columns());
     result.emplace_back(outer_.rows(), outer_.columns());
-    AddTransposedProduct(outputs.view(), hidden_.view(), gradient.touched, thread_count_, &result[2]);
+    kernels::AddTransposedProduct(outputs.view(), hidden_.view(), gradient.touched, thread_count_,
+                                  &result[2]);
     base::AlignedMatrix transposed(outer_.columns(), outer_.rows());
     for (std::size_t i = 0; i < outer_.rows(); ++i) {
       for (std::size_t j = 0; j < outer_.columns(); ++j) transposed.row(j)[i] = outer_.row(i)[j];
     }
     base::AlignedMatrix back(count, hidden_.columns());
-    MultiplyByTransposed(outputs.view(), transposed.view(), thread_count_, &back);
+    kernels::MultiplyByTransposed(outputs.view(), transposed.view(), thread_count_, &back);
     base::ParallelFor(count, thread_count_, 256, [&](std::size_t i, int) {
       const float* units = hidden_.row(gradient.touched[i]);
       for (std::size_t j = 0; j < back.columns(); ++j) {
         if (units[j] < 0) back.row(i)[j] *= units[j] + 1;  // elu' = e^x = elu + 1 below zero
       }
     });
-    AddTransposedProduct(back.view(), features_.view(), gradient.touched, thread_count_, &result[1]);
+    kernels::AddTransposedProduct(back.view(), features_.view(), gradient.touched, thread_count_, &result[1]);
     return result;
   }
 

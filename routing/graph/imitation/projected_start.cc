@@ -7,7 +7,7 @@
 
 #include "base/random.h"
 #include "kernels/distance_table.h"
-#include "routing/graph/imitation/matrix_products.h"
+#include "kernels/matrix_products.h"
 
 namespace trivium::routing {
 namespace {
@@ -58,14 +58,14 @@ base::AlignedMatrix PrincipalDirections(base::MatrixView rows, const std::vector
     for (std::size_t j = 0; j < d; ++j) sample.row(i)[j] = row[j] - mean[j];
   }
   base::AlignedMatrix covariance(d, d);
-  AddTransposedProduct(sample.view(), sample.view(), {}, thread_count, &covariance);
+  kernels::AddTransposedProduct(sample.view(), sample.view(), {}, thread_count, &covariance);
   for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t j = 0; j < d; ++j) directions.row(i)[j] = static_cast<float>(random->Normal());
   }
   base::AlignedMatrix next(count, d);
   for (int iteration = 0; iteration < kIterations; ++iteration) {
     Orthonormalise(&directions);
-    MultiplyByTransposed(directions.view(), covariance.view(), thread_count, &next);
+    kernels::MultiplyByTransposed(directions.view(), covariance.view(), thread_count, &next);
     std::swap(directions, next);
   }
   Orthonormalise(&directions);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "routing/graph/imitation/matrix_products.h"
+#include "kernels/matrix_products.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -10,7 +10,7 @@
 #include "base/thread_pool.h"
 #include "kernels/distance_table.h"
 
-namespace trivium::routing {
+namespace trivium::kernels {
 namespace {
 
 constexpr std::size_t kBlock = 256;  // rows transposed at once, rows multiplied at once
@@ -46,7 +46,7 @@ struct Workspace {
 
 void MultiplyByTransposed(base::MatrixView a, base::MatrixView b, int thread_count,
                           base::AlignedMatrix* out) {
-  const auto product = kernels::ActiveDistances().inner_product_f32_rows;
+  const auto product = ActiveDistances().inner_product_f32_rows;
   if (a.rows == 0 || b.rows == 0) return;
   const std::size_t tile = TileRows(b.stride);
   base::ParallelFor((a.rows + kBlock - 1) / kBlock, thread_count, 1, [&](std::size_t block, int) {
@@ -61,7 +61,7 @@ void MultiplyByTransposed(base::MatrixView a, base::MatrixView b, int thread_cou
 
 void AddTransposedProduct(base::MatrixView a, base::MatrixView b, std::span<const std::uint32_t> rows_of_b,
                           int thread_count, base::AlignedMatrix* out) {
-  const auto product = kernels::ActiveDistances().inner_product_f32_rows;
+  const auto product = ActiveDistances().inner_product_f32_rows;
   const std::size_t tile = TileRows(kBlockStride);
   const std::size_t blocks = (a.rows + kBlock - 1) / kBlock;
   std::vector<Workspace> workspaces(thread_count);
@@ -94,4 +94,4 @@ void AddTransposedProduct(base::MatrixView a, base::MatrixView b, std::span<cons
   }
 }
 
-}  // namespace trivium::routing
+}  // namespace trivium::kernels

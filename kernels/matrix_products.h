@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two products that a linear layer needs, from the inner product kernels (routing/ knows no BLAS).
+// The two products that a linear layer needs, from the inner product kernels (there is no BLAS).
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include "base/aligned_matrix.h"
 #include "base/matrix_view.h"
 
-namespace trivium::routing {
+namespace trivium::kernels {
 
 // out = a b': out[i][j] = <a_i, b_j>. a: n x k, b: m x k, out: n x m, overwritten. The same for any
 // number of threads.
@@ -20,4 +20,4 @@ void MultiplyByTransposed(base::MatrixView a, base::MatrixView b, int thread_cou
 void AddTransposedProduct(base::MatrixView a, base::MatrixView b, std::span<const std::uint32_t> rows_of_b,
                           int thread_count, base::AlignedMatrix* out);
 
-}  // namespace trivium::routing
+}  // namespace trivium::kernels
