@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "routing/expert/knn_utility_router.h"
 #include "routing/expert/linear_router.h"
+#include "routing/expert/logistic_router.h"
 #include "routing/expert/max_pilot_router.h"
 #include "routing/expert/mean_pilot_router.h"
 #include "routing/expert/router_scratch.h"
@@ -56,8 +57,8 @@ absl::Status CheckTrainingInput(const PilotSet& pilots, const RouterOptions& opt
 }
 
 absl::Span<const std::string_view> RouterNames() {
-  static constexpr std::string_view kNames[] = {"static_best", "mean_pilot", "max_pilot", "knn_utility",
-                                                "linear"};
+  static constexpr std::string_view kNames[] = {"static_best", "mean_pilot", "max_pilot",
+                                                "knn_utility", "linear",     "logistic"};
   return kNames;
 }
 
@@ -67,6 +68,7 @@ absl::StatusOr<std::unique_ptr<ExpertRouter>> MakeRouter(std::string_view name) 
   if (name == "max_pilot") return std::make_unique<MaxPilotRouter>();
   if (name == "knn_utility") return std::make_unique<KnnUtilityRouter>();
   if (name == "linear") return std::make_unique<LinearRouter>();
+  if (name == "logistic") return std::make_unique<LogisticRouter>();
   std::string known;
   for (std::string_view each : RouterNames()) known.append(known.empty() ? "" : ", ").append(each);
   return absl::InvalidArgumentError(absl::StrFormat("router: %s, expected one of %s", name, known));

@@ -36,8 +36,8 @@ struct RouterOptions {
   float shrinkage = 0.01f;    // >= 0; votes of the prior, in votes of an average pilot at the nearest's place
   std::size_t graph_threshold = 4096;  // this many pilots or more are searched by graph, fewer by scan
 
-  // linear.
-  float ridge = 10.0f;  // > 0; L2 penalty, in pilots
+  // linear, logistic.
+  float ridge = 10.0f;  // > 0; L2 penalty, in pilots. logistic wants 0.03 to 0.1
 
   absl::Status Validate() const;  // kInvalidArgument names the field
 };

@@ -2,12 +2,13 @@
 // An encoded pilot, little-endian:
 //
 //   u8 version | u8 source | u16 0 | f32 weight | i64 time | u32 d | u32 m | f32[d] vector | (u32 id, f32
-//   utility)[m]
+//   utility)[m] | u32 o | (u32 id, f32 share)[o]
 //
-// m counts the known utilities only. Damage to the row is the table's business (its blocks are checksummed);
-// here malformed bytes must only never be believed.
+// m counts the known utilities only, o the owners only. Version 1 ends before o. Damage to the row is the
+// table's business (its blocks are checksummed); here malformed bytes must only never be believed.
 #include "routing/expert/pilot_set.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -20,7 +21,7 @@
 namespace trivium::routing {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
 constexpr double kNormTolerance = 1e-3;
 
@@ -43,6 +44,14 @@ absl::Status CheckPilot(const PilotView& pilot, std::size_t dimension, std::size
     if (std::isinf(u))
       return absl::InvalidArgumentError("pilot utility: infinite, expected a finite value or NaN");
   }
+  if (!pilot.owners.empty() && pilot.owners.size() != expert_count) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("pilot owners: %d, expected %d or none", pilot.owners.size(), expert_count));
+  }
+  for (float share : pilot.owners) {
+    if (!(share >= 0) || std::isinf(share))
+      return absl::InvalidArgumentError(absl::StrFormat("pilot owner: %g, expected >= 0", share));
+  }
   if (!(pilot.weight >= 0) || std::isinf(pilot.weight)) {
     return absl::InvalidArgumentError(absl::StrFormat("pilot weight: %g, expected >= 0", pilot.weight));
   }
@@ -54,6 +63,7 @@ absl::Status CheckPilot(const PilotView& pilot, std::size_t dimension, std::size
 PilotView PilotSet::pilot(std::size_t i) const {
   return {.vector = absl::MakeConstSpan(vectors_.row(i), dimension()),
           .utilities = utilities(i),
+          .owners = owners(i),
           .weight = weights_[i],
           .time = times_[i],
           .source = sources_[i]};
@@ -63,10 +73,16 @@ absl::Span<const float> PilotSet::utilities(std::size_t i) const {
   return absl::MakeConstSpan(utilities_.data() + i * expert_count_, expert_count_);
 }
 
+absl::Span<const float> PilotSet::owners(std::size_t i) const {
+  return absl::MakeConstSpan(owners_.data() + i * expert_count_, expert_count_);
+}
+
 absl::Status PilotSet::Add(const PilotView& pilot) {
   TRIVIUM_RETURN_IF_ERROR(CheckPilot(pilot, dimension(), expert_count_));
   vectors_.Append(pilot.vector.data());
   utilities_.insert(utilities_.end(), pilot.utilities.begin(), pilot.utilities.end());
+  owners_.insert(owners_.end(), pilot.owners.begin(), pilot.owners.end());
+  owners_.resize(utilities_.size(), 0.0f);
   weights_.push_back(pilot.weight);
   times_.push_back(pilot.time);
   sources_.push_back(pilot.source);
@@ -80,6 +96,8 @@ PilotSet PilotSet::Subset(absl::Span<const std::uint32_t> rows) const {
     subset.vectors_.Append(vectors_.row(row));
     const absl::Span<const float> known = utilities(row);
     subset.utilities_.insert(subset.utilities_.end(), known.begin(), known.end());
+    const absl::Span<const float> shares = owners(row);
+    subset.owners_.insert(subset.owners_.end(), shares.begin(), shares.end());
     subset.weights_.push_back(weights_[row]);
     subset.times_.push_back(times_[row]);
     subset.sources_.push_back(sources_[row]);
@@ -87,10 +105,14 @@ PilotSet PilotSet::Subset(absl::Span<const std::uint32_t> rows) const {
   return subset;
 }
 
-void PilotSet::AddExpert() { utilities_ = WithNewColumn(utilities_, size(), expert_count_++, kUnknown); }
+void PilotSet::AddExpert() {
+  utilities_ = WithNewColumn(utilities_, size(), expert_count_, kUnknown);
+  owners_ = WithNewColumn(owners_, size(), expert_count_++, 0.0f);
+}
 
 void PilotSet::RemoveExpert(std::size_t expert) {
-  utilities_ = WithoutColumn(utilities_, size(), expert_count_--, expert);
+  utilities_ = WithoutColumn(utilities_, size(), expert_count_, expert);
+  owners_ = WithoutColumn(owners_, size(), expert_count_--, expert);
 }
 
 std::string PilotSet::EncodePilot(std::size_t i, absl::Span<const std::uint32_t> expert_ids) const {
@@ -110,6 +132,14 @@ std::string PilotSet::EncodePilot(std::size_t i, absl::Span<const std::uint32_t>
     writer.Put(expert_ids[e]);
     writer.Put(utilities(i)[e]);
   }
+  const absl::Span<const float> shares = owners(i);
+  writer.Put(
+      static_cast<std::uint32_t>(std::count_if(shares.begin(), shares.end(), [](float s) { return s > 0; })));
+  for (std::size_t e = 0; e < expert_count_; ++e) {
+    if (!(shares[e] > 0)) continue;
+    writer.Put(expert_ids[e]);
+    writer.Put(shares[e]);
+  }
   return writer.Take();
 }
 
@@ -123,7 +153,7 @@ absl::Status PilotSet::AddEncoded(std::string_view bytes, absl::Span<const std::
   pilot.time = reader.Read<std::int64_t>();
   const auto stored_dimension = reader.Read<std::uint32_t>();
   const auto known_count = reader.Read<std::uint32_t>();
-  if (!reader.ok() || version != kVersion || padding != 0 ||
+  if (!reader.ok() || version == 0 || version > kVersion || padding != 0 ||
       source > static_cast<std::uint8_t>(PilotSource::kBackground)) {
     return absl::DataLossError(
         absl::StrFormat("pilot: malformed row of %d bytes, expected version %d", bytes.size(), kVersion));
@@ -133,20 +163,25 @@ absl::Status PilotSet::AddEncoded(std::string_view bytes, absl::Span<const std::
         absl::StrFormat("pilot dimension: %d, expected %d", stored_dimension, dimension()));
   }
   const std::vector<float> vector = reader.ReadArray<float>(stored_dimension);
-  std::vector<float> known(expert_count_, kUnknown);
-  for (std::uint32_t i = 0; i < known_count && reader.ok(); ++i) {
-    const auto id = reader.Read<std::uint32_t>();
-    const auto utility = reader.Read<float>();
-    for (std::size_t e = 0; e < expert_count_; ++e) {
-      if (expert_ids[e] == id) known[e] = utility;
+  std::vector<float> known(expert_count_, kUnknown), shares(expert_count_, 0.0f);
+  const auto read_columns = [&](std::uint32_t count, std::vector<float>* values) {
+    for (std::uint32_t i = 0; i < count && reader.ok(); ++i) {
+      const auto id = reader.Read<std::uint32_t>();
+      const auto value = reader.Read<float>();
+      for (std::size_t e = 0; e < expert_count_; ++e) {
+        if (expert_ids[e] == id) (*values)[e] = value;
+      }
     }
-  }
+  };
+  read_columns(known_count, &known);
+  if (version > 1) read_columns(reader.Read<std::uint32_t>(), &shares);
   if (!reader.AtEnd()) {
     return absl::DataLossError(
         absl::StrFormat("pilot: row of %d bytes, expected %d utilities in it", bytes.size(), known_count));
   }
   pilot.vector = vector;
   pilot.utilities = known;
+  pilot.owners = shares;
   pilot.source = static_cast<PilotSource>(source);
   if (absl::Status added = Add(pilot); !added.ok()) return absl::DataLossError(added.message());
   return absl::OkStatus();

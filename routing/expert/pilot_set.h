@@ -28,8 +28,11 @@ enum class PilotSource : std::uint8_t {
 struct PilotView {
   absl::Span<const float> vector;     // d floats, unit norm
   absl::Span<const float> utilities;  // E floats, usually nDCG@10 in [0, 1]; NaN = unknown
-  float weight = 1;                   // >= 0; how much this pilot counts
-  std::int64_t time = 0;              // unix seconds
+  // E floats >= 0, or empty = unknown: whose query it is, whatever they made of it, such as the share of its
+  // relevant documents that each expert holds. Only the proportions count; all 0 = unknown.
+  absl::Span<const float> owners = {};
+  float weight = 1;       // >= 0; how much this pilot counts
+  std::int64_t time = 0;  // unix seconds
   PilotSource source = PilotSource::kTrained;
 };
 
@@ -47,10 +50,11 @@ class PilotSet {
   PilotView pilot(std::size_t i) const;
   base::MatrixView vectors() const { return vectors_.view(); }  // n x d
   absl::Span<const float> utilities(std::size_t i) const;       // E floats
+  absl::Span<const float> owners(std::size_t i) const;          // E floats, all 0 = unknown
   float weight(std::size_t i) const { return weights_[i]; }
 
   // kInvalidArgument: wrong length, a component that is not finite, a norm not within 1e-3 of 1, an infinite
-  // utility, a negative weight. The set is unchanged then.
+  // utility, a negative weight or owner. The set is unchanged then.
   absl::Status Add(const PilotView& pilot);
 
   // A set of the pilots named by `rows`, in that order.
@@ -60,11 +64,11 @@ class PilotSet {
   void AddExpert();
   void RemoveExpert(std::size_t expert);
 
-  // One pilot as a row of a table. Utilities are written with the expert's lasting id (`expert_ids`: one per
-  // column, never reused), so that rows stay valid when experts come and go.
+  // One pilot as a row of a table. Utilities and owners are written with the expert's lasting id
+  // (`expert_ids`: one per column, never reused), so that rows stay valid when experts come and go.
   std::string EncodePilot(std::size_t i, absl::Span<const std::uint32_t> expert_ids) const;
 
-  // Adds an encoded pilot; utilities of ids not in `expert_ids` are dropped, ids without one are unknown.
+  // Adds an encoded pilot; what is said of ids not in `expert_ids` is dropped, ids without one are unknown.
   // kDataLoss: malformed bytes, or another dimension than this set's.
   absl::Status AddEncoded(std::string_view bytes, absl::Span<const std::uint32_t> expert_ids);
 
@@ -72,6 +76,7 @@ class PilotSet {
   base::AlignedMatrix vectors_;
   std::size_t expert_count_ = 0;
   std::vector<float> utilities_;  // n x E
+  std::vector<float> owners_;     // n x E
   std::vector<float> weights_;
   std::vector<std::int64_t> times_;
   std::vector<PilotSource> sources_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace trivium::routing {
 
@@ -16,25 +17,37 @@ void MarkBestExperts(absl::Span<const float> utilities, std::vector<unsigned cha
   for (std::size_t e = 0; e < utilities.size(); ++e) (*best)[e] = highest > 0 && utilities[e] == highest;
 }
 
-std::vector<float> BalancedWeights(const PilotSet& pilots, float class_balance) {
-  std::vector<unsigned char> best;
-  std::vector<double> counts(pilots.expert_count(), 0.0);
-  std::vector<double> tie_counts(pilots.size(), 0.0);
-  for (std::size_t i = 0; i < pilots.size(); ++i) {
+bool ClassShares(const PilotSet& pilots, std::size_t i, std::vector<float>* shares) {
+  const absl::Span<const float> owners = pilots.owners(i);
+  shares->assign(owners.begin(), owners.end());
+  float sum = std::accumulate(shares->begin(), shares->end(), 0.0f);
+  if (sum == 0) {
+    std::vector<unsigned char> best;
     MarkBestExperts(pilots.utilities(i), &best);
-    tie_counts[i] = static_cast<double>(std::count(best.begin(), best.end(), 1));
-    for (std::size_t e = 0; e < best.size(); ++e) {
-      if (best[e]) counts[e] += 1.0 / tie_counts[i];
-    }
+    shares->assign(best.begin(), best.end());
+    sum = std::accumulate(shares->begin(), shares->end(), 0.0f);
+  }
+  if (sum == 0) return false;
+  for (float& share : *shares) share /= sum;
+  return true;
+}
+
+std::vector<float> BalancedWeights(const PilotSet& pilots, float class_balance) {
+  std::vector<float> shares;
+  std::vector<double> counts(pilots.expert_count(), 0.0);
+  for (std::size_t i = 0; i < pilots.size(); ++i) {
+    ClassShares(pilots, i, &shares);
+    for (std::size_t e = 0; e < shares.size(); ++e) counts[e] += shares[e];
   }
   std::vector<double> balance(pilots.size(), 0.0);
+  std::vector<bool> has_class(pilots.size());
   double balance_sum = 0;
   std::size_t decided = 0;
   for (std::size_t i = 0; i < pilots.size(); ++i) {
-    if (tie_counts[i] == 0) continue;
-    MarkBestExperts(pilots.utilities(i), &best);
-    for (std::size_t e = 0; e < best.size(); ++e) {
-      if (best[e]) balance[i] += std::pow(counts[e], -class_balance) / tie_counts[i];
+    has_class[i] = ClassShares(pilots, i, &shares);
+    if (!has_class[i]) continue;
+    for (std::size_t e = 0; e < shares.size(); ++e) {
+      if (shares[e] > 0) balance[i] += shares[e] * std::pow(counts[e], -class_balance);
     }
     balance_sum += balance[i];
     ++decided;
@@ -42,7 +55,7 @@ std::vector<float> BalancedWeights(const PilotSet& pilots, float class_balance) 
   const double average = decided > 0 ? balance_sum / static_cast<double>(decided) : 1.0;
   double sum = 0;
   for (std::size_t i = 0; i < pilots.size(); ++i) {
-    if (tie_counts[i] == 0) balance[i] = average;
+    if (!has_class[i]) balance[i] = average;
     balance[i] *= pilots.weight(i);
     sum += balance[i];
   }

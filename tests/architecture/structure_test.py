@@ -81,7 +81,7 @@ def public_headers_compile_alone(compiler):
 def routing_leaves_training_out():
     """An embedded build can drop the trainers: nothing else in routing/ includes them."""
     for path in sources("routing"):
-        if "trainer" in path.name or "learning" in path.parts:
+        if "trainer" in path.name or "regression" in path.name or "learning" in path.parts:
             continue
         for name in QUOTED.findall(path.read_text()):
             if name.endswith("_trainer.h") or name.startswith("routing/learning/"):

@@ -59,7 +59,7 @@ def test_macro_is_the_mean_of_the_sets(evaluated):
 
 def test_compare_has_a_row_per_router_combination_and_oracle(evaluated):
     report, _ = evaluated
-    expected = {"static_best", "mean_pilot", "max_pilot", "knn_utility", "linear"}
+    expected = {"static_best", "mean_pilot", "max_pilot", "knn_utility", "linear", "logistic"}
     expected |= {"all", "all_rrf", "domain_oracle", "instance_oracle"}
     for row in [*report["sets"], report["macro"]]:
         assert {entry["name"] for entry in row["compare"]} >= expected

@@ -49,7 +49,7 @@ def test_s3_dispatch_sends_queries_to_their_domain(federated) -> None:
     assert report.queries == report.validation_queries == 180
     assert report.unknown_judgements == 0
     assert report.router in {row.name for row in report.rows}
-    assert {"static_best", "mean_pilot", "max_pilot", "knn_utility", "linear", "all"} <= {
+    assert {"static_best", "mean_pilot", "max_pilot", "knn_utility", "linear", "logistic", "all"} <= {
         row.name for row in report.rows
     }
     assert report.gain_low <= report.gain <= report.gain_high and report.reason
@@ -82,7 +82,7 @@ def test_a_trained_router_answers_when_asked_by_name(federated) -> None:
     with pytest.raises(trivium.NotFound, match="router: 'linear'"):
         store.search(queries[0], router="linear")
     store.train_dispatch(queries, qrels, groups=groups)
-    for router in ("static_best", "mean_pilot", "max_pilot", "knn_utility", "linear"):
+    for router in ("static_best", "mean_pilot", "max_pilot", "knn_utility", "linear", "logistic"):
         assert store.search(queries[0], router=router).route.router in (router, "")  # "": it knew nothing
     assert store.search(queries[0], router="linear").route.router == "linear"
     with pytest.raises(trivium.NotFound, match="router: 'oracle'"):

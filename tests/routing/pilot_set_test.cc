@@ -13,6 +13,7 @@
 namespace trivium::routing {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -23,6 +24,7 @@ PilotSet TwoPilots() {
   EXPECT_OK(pilots.Add({.vector = {1, 0, 0}, .utilities = {0.5f, kNan}, .weight = 2, .time = -7}));
   EXPECT_OK(pilots.Add({.vector = {0, 0.6f, 0.8f},
                         .utilities = {0.25f, 1},
+                        .owners = {1, 3},
                         .time = 1'700'000'000,
                         .source = PilotSource::kFeedback}));
   return pilots;
@@ -38,6 +40,33 @@ TEST(PilotSet, KeepsWhatWasAdded) {
   EXPECT_TRUE(std::isnan(pilots.utilities(0)[1]));
 }
 
+TEST(PilotSet, OwnersFollowTheirPilotsAndExperts) {
+  PilotSet pilots = TwoPilots();
+  EXPECT_THAT(pilots.owners(0), ElementsAre(0, 0));  // unknown
+  EXPECT_THAT(pilots.owners(1), ElementsAre(1, 3));
+  const PilotSet subset = pilots.Subset({1, 0});
+  EXPECT_THAT(subset.owners(0), ElementsAre(1, 3));
+  EXPECT_THAT(subset.owners(1), ElementsAre(0, 0));
+  PilotSet read(3, 2);
+  ASSERT_OK(read.AddEncoded(pilots.EncodePilot(1, {7, 9}), {9, 7}));
+  EXPECT_THAT(read.owners(0), ElementsAre(3, 1));
+  pilots.AddExpert();
+  EXPECT_THAT(pilots.owners(1), ElementsAre(1, 3, 0));
+  pilots.RemoveExpert(0);
+  EXPECT_THAT(pilots.owners(1), ElementsAre(3, 0));
+}
+
+// What version 1 wrote: no owners.
+TEST(PilotSet, ReadsPilotsWithoutOwners) {
+  std::string bytes = TwoPilots().EncodePilot(0, {7, 9});
+  bytes[0] = 1;
+  bytes.resize(bytes.size() - sizeof(std::uint32_t));
+  PilotSet read(3, 2);
+  ASSERT_OK(read.AddEncoded(bytes, {7, 9}));
+  EXPECT_THAT(read.owners(0), ElementsAre(0, 0));
+  EXPECT_EQ(read.utilities(0)[0], 0.5f);
+}
+
 TEST(PilotSet, RefusesBadPilotsAndStaysUnchanged) {
   PilotSet pilots = TwoPilots();
   const auto refused = [&](const PilotView& pilot, const char* why) {
@@ -50,6 +79,8 @@ TEST(PilotSet, RefusesBadPilotsAndStaysUnchanged) {
   refused({.vector = {kNan, 1, 0}, .utilities = {0, 0}}, "norm");
   refused({.vector = {0, 0, 0}, .utilities = {0, 0}}, "norm: 0");
   refused({.vector = {1, 0, 0}, .utilities = {kInfinity, 0}}, "utility");
+  refused({.vector = {1, 0, 0}, .utilities = {0, 0}, .owners = {1}}, "owners: 1, expected 2");
+  refused({.vector = {1, 0, 0}, .utilities = {0, 0}, .owners = {0, -1}}, "owner: -1");
   refused({.vector = {1, 0, 0}, .utilities = {0, 0}, .weight = -1}, "weight: -1");
   refused({.vector = {1, 0, 0}, .utilities = {0, 0}, .weight = kNan}, "weight");
 }

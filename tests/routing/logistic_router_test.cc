@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "routing/expert/logistic_router.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "base/random.h"
+#include "gtest/gtest.h"
+#include "routing/expert/logistic_regression.h"
+#include "tests/support/slow_logistic_loss.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/synthetic_pilots.h"
+
+namespace trivium::routing {
+namespace {
+
+using testing_support::ClusteredQueries;
+using testing_support::SlowLogisticLoss;
+
+std::vector<float> Predict(const LogisticRouter& router, absl::Span<const float> query) {
+  RouterScratch scratch;
+  std::vector<float> utility(router.expert_count()), uncertainty(router.expert_count());
+  router.Predict(query, &scratch, absl::MakeSpan(utility), absl::MakeSpan(uncertainty));
+  return utility;
+}
+
+// The loss is convex: where no small step in any direction gains more than a thousandth, the fit is as good
+// as the best one.
+TEST(FitLogistic, IsNearTheMinimumOfItsObjective) {
+  constexpr std::size_t kRows = 400, kDimension = 12, kClasses = 4;
+  ClusteredQueries source(kDimension, kClasses, 1.5, 3);
+  base::Random random(5);
+  base::AlignedMatrix rows(kDimension);
+  std::vector<float> targets, weights;
+  for (std::size_t i = 0; i < kRows; ++i) {
+    rows.Append(source.Draw(i % kClasses).data());
+    for (std::size_t c = 0; c < kClasses; ++c) targets.push_back(c == i % kClasses ? 0.75f : 0.25f / 3);
+    weights.push_back(static_cast<float>(random.Uniform()));
+  }
+  constexpr double kRidge = 0.3;
+  LogisticFit fit = FitLogistic(rows.view(), targets, weights, kClasses, kRidge, 1);
+  const auto loss = [&] {
+    return SlowLogisticLoss(rows.view(), targets, weights, kRidge, fit.weights, fit.bias);
+  };
+  const double reached = loss();
+  EXPECT_LT(reached, std::log(kClasses) - 0.1);  // of knowing nothing
+  for (std::size_t c = 0; c < kClasses; ++c) {
+    for (std::size_t j = 0; j <= kDimension; ++j) {
+      float& value = j < kDimension ? fit.weights.row(c)[j] : fit.bias[c];
+      const float kept = value;
+      for (const float step : {-0.2f, 0.2f}) {
+        value = kept + step;
+        EXPECT_GT(loss(), reached - 1e-3) << c << " " << j;
+      }
+      value = kept;
+    }
+  }
+}
+
+TEST(LogisticRouter, GivesProbabilitiesOfTheOwner) {
+  ClusteredQueries source(16, 5, 1.0, 11);
+  LogisticRouter router;
+  ASSERT_OK(router.Train(source.Pilots(500), {.ridge = 0.1f}));
+  double own = 0;
+  for (std::size_t i = 0; i < 100; ++i) {
+    const std::vector<float> shares = Predict(router, source.Draw(i % 5));
+    EXPECT_NEAR(std::accumulate(shares.begin(), shares.end(), 0.0), 1, 1e-5);
+    own += shares[i % 5] / 100;
+  }
+  EXPECT_GT(own, 0.9);
+}
+
+// Utilities may say something else, or nothing at all.
+TEST(LogisticRouter, BelievesOwnersBeforeUtilities) {
+  ClusteredQueries source(16, 2, 0.7, 4);
+  PilotSet pilots(16, 2);
+  for (std::size_t i = 0; i < 200; ++i) {
+    const std::vector<float> vector = source.Draw(i % 2);
+    const std::vector<float> utilities = {i % 3 == 0 ? 0.0f : 0.9f, 0.0f};
+    const std::vector<float> owners = {i % 2 == 0 ? 2.0f : 0.0f, i % 2 == 0 ? 0.0f : 2.0f};
+    ASSERT_OK(pilots.Add({.vector = vector, .utilities = utilities, .owners = owners}));
+  }
+  LogisticRouter router;
+  ASSERT_OK(router.Train(pilots, {.ridge = 0.1f}));
+  EXPECT_GT(Predict(router, source.Draw(1))[1], 0.9f);
+  EXPECT_GT(Predict(router, source.Draw(0))[0], 0.9f);
+}
+
+TEST(LogisticRouter, PilotsWithoutAnOwnerOrUtilityLeaveEverybodyAsLikely) {
+  PilotSet pilots(4, 2);
+  ASSERT_OK(pilots.Add({.vector = {1, 0, 0, 0}, .utilities = {0, 0}}));
+  LogisticRouter router;
+  ASSERT_OK(router.Train(pilots, {}));
+  EXPECT_EQ(Predict(router, {1, 0, 0, 0}), (std::vector<float>{0.5f, 0.5f}));
+}
+
+TEST(LogisticRouter, ARemovedExpertKeepsItsShare) {
+  ClusteredQueries source(16, 3, 1.0, 6);
+  LogisticRouter router;
+  ASSERT_OK(router.Train(source.Pilots(300), {.ridge = 0.1f}));
+  const std::vector<float> query = source.Draw(2);
+  const std::vector<float> before = Predict(router, query);
+  router.RemoveExpert(1);
+  EXPECT_EQ(Predict(router, query), (std::vector<float>{before[0], before[2]}));
+  LogisticRouter read;
+  ASSERT_OK(read.Load(router.Save()));
+  EXPECT_EQ(Predict(read, query), Predict(router, query));
+}
+
+}  // namespace
+}  // namespace trivium::routing
