@@ -164,7 +164,9 @@ routing::AdapterQueries AdapterQueries::View(const std::vector<std::uint32_t>& c
   view.queries = rows->view();
   view.documents = documents_.view();
   view.document_keys = document_keys_;
-  view.groups = GroupQueries(judged, pointers, rows_.columns(), thread_count);
+  QueryGroups groups = GroupQueries(judged, pointers, rows_.columns(), thread_count);
+  view.groups = std::move(groups.related);
+  view.twins = std::move(groups.twins);
   return view;
 }
 

@@ -86,8 +86,13 @@ class QueryComparison {
           outcomes->push_back(Judge(all, everyone, routing::FusionMethod::kAuto, scratch));
           continue;
         }
+        std::vector<ExpertList> mixed;
+        if (!plan.readings.empty()) {
+          TRIVIUM_RETURN_IF_ERROR(searcher_.SearchExperts(plan, depth_, vectors, scratch, &mixed));
+        }
         std::vector<const ExpertList*> chosen;
         for (std::uint32_t e : plan.dispatch.chosen) chosen.push_back(&lists_[e]);
+        for (std::size_t i = 0; i < mixed.size(); ++i) chosen[i] = &mixed[i];
         outcomes->push_back(Judge(plan, chosen, routing::FusionMethod::kAuto, scratch));
       }
     }
@@ -113,7 +118,9 @@ class QueryComparison {
       const ExpertView& expert = searcher_.state().experts[list->expert];
       for (const auto& [set, distances] : list->by_set) {
         sets.insert(set);
-        const void* adapter = plan.plain ? nullptr : AdapterInUse(expert, searcher_.options().adapters);
+        const void* adapter = plan.plain || !plan.readings.empty()
+                                  ? nullptr
+                                  : AdapterInUse(expert, searcher_.options().adapters);
         if (searched.emplace(set, adapter).second) outcome.distances += static_cast<double>(distances);
       }
     }

@@ -48,9 +48,7 @@ absl::Status ExpertSearches::Add(absl::Span<const std::uint32_t> chosen, bool pl
       vector = reading->second.data();
       adapter = nullptr;
     } else if (adapter != nullptr) {
-      const VectorSet& set = *state_.sets[expert.sets.front()];
-      TRIVIUM_RETURN_IF_ERROR(ReadQuery(*adapter, "expert '" + expert.name + "'", set.dimension(),
-                                        set.metric() == base::Metric::kCosine, vector, &adapted_));
+      TRIVIUM_RETURN_IF_ERROR(reader_.ReadAs(expert, vector, &adapted_));
       vector = adapted_.data();
     }
     for (std::uint32_t set : expert.sets) {

@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "api/query_reading.h"
+#include "api/query_reader.h"
 #include "api/query_vectors.h"
 #include "api/store_state.h"
 #include "base/aligned_matrix.h"
@@ -37,9 +37,9 @@ class ExpertSearches {
   // What is given is borrowed.
   //   filter       null, or prepared for all vector sets
   //   query_count  how many queries will be added: room is made for them
-  ExpertSearches(const StoreState& state, const SearchOptions& options, const RowFilter* filter,
-                 std::size_t query_count)
-      : state_(state), options_(options), filter_(filter), query_count_(query_count) {}
+  ExpertSearches(const StoreState& state, const SearchOptions& options, const QueryReader& reader,
+                 const RowFilter* filter, std::size_t query_count)
+      : state_(state), options_(options), reader_(reader), filter_(filter), query_count_(query_count) {}
 
   // Adds one query's searches: of each of the `chosen` experts (indexes into StoreState::experts), `depth`
   // hits; `plain`: without the experts' adapters, and every vector set only once; `readings`: what to ask
@@ -82,6 +82,7 @@ class ExpertSearches {
 
   const StoreState& state_;
   const SearchOptions& options_;
+  const QueryReader& reader_;
   const RowFilter* filter_;
   std::size_t query_count_;
   std::map<GroupKey, Group> groups_;

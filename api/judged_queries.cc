@@ -174,18 +174,14 @@ void RankedKeys(const std::vector<routing::FusedHit>& hits, const JudgedQuery& q
   }
 }
 
-std::vector<std::uint64_t> GroupQueries(const std::vector<const JudgedQuery*>& queries,
-                                        const std::vector<const float*>& rows, std::size_t dimension,
-                                        int thread_count) {
+QueryGroups GroupQueries(const std::vector<const JudgedQuery*>& queries,
+                         const std::vector<const float*>& rows, std::size_t dimension, int thread_count) {
   DisjointSets sets(queries.size());
-  std::unordered_map<std::uint64_t, std::size_t> first_with;
-  for (std::size_t q = 0; q < queries.size(); ++q) {
-    for (const routing::JudgedDocument& document : queries[q]->judgements.documents()) {
-      if (document.key >= kFirstUnknownKey) continue;
-      const auto [entry, fresh] = first_with.try_emplace(document.key, q);
-      if (!fresh) sets.Join(entry->second, q);
-    }
-  }
+  const auto numbers = [&] {
+    std::vector<std::uint64_t> groups(queries.size());
+    for (std::size_t q = 0; q < queries.size(); ++q) groups[q] = sets.Find(q);
+    return groups;
+  };
   const auto inner_product = kernels::ActiveDistances().inner_product_f32;
   std::mutex mutex;
   base::ParallelFor(queries.size(), thread_count, 16, [&](std::size_t i, int) {
@@ -195,8 +191,16 @@ std::vector<std::uint64_t> GroupQueries(const std::vector<const JudgedQuery*>& q
       sets.Join(i, j);
     }
   });
-  std::vector<std::uint64_t> groups(queries.size());
-  for (std::size_t q = 0; q < queries.size(); ++q) groups[q] = sets.Find(q);
+  QueryGroups groups{numbers(), {}};
+  std::unordered_map<std::uint64_t, std::size_t> first_with;
+  for (std::size_t q = 0; q < queries.size(); ++q) {
+    for (const routing::JudgedDocument& document : queries[q]->judgements.documents()) {
+      if (document.key >= kFirstUnknownKey) continue;
+      const auto [entry, fresh] = first_with.try_emplace(document.key, q);
+      if (!fresh) sets.Join(entry->second, q);
+    }
+  }
+  groups.related = numbers();
   return groups;
 }
 

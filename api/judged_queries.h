@@ -43,10 +43,13 @@ absl::StatusOr<PreparedQueries> PrepareJudged(const StoreState& state, EncoderSe
 void RankedKeys(const std::vector<routing::FusedHit>& hits, const JudgedQuery& query, std::size_t depth,
                 std::vector<std::uint64_t>* keys);
 
-// Equal numbers for queries that must stay on one side of a split: those that share a relevant document, and
-// near-identical twins (inner product of the unit rows >= 0.95). O(n^2) inner products.
-std::vector<std::uint64_t> GroupQueries(const std::vector<const JudgedQuery*>& queries,
-                                        const std::vector<const float*>& rows, std::size_t dimension,
-                                        int thread_count);
+// Which queries must stay on one side of a split: each has the number of its group.
+struct QueryGroups {
+  std::vector<std::uint64_t> twins;    // near-identical (inner product of the unit rows >= 0.95)
+  std::vector<std::uint64_t> related;  // those, and queries that share a relevant document
+};
+// O(n^2) inner products.
+QueryGroups GroupQueries(const std::vector<const JudgedQuery*>& queries,
+                         const std::vector<const float*>& rows, std::size_t dimension, int thread_count);
 
 }  // namespace trivium

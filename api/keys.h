@@ -4,7 +4,8 @@
 //   kManifest    "schema"                              JSON, see schema.h
 //                "next_document"                       u64, the next document number
 //                "adapter/" expert or space id (u32)   a matrix, see routing/expert/adapter_bytes.h
-//                "router/" name                        a router's bytes
+//                "held_out/" expert or space id (u32)  what its adapter was judged by, see
+//                held_out_readings.h "router/" name                        a router's bytes
 //   kIds         partition (u32) id                    document number (u64)
 //   kDocuments   document number (u64)                 partition (u32), id length (u32), id, text
 //   kMetadata    document number                       JSON object; absent where there is none
@@ -59,6 +60,11 @@ inline std::string VectorKey(std::uint32_t space, std::uint32_t partition, std::
 }
 inline std::string AdapterKey(std::uint32_t id) {
   std::string key = "adapter/";
+  AppendU32(&key, id);
+  return key;
+}
+inline std::string HeldOutKey(std::uint32_t id) {
+  std::string key = "held_out/";
   AppendU32(&key, id);
   return key;
 }

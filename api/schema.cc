@@ -34,6 +34,7 @@ std::optional<AdapterRecord> AdapterFromJson(const Json& json) {
 Json SettingsToJson(const routing::DispatchSettings& settings) {
   const routing::RouterOptions& options = settings.router_options;
   const routing::DispatchOptions& policy = settings.policy;
+  const std::optional<routing::QueryMixture>& mixture = settings.answer.mixture;
   return {{"router", settings.router},
           {"class_balance", options.class_balance},
           {"neighbor_count", options.neighbor_count},
@@ -46,7 +47,8 @@ Json SettingsToJson(const routing::DispatchSettings& settings) {
           {"max_experts", policy.max_experts},
           {"cost_weight", policy.cost_weight},
           {"ask_unknown", policy.ask_unknown},
-          {"prior_weight", settings.prior_weight}};
+          {"prior_weight", settings.answer.prior_weight},
+          {"mixture", mixture ? Json{{"own", mixture->own}, {"plain", mixture->plain}} : Json()}};
 }
 
 routing::DispatchSettings SettingsFromJson(const Json& json) {
@@ -63,7 +65,10 @@ routing::DispatchSettings SettingsFromJson(const Json& json) {
   json.at("max_experts").get_to(settings.policy.max_experts);
   json.at("cost_weight").get_to(settings.policy.cost_weight);
   json.at("ask_unknown").get_to(settings.policy.ask_unknown);
-  json.at("prior_weight").get_to(settings.prior_weight);
+  json.at("prior_weight").get_to(settings.answer.prior_weight);
+  if (const auto mixture = json.find("mixture"); mixture != json.end() && !mixture->is_null()) {
+    settings.answer.mixture = {mixture->at("own").get<float>(), mixture->at("plain").get<float>()};
+  }
   return settings;
 }
 

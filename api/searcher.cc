@@ -34,6 +34,7 @@ absl::StatusOr<Searcher> Searcher::Create(std::shared_ptr<const StoreState> stat
   Searcher searcher;
   searcher.state_ = std::move(state);
   searcher.options_ = options;
+  searcher.reader_ = QueryReader(searcher.state_.get(), options.adapters);
   const std::vector<ExpertView>& experts = searcher.state_->experts;
   for (const std::string& name : options.experts.names) {
     const auto found = std::find_if(experts.begin(), experts.end(),
@@ -78,13 +79,10 @@ absl::Status Searcher::PlanUnrouted(QueryVectors* query, Plan* plan) const {
   *plan = PlanAll();
   plan->mode = "auto";
   for (const ExpertView& expert : state_->experts) {
-    const std::vector<float>* adapter = state_->SpaceAdapterInUse(expert.space, options_.adapters);
-    if (adapter == nullptr || expert.sets.empty() || plan->readings.count(expert.space) > 0) continue;
+    if (expert.sets.empty() || !reader_.AdaptsAll(expert.space) || plan->readings.count(expert.space) > 0)
+      continue;
     TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
-    const SpaceRecord& space = *state_->schema.SpaceById(expert.space);
-    TRIVIUM_RETURN_IF_ERROR(ReadQuery(*adapter, "space '" + space.name + "'", space.dimension,
-                                      space.metric == Metric::kCosine, vector,
-                                      &plan->readings[expert.space]));
+    TRIVIUM_RETURN_IF_ERROR(reader_.ReadAsAll(expert.space, vector, &plan->readings[expert.space]));
   }
   return absl::OkStatus();
 }
@@ -125,9 +123,24 @@ absl::Status Searcher::PlanRouted(const Dispatcher::Entry& entry, QueryVectors* 
   if (options_.top_p) policy.top_p = static_cast<float>(*options_.top_p);
   if (options_.max_experts) policy.max_experts = static_cast<std::size_t>(*options_.max_experts);
   plan->router = entry.settings.router;
-  plan->prior_weight = entry.settings.prior_weight;
+  plan->prior_weight = entry.settings.answer.prior_weight;
   routing::ChooseExperts(scratch->utility, scratch->uncertainty, scratch->costs, nullptr, policy,
                          &plan->dispatch);
+  const std::optional<routing::QueryMixture>& mixture = entry.settings.answer.mixture;
+  return mixture && !plan->dispatch.fell_back ? MixReadings(*mixture, query, plan) : absl::OkStatus();
+}
+
+absl::Status Searcher::MixReadings(const routing::QueryMixture& mixture, QueryVectors* query,
+                                   Plan* plan) const {
+  for (const std::uint32_t chosen : plan->dispatch.chosen) {
+    const ExpertView& expert = state_->experts[chosen];
+    if (expert.sets.empty() || !reader_.CanMix(expert.space) || plan->readings.count(expert.space) > 0)
+      continue;
+    TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
+    TRIVIUM_RETURN_IF_ERROR(
+        reader_.Mix(expert.space, plan->dispatch.experts, mixture, vector, &plan->readings[expert.space]));
+    plan->mixed = true;
+  }
   return absl::OkStatus();
 }
 
@@ -161,7 +174,7 @@ const Dispatcher::Entry* Searcher::RouterInUse(const QueryVectors& query) const 
 
 absl::Status Searcher::SearchExperts(const Plan& plan, std::size_t depth, QueryVectors* query,
                                      SearcherScratch* scratch, std::vector<ExpertList>* lists) const {
-  ExpertSearches searches(*state_, options_, filter_.get(), 1);
+  ExpertSearches searches(*state_, options_, reader_, filter_.get(), 1);
   TRIVIUM_RETURN_IF_ERROR(searches.Add(plan.dispatch.chosen, plan.plain, plan.readings, depth, query, lists));
   return searches.Run(&scratch->sets);
 }
@@ -233,7 +246,7 @@ absl::Status Searcher::AskEverybodyToo(absl::Span<QueryVectors> queries,
                                        const std::vector<std::size_t>& asking, SearcherScratch* scratch,
                                        absl::Span<Answer> answers) const {
   if (asking.empty()) return absl::OkStatus();
-  ExpertSearches searches(*state_, options_, filter_.get(), asking.size());
+  ExpertSearches searches(*state_, options_, reader_, filter_.get(), asking.size());
   std::vector<std::vector<ExpertList>> first;
   for (const std::size_t i : asking) {
     Answer& answer = answers[i];
@@ -266,7 +279,7 @@ absl::Status Searcher::RunTogether(absl::Span<QueryVectors> queries, SearcherScr
   }
   auto start = std::chrono::steady_clock::now();
   double encode_us = 0;
-  ExpertSearches searches(*state_, options_, filter_.get(), queries.size());
+  ExpertSearches searches(*state_, options_, reader_, filter_.get(), queries.size());
   for (std::size_t i = 0; i < queries.size(); ++i) {
     const Plan& plan = answers[i].plan;
     const double encoded_us = queries[i].encode_us();

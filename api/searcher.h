@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "api/expert_searches.h"
+#include "api/query_reader.h"
 #include "api/query_vectors.h"
 #include "api/store_state.h"
 #include "routing/expert/dispatch_policy.h"
@@ -39,6 +40,7 @@ struct Plan {
   float prior_weight = 0;
   bool plain = false;      // "all": the experts' adapters are not applied, every vector set is searched once
   QueryReadings readings;  // asked instead of the query and of adapters, in their spaces
+  bool mixed = false;      // they are mixtures
 };
 
 struct Answer {
@@ -57,6 +59,11 @@ class Searcher {
                                          const SearchOptions& options,
                                          std::shared_ptr<const base::Bitmap> filter_documents);
 
+  // From now on queries that adapters learned from are read as `held_out`, which must outlive this, says.
+  void ReadHeldOut(const HeldOutReadings* held_out) {
+    reader_ = QueryReader(state_.get(), options_.adapters, held_out);
+  }
+
   // Chooses, searches and fuses. Safe to call concurrently, each thread with a scratch of its own.
   absl::Status Run(QueryVectors* query, SearcherScratch* scratch, Answer* answer) const;
 
@@ -72,6 +79,9 @@ class Searcher {
   // One list per chosen expert, `depth` hits each.
   absl::Status SearchExperts(const Plan& plan, std::size_t depth, QueryVectors* query,
                              SearcherScratch* scratch, std::vector<ExpertList>* lists) const;
+  // Lets the plan ask a mixture of readings in every space where that differs from asking as it is. What the
+  // encoder says where a text must be encoded for that.
+  absl::Status MixReadings(const routing::QueryMixture& mixture, QueryVectors* query, Plan* plan) const;
   // Returns the method used: "single", "score", "score+prior" or "rrf".
   std::string Fuse(const Plan& plan, const std::vector<const ExpertList*>& lists, std::size_t k,
                    routing::FusionMethod method, SearcherScratch* scratch,
@@ -91,6 +101,7 @@ class Searcher {
 
   const StoreState& state() const { return *state_; }
   const SearchOptions& options() const { return options_; }
+  const QueryReader& reader() const { return reader_; }
 
  private:
   std::size_t SearchDepth(const Plan& plan) const;
@@ -105,6 +116,7 @@ class Searcher {
 
   std::shared_ptr<const StoreState> state_;
   SearchOptions options_;
+  QueryReader reader_{nullptr, AdapterUse::kStore};
   std::vector<std::uint32_t> named_;
   std::unique_ptr<RowFilter> filter_;
 };

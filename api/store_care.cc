@@ -24,7 +24,8 @@ DispatchInfo DescribeDispatch(const StoreState& state) {
   if (const Dispatcher::Entry* entry = state.dispatcher->Find(record.router)) {
     info.top_p = entry->settings.policy.top_p;
     info.max_experts = static_cast<int>(entry->settings.policy.max_experts);
-    info.prior_weight = entry->settings.prior_weight;
+    info.prior_weight = entry->settings.answer.prior_weight;
+    if (const auto& mixture = entry->settings.answer.mixture) info.mixture = {mixture->own, mixture->plain};
   }
   return info;
 }

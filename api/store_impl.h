@@ -42,9 +42,10 @@ absl::StatusOr<std::set<std::uint32_t>> SetsOfExpert(const StoreState& state, co
 // --- store_schema.cc ---
 // kInvalidArgument where `matrix` is no adapter for the space.
 absl::Status CheckAdapter(absl::Span<const float> matrix, const SpaceRecord& space);
-// The adapter of an expert or space, `id`, to be committed.
+// The adapter of an expert or space, `id`, to be committed, in place of any other.
 void PutAdapter(std::uint32_t id, std::size_t dimension, std::vector<float> matrix, StoreState* state,
                 storage::WriteBatch* batch);
+void DropAdapter(std::uint32_t id, StoreState* state, storage::WriteBatch* batch);
 
 struct Store::Impl {
   Impl(std::string store_path, OpenOptions open_options)

@@ -26,8 +26,15 @@ absl::Status CheckAdapter(absl::Span<const float> matrix, const SpaceRecord& spa
 
 void PutAdapter(std::uint32_t id, std::size_t dimension, std::vector<float> matrix, StoreState* state,
                 storage::WriteBatch* batch) {
+  DropAdapter(id, state, batch);
   batch->Put(storage::Table::kManifest, AdapterKey(id), routing::SaveAdapter(matrix, dimension));
   state->adapters[id] = std::make_shared<const std::vector<float>>(std::move(matrix));
+}
+
+void DropAdapter(std::uint32_t id, StoreState* state, storage::WriteBatch* batch) {
+  batch->Delete(storage::Table::kManifest, AdapterKey(id));
+  batch->Delete(storage::Table::kManifest, HeldOutKey(id));
+  state->adapters.erase(id);
 }
 
 absl::StatusOr<std::uint32_t> Store::Impl::PartitionId(const std::string& name, Schema* schema,
@@ -106,8 +113,7 @@ absl::Status Store::RemoveExpert(const std::string& name) {
   }
   const std::uint32_t id = expert->id;
   storage::WriteBatch batch;
-  if (expert->adapter) batch.Delete(storage::Table::kManifest, AdapterKey(id));
-  state->adapters.erase(id);
+  DropAdapter(id, state.get(), &batch);
   std::erase_if(state->schema.experts, [&](const ExpertRecord& record) { return record.id == id; });
   return impl_->Commit(std::move(state), std::move(batch), true);
 }

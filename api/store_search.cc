@@ -27,7 +27,13 @@ Route DescribeRoute(const StoreState& state, AdapterUse use, const Answer& answe
                         std::any_of(dispatch.chosen.begin(), dispatch.chosen.end(), [&](std::uint32_t e) {
                           return AdapterInUse(state.experts[e], use) != nullptr;
                         }));
-  Route route{answer.plan.mode, answer.plan.router, adapted ? "adapted" : "plain", answer.fusion, {}};
+  Route route{answer.plan.mode,
+              answer.plan.router,
+              answer.plan.mixed ? "mixed"
+              : adapted         ? "adapted"
+                                : "plain",
+              answer.fusion,
+              {}};
   for (std::size_t i = 0; i < dispatch.experts.size(); ++i) {
     const routing::ExpertChoice& choice = dispatch.experts[i];
     route.experts.push_back({state.experts[i].name, choice.chosen, choice.utility, choice.uncertainty,

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Training the dispatch: judged queries become pilots with every expert's utility; routing/expert/ does the
 // learning.
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <set>
 
 #include "absl/strings/str_format.h"
+#include "api/held_out_readings.h"
 #include "api/keys.h"
 #include "api/store_impl.h"
 #include "api/training_side.h"
@@ -39,6 +42,23 @@ absl::StatusOr<std::uint32_t> ChooseRouterSpace(const StoreState& state, const E
       "queries: vectors in no common space and no encoder for one, expected either of them");
 }
 
+// Of all adapters that were learned; those of earlier versions have none.
+absl::StatusOr<HeldOutReadings> LoadHeldOut(const StoreState& state) {
+  HeldOutReadings readings;
+  const auto load = [&](std::uint32_t id, std::uint32_t space) -> absl::Status {
+    TRIVIUM_ASSIGN_OR_RETURN(const std::optional<std::string> bytes,
+                             state.db->Get(storage::Table::kManifest, HeldOutKey(id)));
+    return bytes ? readings.Load(id, state.schema.SpaceById(space)->dimension, *bytes) : absl::OkStatus();
+  };
+  for (const ExpertRecord& expert : state.schema.experts) {
+    if (expert.adapter) TRIVIUM_RETURN_IF_ERROR(load(expert.id, expert.space));
+  }
+  for (const SpaceRecord& space : state.schema.spaces) {
+    if (space.adapter) TRIVIUM_RETURN_IF_ERROR(load(space.id, space.id));
+  }
+  return readings;
+}
+
 DispatchReport Describe(const routing::DispatchReport& trained) {
   DispatchReport report;
   report.validation_queries = trained.evaluated_count;
@@ -48,7 +68,8 @@ DispatchReport Describe(const routing::DispatchReport& trained) {
   report.reason = trained.reason;
   report.top_p = best.policy.top_p;
   report.max_experts = static_cast<int>(best.policy.max_experts);
-  report.prior_weight = best.prior_weight;
+  report.prior_weight = best.answer.prior_weight;
+  if (best.answer.mixture) report.mixture = {best.answer.mixture->own, best.answer.mixture->plain};
   for (const routing::AnswerQuality& answer : trained.answers) {
     report.rows.push_back(
         {answer.name, answer.quality, answer.experts_per_query, std::numeric_limits<double>::quiet_NaN()});
@@ -71,7 +92,9 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   }
   SearchOptions search;
   search.cancelled = options.cancelled;
-  TRIVIUM_ASSIGN_OR_RETURN(const Searcher searcher, impl_->MakeSearcher(state, search));
+  TRIVIUM_ASSIGN_OR_RETURN(Searcher searcher, impl_->MakeSearcher(state, search));
+  TRIVIUM_ASSIGN_OR_RETURN(const HeldOutReadings held_out, LoadHeldOut(*state));
+  searcher.ReadHeldOut(&held_out);
   TRIVIUM_ASSIGN_OR_RETURN(const std::uint32_t space,
                            ChooseRouterSpace(*state, impl_->encoders, {&options.train, &options.validation}));
   const int threads = base::ResolveThreadCount(options.threads);
@@ -90,17 +113,13 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   learning.thread_count = threads;
   learning.cancelled = options.cancelled;
   std::set<std::uint32_t> spaces;
-  std::uint64_t learned_adapters = 0;
   for (const ExpertView& expert : state->experts) {
     learning.costs.push_back(expert.cost);
     spaces.insert(expert.space);
   }
   learning.tune_prior = spaces.size() == 1;
-  const auto count_learned = [&](const std::optional<AdapterRecord>& adapter) {
-    learned_adapters += adapter && adapter->enabled && adapter->queries > 0 ? 1 : 0;
-  };
-  for (const ExpertRecord& expert : state->schema.experts) count_learned(expert.adapter);
-  for (const SpaceRecord& record : state->schema.spaces) count_learned(record.adapter);
+  learning.tune_mixture = std::any_of(spaces.begin(), spaces.end(),
+                                      [&](std::uint32_t each) { return searcher.reader().CanMix(each); });
   if (options.progress) {
     learning.progress = [&](double share) {
       options.progress("train", static_cast<std::uint64_t>(share * 100), 100);
@@ -110,8 +129,8 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   const routing::DispatchQueries validation_view = validation.View(threads);
   absl::StatusOr<routing::TrainedDispatch> learned = routing::TrainDispatch(
       training_view, validation.size() > 0 ? &validation_view : nullptr,
-      [&](std::size_t query, const routing::Dispatch& choice, float prior_weight) {
-        return (validation.size() > 0 ? validation : training).EvaluateChoice(query, choice, prior_weight);
+      [&](std::size_t query, const routing::Dispatch& choice, const routing::AnswerSettings& settings) {
+        return (validation.size() > 0 ? validation : training).EvaluateChoice(query, choice, settings);
       },
       learning);
   if (absl::IsFailedPrecondition(learned.status())) {  // the queries cannot be split: bad input here
@@ -129,7 +148,6 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   DispatchReport report = Describe(trained.report);
   report.queries = training.size() + validation.size();
   report.unknown_judgements = training.unknown_judgements() + validation.unknown_judgements();
-  report.learned_adapters = learned_adapters;
   TRIVIUM_RETURN_IF_ERROR(
       impl_->SaveDispatch(trained, {&training.pilots(), &validation.pilots()}, space, state));
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 #include "api/adapter_queries.h"
+#include "api/held_out_readings.h"
 #include "api/keys.h"
 #include "api/store_impl.h"
 #include "base/status_macros.h"
@@ -205,6 +206,11 @@ absl::StatusOr<AdapterReport> Store::TrainAdapter(const TrainAdapterOptions& opt
                                  FindPlace(told.expert, space.name, &state->schema));
         *place.record = AdapterRecord{told.enabled, told.queries, told.reason};
         PutAdapter(place.id, space.dimension, Values(trained->matrix), state.get(), &batch);
+        HeldOutReadings held_out;
+        for (std::size_t i = 0; i < rows.rows(); ++i) {
+          held_out.Add(place.id, space.dimension, rows.row(i), trained->held_out.row(i));
+        }
+        batch.Put(storage::Table::kManifest, HeldOutKey(place.id), held_out.Save(place.id, space.dimension));
       }
       report.adapters.push_back(std::move(told));
     }
@@ -223,8 +229,7 @@ absl::Status Store::SetAdapter(const SetAdapterOptions& options) {
   if (options.matrix.empty()) {
     if (!*place.record) return absl::NotFoundError("adapter: none, expected one to take away");
     place.record->reset();
-    state->adapters.erase(place.id);
-    batch.Delete(storage::Table::kManifest, AdapterKey(place.id));
+    DropAdapter(place.id, state.get(), &batch);
   } else {
     TRIVIUM_RETURN_IF_ERROR(CheckAdapter(options.matrix, *place.space));
     *place.record = AdapterRecord();

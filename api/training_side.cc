@@ -68,15 +68,36 @@ QueryVectors TrainingSide::Vectors(const Item& item) const {
   return vectors;
 }
 
-bool TrainingSide::MayHoldRelevant(const Item& item, const ExpertView& expert) const {
+std::size_t TrainingSide::CountRelevant(const Item& item, const ExpertView& expert) const {
+  const auto holds = [&](std::uint32_t partition) {
+    return std::any_of(expert.sets.begin(), expert.sets.end(), [&](std::uint32_t set) {
+      return searcher_->state().sets[set]->partition() == partition;
+    });
+  };
+  std::size_t count = 0;
   for (const routing::JudgedDocument& document : item.query.judgements.documents()) {
     const DocumentDirectory::Entry* entry = searcher_->state().documents.Find(document.key);
-    if (entry == nullptr) continue;
-    for (std::uint32_t set : expert.sets) {
-      if (searcher_->state().sets[set]->partition() == entry->partition) return true;
-    }
+    count += document.grade > 0 && entry != nullptr && holds(entry->partition) ? 1 : 0;
   }
-  return false;
+  return count;
+}
+
+// A query belongs to the experts whose partition holds its relevant documents; where experts share all
+// documents, to the one that its set is named after. Experts of all partitions own nothing beside others.
+std::vector<float> TrainingSide::OwnersOf(const Item& item) const {
+  const std::vector<ExpertView>& experts = searcher_->state().experts;
+  std::vector<float> owners(experts.size(), 0.0f);
+  for (std::size_t e = 0; e < experts.size(); ++e) {
+    if (experts[e].name == item.set->name && !item.set->name.empty()) owners[e] = 1;
+  }
+  if (std::all_of(experts.begin(), experts.end(),
+                  [&](const ExpertView& expert) { return expert.sets == experts.front().sets; })) {
+    return owners;
+  }
+  for (std::size_t e = 0; e < experts.size(); ++e) {
+    owners[e] = experts[e].every_partition ? 0.0f : static_cast<float>(CountRelevant(item, experts[e]));
+  }
+  return owners;
 }
 
 absl::Status TrainingSide::MeasureUtilities(int thread_count, const ProgressCallback& progress,
@@ -96,7 +117,7 @@ absl::Status TrainingSide::MeasureUtilities(int thread_count, const ProgressCall
       std::vector<std::uint64_t> keys;
       QueryVectors vectors = Vectors(item);
       for (std::uint32_t e = 0; e < experts.size() && failures[thread].ok(); ++e) {
-        if (!MayHoldRelevant(item, experts[e])) continue;  // its nDCG is 0 whatever it finds
+        if (CountRelevant(item, experts[e]) == 0) continue;  // its nDCG is 0 whatever it finds
         const Plan plan = searcher_->PlanNamed({&e, 1});
         failures[thread] =
             searcher_->SearchExperts(plan, kUtilityDepth + item.query.own.size(), &vectors, &scratch, &lists);
@@ -119,6 +140,8 @@ absl::Status TrainingSide::MeasureUtilities(int thread_count, const ProgressCall
     routing::PilotView pilot;
     pilot.vector = absl::MakeConstSpan(queries_[i]->row, dimension_);
     pilot.utilities = absl::MakeConstSpan(utilities).subspan(i * experts.size(), experts.size());
+    const std::vector<float> owners = OwnersOf(*queries_[i]);
+    pilot.owners = owners;
     pilot.time = now;
     TRIVIUM_RETURN_IF_ERROR(pilots_.Add(pilot));
   }
@@ -135,7 +158,7 @@ routing::DispatchQueries TrainingSide::View(int thread_count) const {
     rows.push_back(item->row);
     view.sets.push_back(item->set_number);
   }
-  view.groups = GroupQueries(queries, rows, dimension_, thread_count);
+  view.groups = GroupQueries(queries, rows, dimension_, thread_count).related;
   return view;
 }
 
@@ -194,14 +217,20 @@ bool AsksEverybody(const routing::Dispatch& choice) {
 }
 
 double TrainingSide::EvaluateChoice(std::size_t query, const routing::Dispatch& choice,
-                                    float prior_weight) const {
+                                    const routing::AnswerSettings& settings) const {
   const Item& item = *queries_[query];
   Plan plan;
   plan.dispatch = choice;
   const bool everybody = AsksEverybody(choice);
-  if (!everybody) plan.prior_weight = prior_weight;
+  if (!everybody) plan.prior_weight = settings.prior_weight;
+  std::vector<ExpertList> mixed;
+  if (settings.mixture && !everybody) {
+    QueryVectors vectors = Vectors(item);
+    const absl::Status status = searcher_->MixReadings(*settings.mixture, &vectors, &plan);
+    status.ok() ? Search(item, plan, &mixed) : Fail(status);
+  }
   std::vector<const ExpertList*> chosen;
-  for (const ExpertList& list : everybody ? UnroutedLists(item) : Lists(item)) {
+  for (const ExpertList& list : everybody ? UnroutedLists(item) : settings.mixture ? mixed : Lists(item)) {
     if (choice.experts[list.expert].chosen) chosen.push_back(&list);
   }
   std::vector<routing::FusedHit> hits;

@@ -31,7 +31,8 @@ class TrainingSide {
 
   // nDCG@10 of the fused answer of `choice`; a choice of everybody is answered as "auto" does without a
   // router.
-  double EvaluateChoice(std::size_t query, const routing::Dispatch& choice, float prior_weight) const;
+  double EvaluateChoice(std::size_t query, const routing::Dispatch& choice,
+                        const routing::AnswerSettings& settings) const;
 
   // The first search that failed while choices were evaluated; their figures are worthless then.
   absl::Status failure() const;
@@ -56,7 +57,9 @@ class TrainingSide {
   const std::vector<ExpertList>& UnroutedLists(const Item& item) const;
   void Search(const Item& item, const Plan& plan, std::vector<ExpertList>* lists) const;
   void Fail(const absl::Status& status) const;
-  bool MayHoldRelevant(const Item& item, const ExpertView& expert) const;
+  // Of the query's relevant documents, those that the expert searches.
+  std::size_t CountRelevant(const Item& item, const ExpertView& expert) const;
+  std::vector<float> OwnersOf(const Item& item) const;
 
   const Searcher* searcher_;
   mutable std::mutex failure_mutex_;

@@ -82,6 +82,10 @@ std::string Bytes(std::uint64_t bytes) {
   return absl::StrFormat(unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
 }
 
+Json MixtureJson(const std::optional<ReadingMixture>& mixture) {
+  return mixture ? Json{{"own", mixture->own}, {"plain", mixture->plain}} : Json();
+}
+
 std::string Fixed(double value, int digits) {
   return std::isnan(value) ? "-" : absl::StrFormat("%.*f", digits, value);
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,9 @@ std::string Fixed(double value, int digits);
 
 // A line on graphs that were taught again; nothing where there was none to teach.
 std::string TaughtText(const TaughtGraphs& graphs);
+
+// Null where nothing is mixed.
+Json MixtureJson(const std::optional<ReadingMixture>& mixture);
 
 // Columns padded to their widest cell; those that begin with '>' in their heading are flush right.
 class Table {

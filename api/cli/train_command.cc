@@ -30,9 +30,9 @@ Json ToJson(const DispatchReport& report) {
                {"top_p", report.top_p},
                {"max_experts", report.max_experts},
                {"prior_weight", report.prior_weight},
+               {"mixture", MixtureJson(report.mixture)},
                {"gain", report.gain},
                {"gain_interval", {report.gain_low, report.gain_high}},
-               {"learned_adapters", report.learned_adapters},
                {"compare", Json::array()},
                {"seconds", report.seconds}};
   for (const ComparisonRow& row : report.rows) {
@@ -60,11 +60,6 @@ std::string ToText(const DispatchReport& report) {
   if (report.unknown_judgements > 0) {
     text += absl::StrFormat("judgements of documents that the store does not hold: %s\n",
                             Grouped(report.unknown_judgements));
-  }
-  if (report.learned_adapters > 0) {
-    text += absl::StrFormat(
-        "%s learned adapters in use: where they learned from these queries, figures flatter them\n",
-        Grouped(report.learned_adapters));
   }
   return text;
 }

@@ -84,11 +84,17 @@ py::object VectorSet(const VectorSetInfo& set) {
                                 "bytes"_a = set.bytes);
 }
 
+py::object AsMixture(const std::optional<ReadingMixture>& mixture) {
+  if (!mixture) return py::none();
+  return py::dict("own"_a = mixture->own, "plain"_a = mixture->plain);
+}
+
 py::object Dispatch(const DispatchInfo& dispatch) {
   return Class("DispatchInfo")(
       "trained"_a = dispatch.trained, "enabled"_a = dispatch.enabled, "router"_a = dispatch.router,
       "reason"_a = dispatch.reason, "pilots"_a = dispatch.pilots, "top_p"_a = dispatch.top_p,
-      "prior_weight"_a = dispatch.prior_weight, "max_experts"_a = dispatch.max_experts);
+      "prior_weight"_a = dispatch.prior_weight, "mixture"_a = AsMixture(dispatch.mixture),
+      "max_experts"_a = dispatch.max_experts);
 }
 
 }  // namespace
@@ -166,9 +172,9 @@ py::object AsPython(const DispatchReport& report) {
       "queries"_a = report.queries, "validation_queries"_a = report.validation_queries,
       "unknown_judgements"_a = report.unknown_judgements, "router"_a = report.router,
       "enabled"_a = report.enabled, "reason"_a = report.reason, "top_p"_a = report.top_p,
-      "max_experts"_a = report.max_experts, "prior_weight"_a = report.prior_weight, "gain"_a = report.gain,
-      "gain_low"_a = report.gain_low, "gain_high"_a = report.gain_high, "rows"_a = AsList(report.rows, &Row),
-      "learned_adapters"_a = report.learned_adapters, "seconds"_a = report.seconds);
+      "max_experts"_a = report.max_experts, "prior_weight"_a = report.prior_weight,
+      "mixture"_a = AsMixture(report.mixture), "gain"_a = report.gain, "gain_low"_a = report.gain_low,
+      "gain_high"_a = report.gain_high, "rows"_a = AsList(report.rows, &Row), "seconds"_a = report.seconds);
 }
 
 py::object AsPython(const EvaluationReport& report) {

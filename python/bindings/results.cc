@@ -97,7 +97,8 @@ void BindRoute(py::module_& module) {
   py::class_<Route>(module, "Route", "Which experts were asked, by whose choice.")
       .def_readonly("mode", &Route::mode, "\"auto\", \"all\" or \"named\".")
       .def_readonly("router", &Route::router, "The router that chose; \"\" where none did.")
-      .def_readonly("reading", &Route::reading, "\"plain\", or \"adapted\" where an adapter read the query.")
+      .def_readonly("reading", &Route::reading,
+                    "\"plain\", \"adapted\" by an adapter, or \"mixed\" out of several readings.")
       .def_readonly("fusion", &Route::fusion, "\"single\", \"score\", \"score+prior\" or \"rrf\".")
       .def_readonly("experts", &Route::experts,
                     "Chosen first, then by probability; all of them with explain=True.")

@@ -214,14 +214,14 @@ class DispatchReport(Report):
     top_p: float
     max_experts: int
     prior_weight: float
+    mixture: dict[str, float] | None
+    """Readings mixed in one query (`own`, `plain`: shares, 0 to 1); None: each expert asks as it reads it."""
     gain: float
     """nDCG@10 of `router` minus that of all experts, macro over sets."""
     gain_low: float
     gain_high: float
     """Paired bootstrap 95 % interval of the gain."""
     rows: list[ComparisonRow]
-    learned_adapters: int
-    """Adapters in use that were learned from queries: on those very queries they flatter the figures."""
     seconds: float
 
 
@@ -396,6 +396,8 @@ class DispatchInfo(Report):
     pilots: int
     top_p: float
     prior_weight: float
+    mixture: dict[str, float] | None
+    """As in `DispatchReport`."""
     max_experts: int
 
 

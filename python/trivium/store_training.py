@@ -179,7 +179,8 @@ class StoreTraining:
         Searches that name an expert use its adapter, experts="auto" that of all domains where dispatch does not
         choose, if held-out queries gain: each is read by an adapter learned from the others, queries that share
         a relevant document apart. Others stay reachable by adapters=True. Only spaces of the cosine metric. Where
-        it fails the store is unchanged. Train dispatch afterwards, on other queries (`learned_adapters`).
+        it fails the store is unchanged. Train dispatch afterwards, on the same queries if you
+        like: it reads each by the adapter that did not learn from it.
         """
         options = _trivium.TrainAdapterOptions(expert or "", rank, seed, threads)
         train = query_sets(queries, qrels, groups, query_ids, drop_self)

@@ -66,8 +66,11 @@ class Trainer {
   absl::Status Learn();
   double HeldOutQuality() const;
   double PoolQuality(std::size_t query, const float* reading) const;
-  base::AlignedMatrix HeldOutReadings() const;
-  void Judge(TrainedAdapter* trained) const;
+  // n x d: each query as read by the matrix of its fold.
+  base::AlignedMatrix Readings(const std::vector<base::AlignedMatrix>& matrices,
+                               const std::vector<std::uint32_t>& folds) const;
+  base::AlignedMatrix ReadingsApartFromTwins() const;
+  void Judge(AdapterReport* report) const;
 
   const AdapterQueries& queries_;
   const EvaluateReading& evaluate_;
@@ -157,12 +160,13 @@ absl::Status Trainer::Learn() {
   return absl::OkStatus();
 }
 
-base::AlignedMatrix Trainer::HeldOutReadings() const {
+base::AlignedMatrix Trainer::Readings(const std::vector<base::AlignedMatrix>& matrices,
+                                      const std::vector<std::uint32_t>& folds) const {
   base::AlignedMatrix readings(count_, queries_.queries.columns);
   base::AlignedMatrix reading;
   float norm = 0;
   for (std::size_t i = 0; i < count_; ++i) {
-    MapToUnitRows(best_[folds_[i]],
+    MapToUnitRows(matrices[folds[i]],
                   {queries_.queries.row(i), 1, queries_.queries.columns, queries_.queries.stride}, &reading,
                   &norm);
     std::copy_n(reading.row(0), reading.columns(), readings.row(i));
@@ -170,13 +174,31 @@ base::AlignedMatrix Trainer::HeldOutReadings() const {
   return readings;
 }
 
-void Trainer::Judge(TrainedAdapter* trained) const {
+base::AlignedMatrix Trainer::ReadingsApartFromTwins() const {
+  const std::vector<std::uint32_t> folds =
+      GroupedFolds(count_, queries_.twins, queries_.sets, options_.fold_count, options_.seed);
+  std::vector<base::AlignedMatrix> matrices(options_.fold_count);
+  base::ParallelFor(options_.fold_count, threads_, 1, [&](std::size_t fold, int) {
+    std::vector<std::uint32_t> chosen;
+    for (std::uint32_t i = 0; i < count_; ++i) {
+      if (folds[i] != fold) chosen.push_back(i);
+    }
+    if (chosen.empty()) return;  // all in this fold: unreachable with twins in more than one group
+    AdapterFoldTrainer run(queries_, chosen, options_, options_.seed + fold);
+    for (std::size_t step = 0; step < best_steps_; ++step) run.Step();
+    matrices[fold] = Copy(run.matrix());
+  });
+  return Readings(matrices, folds);
+}
+
+void Trainer::Judge(AdapterReport* told) const {
+  const base::AlignedMatrix readings = Readings(best_, folds_);
   std::vector<double> plain(count_), adapted(count_);
   base::ParallelFor(count_, threads_, 8, [&](std::size_t i, int) {
     plain[i] = evaluate_(i, queries_.queries.row(i));
-    adapted[i] = best_steps_ == 0 ? plain[i] : evaluate_(i, trained->held_out.row(i));
+    adapted[i] = best_steps_ == 0 ? plain[i] : evaluate_(i, readings.row(i));
   });
-  AdapterReport& report = trained->report;
+  AdapterReport& report = *told;
   report.queries = count_;
   report.steps = best_steps_;
   report.plain = MacroMean(plain, sets_);
@@ -198,9 +220,9 @@ absl::StatusOr<TrainedAdapter> Trainer::Run() {
   TRIVIUM_RETURN_IF_ERROR(StartRuns());
   TRIVIUM_RETURN_IF_ERROR(Learn());
   TrainedAdapter trained;
-  trained.held_out = HeldOutReadings();
+  Judge(&trained.report);
+  trained.held_out = ReadingsApartFromTwins();
   trained.matrix = std::move(best_.back());
-  Judge(&trained);
   if (options_.progress) options_.progress(1.0);
   return trained;
 }

@@ -33,6 +33,7 @@ struct AdapterQueries {
   std::vector<std::vector<std::uint32_t>> ignored;    // neither good nor bad: the query's own document
   // One per query, or empty; as in DispatchQueries.
   std::vector<std::uint64_t> groups;
+  std::vector<std::uint64_t> twins;  // likewise, near twins only
   std::vector<std::uint32_t> sets;
 };
 
@@ -74,7 +75,8 @@ struct AdapterReport {
 
 struct TrainedAdapter {
   base::AlignedMatrix matrix;  // d x d, learned from all queries; the identity where `steps` is 0
-  // n x d: every query read by the adapter of the fold that did not learn from it. Measure utilities by
+  // n x d: every query read by an adapter that did not learn from it or its twins, but perhaps from others
+  // with the same relevant documents, as future queries of the same people will be. Measure utilities by
   // these.
   base::AlignedMatrix held_out;
   AdapterReport report;
@@ -82,12 +84,13 @@ struct TrainedAdapter {
 
 // Learns on all queries for as many steps as were best, over folds of related queries, for those held out;
 // the gate accepts where the answers to held-out queries are better by the whole of the gain's interval. What
-// was best is judged by ranking each query's relevant documents and negatives, the gate by `evaluate`.
+// was best is judged by ranking each query's relevant documents and negatives, the gate by `evaluate`. As
+// many steps over folds of twins then give `held_out`.
 //
 // kInvalidArgument: arrays of different lengths, options out of range. kFailedPrecondition: fewer than
 // kFewestAdapterQueries, or a single group, which no split can separate. kCancelled.
 // The same for any number of threads. Memory: 6 (fold_count + 1) d^2 floats. Cost: (fold_count + 1) x
-// step_count batches of batch_size, then two evaluations a query.
+// step_count batches of batch_size, fold_count x as many steps as were best, two evaluations a query.
 absl::StatusOr<TrainedAdapter> TrainAdapter(const AdapterQueries& queries, const EvaluateReading& evaluate,
                                             const AdapterTrainingOptions& options);
 

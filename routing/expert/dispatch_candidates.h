@@ -7,6 +7,7 @@
 
 #include "routing/expert/dispatch_policy.h"
 #include "routing/expert/expert_router.h"
+#include "routing/expert/query_mixture.h"
 
 namespace trivium::routing {
 
@@ -21,6 +22,12 @@ inline std::vector<RouterOptions> RouterCandidates(std::string_view router) {
   } else if (router == "linear") {
     for (float class_balance : {0.0f, 1.0f}) {
       for (float ridge : {3.0f, 10.0f, 30.0f}) {
+        candidates.push_back({.class_balance = class_balance, .ridge = ridge});
+      }
+    }
+  } else if (router == "logistic") {
+    for (float class_balance : {0.5f, 1.0f}) {
+      for (float ridge : {0.03f, 0.1f}) {
         candidates.push_back({.class_balance = class_balance, .ridge = ridge});
       }
     }
@@ -55,5 +62,11 @@ inline std::vector<DispatchOptions> PolicyCandidates(std::string_view router, co
 // Weights of log(probability) as a score prior; cosines of neighbouring ranks differ by about 0.01.
 inline constexpr float kPriorCandidates[] = {0.0f, 0.01f, 0.02f, 0.03f, 0.04f, 0.06f, 0.08f};
 inline constexpr float kPriorWhileTuning = 0.02f;
+
+// Mixtures: shares of the experts with every temperature of the policy, then all shares. Measured on 17
+// collections, see docs/dispatch.md.
+inline constexpr float kOwnCandidates[] = {0.0f, 0.5f, 0.65f, 0.8f, 1.0f};
+inline constexpr float kPlainCandidates[] = {0.0f, 0.25f, 0.5f, 0.75f, 1.0f};
+inline constexpr float kPlainWhileTuning = 0.5f;
 
 }  // namespace trivium::routing

@@ -29,7 +29,7 @@ struct Candidate {
 // One way of using predictions, and what it answers.
 struct Usage {
   DispatchOptions policy;
-  float prior_weight = 0;
+  AnswerSettings answer;
   std::vector<double> quality;  // per evaluated query
   std::vector<double> top1;     // utility of the expert ranked first
   std::vector<double> asked;    // experts asked
@@ -51,6 +51,11 @@ absl::Status CheckQueries(const DispatchQueries& queries, const char* what) {
   }
   return absl::OkStatus();
 }
+
+// Settings are compared by means over sets, in which a set of so many queries counts half: a dozen queries
+// would otherwise decide by chance.
+constexpr double kDoubt = 50;
+constexpr double kLagToMix = 0.02;  // objective behind the best router's
 
 double KnownOrZero(float utility) { return std::isnan(utility) ? 0.0 : utility; }
 
@@ -75,10 +80,16 @@ class Trainer {
   absl::Status MakeCandidates();
   absl::Status PredictCandidates();
   absl::Status TrainAndPredict(const PilotSet& pilots, std::uint32_t fold, Candidate* candidate) const;
-  Usage Evaluate(const Candidate& candidate, const DispatchOptions& policy, float prior_weight) const;
+  Usage Evaluate(const Candidate& candidate, const DispatchOptions& policy,
+                 const AnswerSettings& answer) const;
   Usage EvaluateSingles(const std::vector<std::uint32_t>& expert_of_query) const;
   Usage EvaluateAll() const;
   void Score(Usage* usage) const;
+  // Replaces *best by what is asked for where that is better.
+  void Try(const Candidate& candidate, const DispatchOptions& policy, const AnswerSettings& answer,
+           Usage* best) const;
+  void TunePrior(const Candidate& candidate, Usage* best) const;
+  void TuneMixture(const Candidate& candidate, Usage* best) const;
   absl::Status TuneUsage(TrainedDispatch* trained);
   std::vector<std::uint32_t> BestPerSet() const;
   std::vector<std::uint32_t> BestPerQuery() const;
@@ -191,14 +202,25 @@ absl::Status Trainer::PredictCandidates() {
 }
 
 void Trainer::Score(Usage* usage) const {
-  usage->objective =
-      MacroMean(usage->quality, sets_) - options_.quality_per_expert * MacroMean(usage->asked, sets_);
+  double sum = 0, total = 0;
+  for (const std::vector<std::uint32_t>& set : sets_) {
+    const auto count = static_cast<double>(set.size());
+    double worth = 0;
+    for (const std::uint32_t i : set) {
+      worth += usage->quality[i] - options_.quality_per_expert * usage->asked[i];
+    }
+    const double weight = count / (count + kDoubt);
+    sum += weight * worth / count;
+    total += weight;
+  }
+  usage->objective = sum / total;
 }
 
-Usage Trainer::Evaluate(const Candidate& candidate, const DispatchOptions& policy, float prior_weight) const {
+Usage Trainer::Evaluate(const Candidate& candidate, const DispatchOptions& policy,
+                        const AnswerSettings& answer) const {
   Usage usage;
   usage.policy = policy;
-  usage.prior_weight = prior_weight;
+  usage.answer = answer;
   usage.quality.resize(queries_.size());
   usage.top1.resize(queries_.size());
   usage.asked.resize(queries_.size());
@@ -210,7 +232,7 @@ Usage Trainer::Evaluate(const Candidate& candidate, const DispatchOptions& polic
                   absl::MakeConstSpan(&candidate.uncertainty[i * expert_count_], expert_count_),
                   options_.costs,
                   /*allowed=*/nullptr, policy, &dispatch);
-    usage.quality[i] = evaluate_(queries_[i], dispatch, prior_weight);
+    usage.quality[i] = evaluate_(queries_[i], dispatch, answer);
     usage.top1[i] = KnownOrZero(judged_.pilots->utilities(queries_[i])[dispatch.chosen.front()]);
     usage.asked[i] = static_cast<double>(dispatch.chosen.size());
   });
@@ -223,7 +245,7 @@ Usage Trainer::EvaluateSingles(const std::vector<std::uint32_t>& expert_of_query
   Dispatch dispatch;
   for (std::size_t i = 0; i < queries_.size(); ++i) {
     RequestExperts(expert_count_, absl::MakeConstSpan(&expert_of_query[i], 1), &dispatch);
-    usage.quality.push_back(evaluate_(queries_[i], dispatch, 0.0f));
+    usage.quality.push_back(evaluate_(queries_[i], dispatch, {}));
     usage.top1.push_back(KnownOrZero(judged_.pilots->utilities(queries_[i])[expert_of_query[i]]));
     usage.asked.push_back(1.0);
   }
@@ -240,12 +262,54 @@ Usage Trainer::EvaluateAll() const {
   for (std::uint32_t query : queries_) {
     double mean_utility = 0;  // of an expert drawn at random, as nobody is ranked first
     for (float u : judged_.pilots->utilities(query)) mean_utility += KnownOrZero(u);
-    usage.quality.push_back(evaluate_(query, dispatch, 0.0f));
+    usage.quality.push_back(evaluate_(query, dispatch, {}));
     usage.top1.push_back(mean_utility / static_cast<double>(expert_count_));
     usage.asked.push_back(static_cast<double>(expert_count_));
   }
   Score(&usage);
   return usage;
+}
+
+void Trainer::Try(const Candidate& candidate, const DispatchOptions& policy, const AnswerSettings& answer,
+                  Usage* best) const {
+  Usage usage = Evaluate(candidate, policy, answer);
+  if (usage.objective > best->objective) *best = std::move(usage);
+}
+
+void Trainer::TunePrior(const Candidate& candidate, Usage* best) const {
+  if (!options_.tune_prior) return;
+  const Usage start = *best;
+  for (float prior_weight : kPriorCandidates) {
+    AnswerSettings answer = start.answer;
+    answer.prior_weight = prior_weight;
+    Try(candidate, start.policy, answer, best);
+  }
+}
+
+void Trainer::TuneMixture(const Candidate& candidate, Usage* best) const {
+  const float prior = options_.tune_prior ? kPriorWhileTuning : 0.0f;
+  const Usage unmixed = *best;
+  for (float own : kOwnCandidates) {
+    for (const DispatchOptions& policy : PolicyCandidates(names_[candidate.router], base_policy_)) {
+      if (policy.top_p != unmixed.policy.top_p) continue;
+      Try(candidate, policy, {prior, QueryMixture{own, kPlainWhileTuning}}, best);
+    }
+  }
+  if (!best->answer.mixture) return;
+  const Usage mixed = *best;
+  for (float own : kOwnCandidates) {
+    for (float plain : kPlainCandidates)
+      Try(candidate, mixed.policy, {prior, QueryMixture{own, plain}}, best);
+  }
+  // One search more costs less here than what a wrong adapter would: the cap is tried twice as high, too.
+  const Usage weighed = *best;
+  for (DispatchOptions policy : PolicyCandidates(names_[candidate.router], base_policy_)) {
+    if (policy.temperature != weighed.policy.temperature) continue;
+    for (std::size_t factor : {1, 2}) {
+      policy.max_experts = factor * base_policy_.max_experts;
+      Try(candidate, policy, weighed.answer, best);
+    }
+  }
 }
 
 absl::Status Trainer::TuneUsage(TrainedDispatch* trained) {
@@ -256,26 +320,29 @@ absl::Status Trainer::TuneUsage(TrainedDispatch* trained) {
   for (std::size_t c = 0; c < candidates_.size(); ++c) {
     const std::size_t r = candidates_[c].router;
     for (const DispatchOptions& policy : PolicyCandidates(names_[r], base_policy_)) {
-      Usage usage = Evaluate(candidates_[c], policy, tuning_prior);
+      Usage usage = Evaluate(candidates_[c], policy, {tuning_prior, std::nullopt});
       if (best_candidate[r] != kNone && usage.objective <= best_usage_[r].objective) continue;
       best_candidate[r] = c;
       best_usage_[r] = std::move(usage);
     }
-    TRIVIUM_RETURN_IF_ERROR(Step(0.5 + 0.4 * (c + 1) / static_cast<double>(candidates_.size())));
+    TRIVIUM_RETURN_IF_ERROR(Step(0.5 + 0.3 * (c + 1) / static_cast<double>(candidates_.size())));
   }
+  double best_objective = 0;
+  for (const Usage& usage : best_usage_) best_objective = std::max(best_objective, usage.objective);
   for (std::size_t r = 0; r < names_.size(); ++r) {
     const Candidate& candidate = candidates_[best_candidate[r]];
-    for (float prior_weight : kPriorCandidates) {
-      if (!options_.tune_prior) break;
-      Usage usage = Evaluate(candidate, best_usage_[r].policy, prior_weight);
-      if (usage.objective > best_usage_[r].objective) best_usage_[r] = std::move(usage);
-    }
+    // Mixing is tuned by many searches, so only for routers that may win by it.
+    const bool may_win = best_usage_[r].objective > best_objective - kLagToMix;
+    if (options_.tune_mixture && may_win) TuneMixture(candidate, &best_usage_[r]);
+    TunePrior(candidate, &best_usage_[r]);
+    TRIVIUM_RETURN_IF_ERROR(
+        Step(0.8 + 0.2 * static_cast<double>(r + 1) / static_cast<double>(names_.size())));
     DispatchSettings settings;
     settings.router = names_[r];
     settings.router_options = candidate.options;
     settings.router_options.graph_threshold = RouterOptions().graph_threshold;
     settings.policy = best_usage_[r].policy;
-    settings.prior_weight = best_usage_[r].prior_weight;
+    settings.answer = best_usage_[r].answer;
     trained->report.settings.push_back(std::move(settings));
   }
   return absl::OkStatus();

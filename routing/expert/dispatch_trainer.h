@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "routing/expert/dispatch_policy.h"
 #include "routing/expert/expert_router.h"
 #include "routing/expert/pilot_set.h"
+#include "routing/expert/query_mixture.h"
 
 namespace trivium::routing {
 
@@ -30,22 +32,32 @@ struct DispatchQueries {
   std::vector<std::uint32_t> sets = {};
 };
 
+// How the chosen experts are asked and their lists merged.
+struct AnswerSettings {
+  float prior_weight = 0;  // beta of score + beta * log(probability); 0: none
+  std::optional<QueryMixture>
+      mixture;  // asked of all chosen experts; none: each is asked as it reads queries
+};
+
 // True quality (nDCG@10) of the fused answer when the experts `choice.chosen` are asked for pilot `query` of
-// the validation queries, or of the training queries where none were given, with prior_weight *
-// log(probability) added to each expert's scores. Called from several threads at the same time.
-using EvaluateChoice = std::function<double(std::size_t query, const Dispatch& choice, float prior_weight)>;
+// the validation queries, or of the training queries where none were given. Called from several threads at
+// the same time.
+using EvaluateChoice =
+    std::function<double(std::size_t query, const Dispatch& choice, const AnswerSettings& settings)>;
 
 struct DispatchTrainingOptions {
   std::vector<std::string> routers;  // empty: all of RouterNames()
   std::vector<float> costs;          // per expert; empty: all free
   float cost_weight = 0;
   std::size_t max_experts = 3;
-  bool tune_prior = true;  // false: scores of the experts cannot be compared, so they get no prior
+  bool tune_prior = true;     // false: scores of the experts cannot be compared, so they get no prior
+  bool tune_mixture = false;  // true: experts read queries differently, so that readings can be mixed
 
   // Without validation queries, every training query is judged by routers trained on the other folds.
   std::size_t fold_count = 5;
   // Queries on which settings are compared, shared evenly by the sets. The cost of training is about
-  // 40 settings x 12 policies x this x the cost of EvaluateChoice.
+  // 40 settings x 12 policies x this x the cost of EvaluateChoice, and where mixtures are tuned 30 more a
+  // router, for which EvaluateChoice has to search anew.
   std::size_t evaluation_count = 6000;
   // One more expert a query must bring this much quality, or the setting with fewer experts is preferred.
   double quality_per_expert = 0.001;
@@ -80,7 +92,7 @@ struct DispatchSettings {
   std::string router;
   RouterOptions router_options;
   DispatchOptions policy;
-  float prior_weight = 0;  // beta of score + beta * log(probability); 0: none
+  AnswerSettings answer;
 };
 
 struct DispatchReport {

@@ -116,7 +116,7 @@ class SearcherTest : public ::testing::Test {
     std::vector<Dispatcher::Entry> entries(1);
     entries[0].settings.router = "knn_utility";
     entries[0].settings.policy = {.top_p = 0.8f, .max_experts = 2, .ask_unknown = false};
-    entries[0].settings.prior_weight = 0.1f;
+    entries[0].settings.answer.prior_weight = 0.1f;
     ASSERT_OK_AND_ASSIGN(entries[0].router, routing::MakeRouter("knn_utility"));
     ASSERT_OK(entries[0].router->Train(pilots, {}));
     state_->dispatcher = std::make_shared<const Dispatcher>(kMain, std::move(entries));

@@ -165,16 +165,43 @@ def test_experts_over_one_partition_learn_from_the_group_of_their_name(
         assert named.adapters[0].queries == 180
 
 
-def test_dispatch_trained_on_learned_adapters_says_so(store: trivium.Store, data: MisreadQuestions) -> None:
+def test_dispatch_mixes_readings_that_did_not_learn_from_the_query(
+    store: trivium.Store, data: MisreadQuestions
+) -> None:
     queries, qrels, groups = data.judged()
-    assert store.train_dispatch(queries, qrels, groups=groups, routers=["linear"]).learned_adapters == 0
-    store.train_adapter(queries, qrels, groups=groups)
-    report = store.train_dispatch(queries, qrels, groups=groups, routers=["linear"])
-    assert report.learned_adapters == 3
+    assert store.train_dispatch(queries, qrels, groups=groups, routers=["logistic"]).mixture is None
+    trained = store.train_adapter(queries, qrels, groups=groups)
+    report = store.train_dispatch(queries, qrels, groups=groups, routers=["logistic"])
+    assert report.mixture is not None
+    assert store.inspect().dispatch.mixture == report.mixture
     # What dispatch must beat is what "auto" would answer without it.
     everybody = next(row for row in report.rows if row.name == "all")
     plain = store.evaluate(queries, qrels, groups=groups, experts="all").macro
     assert everybody.ndcg_at_10 > plain.ndcg_at_10 + 0.1
+    # Utilities are held out: as the adapters' own reports say, twins apart only.
+    best = next(row for row in report.rows if row.name == "best_per_set").ndcg_at_10
+    told = np.mean([one.adapted for one in trained.adapters if one.expert])
+    assert best == pytest.approx(told, abs=0.02)
+    hits = store.search(queries[0], router="logistic")
+    assert hits.route.mode == "auto" and hits.route.reading == "mixed" and hits.trace.vector_sets <= 2
+    assert store.search(queries[0], router="logistic", adapters=False).route.reading == "plain"
+
+
+def test_mixed_readings_in_one_partition_cost_one_search(tmp_path: Path, data: MisreadQuestions) -> None:
+    with trivium.open(tmp_path / "kb") as store:
+        store.add_space("text", DIMENSION)
+        for domain in DOMAINS:
+            store.upsert([f"{domain}/{one}" for one in data.ids[domain]], data.documents[domain])
+            store.add_expert(domain, space="text")
+        queries, qrels, groups = data.judged()
+        named = [{f"{partition}/{one}": 1 for partition, one in each} for each in qrels]
+        store.train_adapter(queries, named, groups=groups)
+        report = store.train_dispatch(queries, named, groups=groups, routers=["logistic"])
+        assert report.mixture is not None
+        answer = store.evaluate(queries, named, groups=groups, router="logistic")
+        assert answer.macro.experts_per_query == 1 and answer.macro.searches_per_query == 1
+        plain = store.evaluate(queries, named, groups=groups, experts="all").macro
+        assert answer.macro.ndcg_at_10 > plain.ndcg_at_10 + 0.1
 
 
 def test_async_twin_and_progress(store: trivium.Store, data: MisreadQuestions) -> None:

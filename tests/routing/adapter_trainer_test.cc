@@ -43,6 +43,7 @@ class Questions {
       judgements_.push_back(Judgements({{1000 + relevant, 1.0}}));
       view_.relevant.push_back({relevant});
       view_.groups.push_back(relevant);
+      view_.twins.push_back(relevant);
     }
     testing_support::Normalise(&queries_);
     for (std::size_t q = 0; q < count; ++q) {

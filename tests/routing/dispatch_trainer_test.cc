@@ -23,7 +23,7 @@ constexpr std::size_t kExpertCount = 6;
 // A world in which every further expert that is asked dilutes the answer: quality = the best utility among
 // those chosen, minus `dilution` for each expert beyond the first.
 EvaluateChoice Diluted(const PilotSet& pilots, double dilution) {
-  return [&pilots, dilution](std::size_t query, const Dispatch& choice, float prior_weight) {
+  return [&pilots, dilution](std::size_t query, const Dispatch& choice, const AnswerSettings&) {
     double best = 0;
     for (std::uint32_t e : choice.chosen) best = std::max<double>(best, pilots.utilities(query)[e]);
     return std::max(0.0, best - dilution * static_cast<double>(choice.chosen.size() - 1));
@@ -117,11 +117,12 @@ TEST(TrainDispatch, JudgesOnGivenValidationQueriesAndTrainsOnBoth) {
   DispatchQueries queries{.pilots = &pilots}, validation{.pilots = &held_out};
   std::atomic<std::size_t> largest{0};
   const EvaluateChoice inner = Diluted(held_out, 0.05);
-  const EvaluateChoice counting = [&](std::size_t query, const Dispatch& choice, float prior_weight) {
+  const EvaluateChoice counting = [&](std::size_t query, const Dispatch& choice,
+                                      const AnswerSettings& settings) {
     std::size_t seen = largest;
     while (seen < query && !largest.compare_exchange_weak(seen, query)) {
     }
-    return inner(query, choice, prior_weight);
+    return inner(query, choice, settings);
   };
   DispatchTrainingOptions options = Quick();
   options.routers = {"knn_utility"};
@@ -144,17 +145,50 @@ TEST(TrainDispatch, LearnsAScorePriorOnlyWhereItHelpsAndIsWanted) {
   ClusteredQueries source(16, kExpertCount, 0.7, 1);
   const PilotSet pilots = source.Pilots(120);
   const EvaluateChoice inner = Diluted(pilots, 0.05);
-  const EvaluateChoice likes_prior = [&](std::size_t query, const Dispatch& choice, float prior_weight) {
-    return inner(query, choice, 0) - 0.5 * std::abs(prior_weight - 0.04f);
+  const EvaluateChoice likes_prior = [&](std::size_t query, const Dispatch& choice,
+                                         const AnswerSettings& settings) {
+    return inner(query, choice, {}) - 0.5 * std::abs(settings.prior_weight - 0.04f);
   };
   DispatchQueries queries{.pilots = &pilots};
   DispatchTrainingOptions options = Quick();
   options.routers = {"linear"};
   ASSERT_OK_AND_ASSIGN(const TrainedDispatch with, TrainDispatch(queries, nullptr, likes_prior, options));
-  EXPECT_FLOAT_EQ(with.report.settings[0].prior_weight, 0.04f);
+  EXPECT_FLOAT_EQ(with.report.settings[0].answer.prior_weight, 0.04f);
   options.tune_prior = false;
   ASSERT_OK_AND_ASSIGN(const TrainedDispatch without, TrainDispatch(queries, nullptr, likes_prior, options));
-  EXPECT_EQ(without.report.settings[0].prior_weight, 0);
+  EXPECT_EQ(without.report.settings[0].answer.prior_weight, 0);
+}
+
+TEST(TrainDispatch, LearnsAMixtureOnlyWhereItHelpsAndIsWanted) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  const PilotSet pilots = source.Pilots(120);
+  const EvaluateChoice inner = Diluted(pilots, 0.05);
+  DispatchQueries queries{.pilots = &pilots};
+  DispatchTrainingOptions options = Quick();
+  options.routers = {"logistic"};
+  options.tune_mixture = true;
+  const EvaluateChoice likes_mixture = [&](std::size_t query, const Dispatch& choice,
+                                           const AnswerSettings& settings) {
+    const double miss =
+        settings.mixture ? std::abs(settings.mixture->own - 0.65f) + std::abs(settings.mixture->plain - 0.75f)
+                         : 2;
+    return inner(query, choice, {}) - 0.2 * miss;
+  };
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch with, TrainDispatch(queries, nullptr, likes_mixture, options));
+  ASSERT_TRUE(with.report.settings[0].answer.mixture.has_value());
+  EXPECT_FLOAT_EQ(with.report.settings[0].answer.mixture->own, 0.65f);
+  EXPECT_FLOAT_EQ(with.report.settings[0].answer.mixture->plain, 0.75f);
+
+  const EvaluateChoice shuns_mixture = [&](std::size_t query, const Dispatch& choice,
+                                           const AnswerSettings& settings) {
+    return inner(query, choice, {}) - (settings.mixture ? 0.1 : 0);
+  };
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch plain, TrainDispatch(queries, nullptr, shuns_mixture, options));
+  EXPECT_FALSE(plain.report.settings[0].answer.mixture.has_value());
+  options.tune_mixture = false;
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch without,
+                       TrainDispatch(queries, nullptr, likes_mixture, options));
+  EXPECT_FALSE(without.report.settings[0].answer.mixture.has_value());
 }
 
 TEST(TrainDispatch, IsTheSameForTheSameSeedWhateverTheThreads) {

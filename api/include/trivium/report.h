@@ -57,6 +57,12 @@ struct ComparisonRow {
   double distance_computations_per_query = 0;  // NaN: not counted (while training)
 };
 
+// One query out of several readings: own x (each expert's reading, by the route's probabilities) + (1 - own)
+// x (plain x the query as it is + (1 - plain) x the reading of all domains).
+struct ReadingMixture {
+  double own = 0, plain = 0;  // 0 to 1
+};
+
 // What training the dispatch found on queries that no router was trained on.
 struct DispatchReport {
   std::uint64_t queries = 0;  // judged queries used, training and validation together
@@ -68,12 +74,10 @@ struct DispatchReport {
   double top_p = 0;
   int max_experts = 0;
   double prior_weight = 0;
-  double gain = 0;                     // nDCG@10 of `router` minus "all", macro over sets
-  double gain_low = 0, gain_high = 0;  // paired bootstrap 95 % interval
-  std::vector<ComparisonRow> rows;     // on validation
-  // Adapters in use, of experts and of all domains, that were learned from queries. What they find for the
-  // very queries that they learned from flatters them: with any here, train dispatch on other queries.
-  std::uint64_t learned_adapters = 0;
+  std::optional<ReadingMixture> mixture;  // none: each expert asks as it reads the query
+  double gain = 0;                        // nDCG@10 of `router` minus "all", macro over sets
+  double gain_low = 0, gain_high = 0;     // paired bootstrap 95 % interval
+  std::vector<ComparisonRow> rows;        // on validation
   double seconds = 0;
 };
 
@@ -196,6 +200,7 @@ struct DispatchInfo {
   std::string router, reason;
   std::uint64_t pilots = 0;
   double top_p = 0, prior_weight = 0;
+  std::optional<ReadingMixture> mixture;
   int max_experts = 0;
 };
 struct StoreInfo {

@@ -43,7 +43,7 @@ struct ExpertConsidered {
 struct Route {
   std::string mode;                       // "auto", "all" or "named"
   std::string router;                     // the router that chose; empty where none did
-  std::string reading;                    // "plain", or "adapted" where an adapter read the query
+  std::string reading;                    // "plain", "adapted" by an adapter, or "mixed" out of several
   std::string fusion;                     // "single", "score", "score+prior" or "rrf"
   std::vector<ExpertConsidered> experts;  // chosen first, then by probability
 };
