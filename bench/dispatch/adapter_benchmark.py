@@ -24,7 +24,7 @@ import shutil
 import sys
 import tempfile
 
-from dispatch_benchmark import ROOT, commit, data_directory, processor, query_arguments, run
+from shell import ROOT, collection_names, commit, data_directory, processor, query_arguments, run
 
 
 def sets_of(data, names, split):
@@ -44,13 +44,7 @@ def main():
     parser.add_argument("--rank", type=int, default=0)
     options = parser.parse_args()
     data = data_directory()
-    if not (data / "retrieval").is_dir():
-        sys.exit(
-            f"adapter_benchmark: data: {data}, expected the collections of shared/data (set TRIVIUM_DATA)"
-        )
-    names = sorted(
-        path.name for path in (data / "retrieval").iterdir() if (path / "corpus.jsonl.gz").exists()
-    )
+    names = collection_names(data)
     work = pathlib.Path(tempfile.mkdtemp(prefix="trivium-bench-"))
     store = work / "store"
 
