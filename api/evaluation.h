@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Measures one query set: what the store answers, and what other ways of answering would.
+// Measures what the store answers to judged queries.
 #pragma once
 
 #include <vector>
@@ -19,10 +19,8 @@ namespace trivium {
 absl::StatusOr<SetMetrics> MeasureSet(const Searcher& searcher, EncoderSet* encoders, const JudgedSet& judged,
                                       const PreparedQueries& prepared, const EvaluateOptions& options);
 
-// A row per way of answering; on `thread_count` threads.
-absl::StatusOr<std::vector<ComparisonRow>> CompareAnswers(const Searcher& searcher, EncoderSet* encoders,
-                                                          const JudgedSet& judged,
-                                                          const PreparedQueries& prepared, int thread_count);
+// Marks the outcomes and adds the metrics of those that are clean. `clean`: one an outcome.
+void AddCleanMetrics(const std::vector<bool>& clean, SetMetrics* metrics);
 
 // Unweighted mean over the sets with judged queries; counts are sums, latencies over all queries.
 SetMetrics MacroAverage(const std::vector<SetMetrics>& sets);

@@ -15,10 +15,6 @@
 namespace trivium {
 namespace {
 
-constexpr float kTwinCosine = 0.95f;
-// Keys of documents that the store does not hold: above every document number.
-constexpr std::uint64_t kFirstUnknownKey = std::uint64_t{1} << 63;
-
 using NumbersById = std::unordered_map<std::string, std::vector<std::uint64_t>>;
 
 // Adds the numbers of `ids` in one partition.
@@ -165,6 +161,15 @@ absl::StatusOr<PreparedQueries> PrepareJudged(const StoreState& state, EncoderSe
   return PrepareQueries(state, encoders, judged.queries.size(), vectors, texts, spaces);
 }
 
+QueryVectors JudgedVectors(const StoreState& state, EncoderSet* encoders, const JudgedSet& judged,
+                           std::size_t i, const PreparedQueries& prepared) {
+  static const std::string no_text;
+  QueryVectors vectors(&state, encoders,
+                       judged.set->texts.empty() ? &no_text : &judged.set->texts[judged.queries[i].row]);
+  for (const auto& entry : prepared.entries) vectors.Set(entry.space, entry.rows.row(i));
+  return vectors;
+}
+
 void RankedKeys(const std::vector<routing::FusedHit>& hits, const JudgedQuery& query, std::size_t depth,
                 std::vector<std::uint64_t>* keys) {
   keys->clear();
@@ -172,6 +177,19 @@ void RankedKeys(const std::vector<routing::FusedHit>& hits, const JudgedQuery& q
     if (keys->size() == depth) break;
     if (std::find(query.own.begin(), query.own.end(), hit.key) == query.own.end()) keys->push_back(hit.key);
   }
+}
+
+std::size_t CountRelevant(const StoreState& state, const JudgedQuery& query, const ExpertView& expert) {
+  const auto searches = [&](std::uint32_t partition) {
+    return std::any_of(expert.sets.begin(), expert.sets.end(),
+                       [&](std::uint32_t set) { return state.sets[set]->partition() == partition; });
+  };
+  std::size_t count = 0;
+  for (const routing::JudgedDocument& document : query.judgements.documents()) {
+    const DocumentDirectory::Entry* entry = state.documents.Find(document.key);
+    count += document.grade > 0 && entry != nullptr && searches(entry->partition) ? 1 : 0;
+  }
+  return count;
 }
 
 QueryGroups GroupQueries(const std::vector<const JudgedQuery*>& queries,

@@ -15,6 +15,11 @@
 
 namespace trivium {
 
+// Queries whose inner product as unit vectors is at least this are near-identical twins.
+inline constexpr float kTwinCosine = 0.95f;
+// Keys of judged documents that the store does not hold: from here on, above every document number.
+inline constexpr std::uint64_t kFirstUnknownKey = std::uint64_t{1} << 63;
+
 // One query with at least one relevant document in the store.
 struct JudgedQuery {
   std::size_t row = 0;  // in its set
@@ -39,9 +44,17 @@ absl::StatusOr<JudgedSet> ResolveJudgements(const StoreState& state, const Query
 absl::StatusOr<PreparedQueries> PrepareJudged(const StoreState& state, EncoderSet* encoders,
                                               const JudgedSet& judged);
 
+// The vectors of the i-th judged query: rows of `prepared`, the rest from its text when asked for. What is
+// given must outlive it.
+QueryVectors JudgedVectors(const StoreState& state, EncoderSet* encoders, const JudgedSet& judged,
+                           std::size_t i, const PreparedQueries& prepared);
+
 // The ranked keys without the query's own documents, at most `depth`.
 void RankedKeys(const std::vector<routing::FusedHit>& hits, const JudgedQuery& query, std::size_t depth,
                 std::vector<std::uint64_t>* keys);
+
+// How many of the query's relevant documents lie where the expert searches.
+std::size_t CountRelevant(const StoreState& state, const JudgedQuery& query, const ExpertView& expert);
 
 // Which queries must stay on one side of a split: each has the number of its group.
 struct QueryGroups {

@@ -68,20 +68,6 @@ QueryVectors TrainingSide::Vectors(const Item& item) const {
   return vectors;
 }
 
-std::size_t TrainingSide::CountRelevant(const Item& item, const ExpertView& expert) const {
-  const auto holds = [&](std::uint32_t partition) {
-    return std::any_of(expert.sets.begin(), expert.sets.end(), [&](std::uint32_t set) {
-      return searcher_->state().sets[set]->partition() == partition;
-    });
-  };
-  std::size_t count = 0;
-  for (const routing::JudgedDocument& document : item.query.judgements.documents()) {
-    const DocumentDirectory::Entry* entry = searcher_->state().documents.Find(document.key);
-    count += document.grade > 0 && entry != nullptr && holds(entry->partition) ? 1 : 0;
-  }
-  return count;
-}
-
 // A query belongs to the experts whose partition holds its relevant documents; where experts share all
 // documents, to the one that its set is named after. Experts of all partitions own nothing beside others.
 std::vector<float> TrainingSide::OwnersOf(const Item& item) const {
@@ -95,7 +81,7 @@ std::vector<float> TrainingSide::OwnersOf(const Item& item) const {
     return owners;
   }
   for (std::size_t e = 0; e < experts.size(); ++e) {
-    owners[e] = experts[e].every_partition ? 0.0f : static_cast<float>(CountRelevant(item, experts[e]));
+    owners[e] = experts[e].every_partition ? 0.0f : static_cast<float>(CountRelevant(searcher_->state(), item.query, experts[e]));
   }
   return owners;
 }
@@ -117,7 +103,7 @@ absl::Status TrainingSide::MeasureUtilities(int thread_count, const ProgressCall
       std::vector<std::uint64_t> keys;
       QueryVectors vectors = Vectors(item);
       for (std::uint32_t e = 0; e < experts.size() && failures[thread].ok(); ++e) {
-        if (CountRelevant(item, experts[e]) == 0) continue;  // its nDCG is 0 whatever it finds
+        if (CountRelevant(searcher_->state(), item.query, experts[e]) == 0) continue;  // its nDCG is 0 whatever it finds
         const Plan plan = searcher_->PlanNamed({&e, 1});
         failures[thread] =
             searcher_->SearchExperts(plan, kUtilityDepth + item.query.own.size(), &vectors, &scratch, &lists);

@@ -57,8 +57,6 @@ class TrainingSide {
   const std::vector<ExpertList>& UnroutedLists(const Item& item) const;
   void Search(const Item& item, const Plan& plan, std::vector<ExpertList>* lists) const;
   void Fail(const absl::Status& status) const;
-  // Of the query's relevant documents, those that the expert searches.
-  std::size_t CountRelevant(const Item& item, const ExpertView& expert) const;
   std::vector<float> OwnersOf(const Item& item) const;
 
   const Searcher* searcher_;

@@ -231,6 +231,13 @@ struct EvaluateOptions {
   std::size_t depth = 100;  // hits retrieved a query, >= 10
   bool compare = false;     // also a row per router, combination and oracle
   bool keep_runs = false;   // keep every query's hits in the report
+  // What the store learned from: metrics are also given over the clean queries, which have no near twin
+  // (cosine 0.95, in the space that routes) among the judged ones of these and no relevant document in common
+  // with one. All sets, here and in `sets`, need vectors of a common space, or texts and its encoder.
+  std::vector<QuerySet> training;
+  // With `compare`: typing errors made in each query's text to see whether its route changes; 0: none. Only
+  // where queries are encoded from their texts, which are encoded once more then.
+  std::size_t typos = 1;
   ProgressCallback progress;
 };
 

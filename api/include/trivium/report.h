@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "trivium/evaluation_report.h"
 #include "trivium/graph_inspection.h"
 #include "trivium/graph_training.h"
 #include "trivium/types.h"
@@ -47,14 +48,6 @@ struct CalibrationReport {
   std::size_t k = 0;
   std::vector<CalibratedSpace> spaces;
   double seconds = 0;
-};
-
-// One way of answering, measured.
-struct ComparisonRow {
-  std::string name;  // "static_best", a router, "all", "all_rrf", "domain_oracle", "instance_oracle"
-  double ndcg_at_10 = 0;
-  double experts_per_query = 0;
-  double distance_computations_per_query = 0;  // NaN: not counted (while training)
 };
 
 // One query out of several readings: own x (each expert's reading, by the route's probabilities) + (1 - own)
@@ -126,40 +119,6 @@ struct SegmentWalk {
   std::uint64_t rows = 0;
   WalkTrace trace;
   std::map<std::uint64_t, std::string> ids;  // of the documents that it names by number
-};
-
-struct QueryOutcome {
-  std::string id;
-  double ndcg_at_10 = 0, recall_at_10 = 0, recall_at_100 = 0, mrr_at_10 = 0;
-  double latency_us = 0;
-  std::uint64_t distance_computations = 0;
-  std::uint64_t bytes_read = 0;      // of the index, as in Trace
-  std::vector<std::string> experts;  // chosen
-  std::vector<std::string> ids;      // hits, best first; with keep_runs
-  std::vector<std::string> partitions;
-  std::vector<float> scores;
-};
-
-struct SetMetrics {
-  std::string name;
-  std::uint64_t queries = 0;          // with at least one positive judgement
-  std::uint64_t skipped_queries = 0;  // the others
-  std::uint64_t unknown_judgements = 0;
-  double ndcg_at_10 = 0, recall_at_10 = 0, recall_at_100 = 0, mrr_at_10 = 0;
-  double experts_per_query = 0;  // distinct vector sets searched
-  double distance_computations_per_query = 0;
-  std::map<std::string, double> distances;  // per query, by kind
-  double bytes_read_per_query = 0;
-  double searches_per_query = 0;
-  double encoder_calls_per_query = 0;
-  double latency_p50_us = 0, latency_p95_us = 0, latency_p99_us = 0;
-  std::vector<ComparisonRow> compare;
-  std::vector<QueryOutcome> outcomes;  // one a counted query
-};
-
-struct EvaluationReport {
-  std::vector<SetMetrics> sets;
-  SetMetrics macro;  // mean over sets; counts are sums, latencies over all queries
 };
 
 struct AdapterInfo {
