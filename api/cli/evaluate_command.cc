@@ -3,6 +3,7 @@
 #include "absl/strings/str_format.h"
 #include "api/cli/command.h"
 #include "api/cli/evaluation_export.h"
+#include "api/cli/evaluation_text.h"
 #include "api/cli/interrupt.h"
 #include "api/cli/output.h"
 #include "api/cli/progress_bar.h"
@@ -15,69 +16,13 @@ namespace {
 
 struct EvaluateArguments : CommonArguments {
   QueryArguments queries;
+  QueryArguments training{.prefix = "train-"};
   SearchArguments search;
   std::vector<std::string> drop_self;
   std::string run_file, per_query_file;
   bool compare = false;
+  std::size_t typos = EvaluateOptions().typos;
 };
-
-Json ToJson(const SetMetrics& metrics, bool compare) {
-  Json json = {
-      {"name", metrics.name},
-      {"queries", metrics.queries},
-      {"skipped_queries", metrics.skipped_queries},
-      {"unknown_judgements", metrics.unknown_judgements},
-      {"ndcg@10", metrics.ndcg_at_10},
-      {"recall@10", metrics.recall_at_10},
-      {"recall@100", metrics.recall_at_100},
-      {"mrr@10", metrics.mrr_at_10},
-      {"experts_per_query", metrics.experts_per_query},
-      {"distance_computations_per_query", metrics.distance_computations_per_query},
-      {"distances", metrics.distances},
-      {"bytes_read_per_query", metrics.bytes_read_per_query},
-      {"searches_per_query", metrics.searches_per_query},
-      {"encoder_calls_per_query", metrics.encoder_calls_per_query},
-      {"latency_us",
-       {{"p50", metrics.latency_p50_us}, {"p95", metrics.latency_p95_us}, {"p99", metrics.latency_p99_us}}}};
-  if (!compare) return json;
-  json["compare"] = Json::array();
-  for (const ComparisonRow& row : metrics.compare) {
-    json["compare"].push_back({{"name", row.name},
-                               {"ndcg@10", row.ndcg_at_10},
-                               {"experts_per_query", row.experts_per_query},
-                               {"distance_computations_per_query", row.distance_computations_per_query}});
-  }
-  return json;
-}
-
-void AddRow(const SetMetrics& metrics, const std::string& name, Table* table) {
-  table->Add({name, Grouped(metrics.queries), Fixed(metrics.ndcg_at_10, 4), Fixed(metrics.recall_at_10, 4),
-              Fixed(metrics.recall_at_100, 4), Fixed(metrics.mrr_at_10, 4),
-              Fixed(metrics.experts_per_query, 2), Fixed(metrics.distance_computations_per_query, 0),
-              Fixed(metrics.latency_p50_us, 0), Fixed(metrics.latency_p95_us, 0),
-              Fixed(metrics.latency_p99_us, 0)});
-}
-
-std::string ToText(const EvaluationReport& report) {
-  Table table({"set", ">queries", ">ndcg@10", ">recall@10", ">recall@100", ">mrr@10", ">experts/query",
-               ">distances/query", ">p50 us", ">p95 us", ">p99 us"});
-  for (const SetMetrics& set : report.sets) AddRow(set, set.name, &table);
-  if (report.sets.size() > 1) AddRow(report.macro, "(macro average)", &table);
-  std::string text = table.ToString();
-  if (!report.macro.compare.empty()) {
-    Table compare({"compared", ">ndcg@10", ">experts/query", ">distances/query"});
-    for (const ComparisonRow& row : report.macro.compare) {
-      compare.Add({row.name, Fixed(row.ndcg_at_10, 4), Fixed(row.experts_per_query, 2),
-                   Fixed(row.distance_computations_per_query, 0)});
-    }
-    text += "\n" + compare.ToString();
-  }
-  if (report.macro.unknown_judgements > 0) {
-    text += absl::StrFormat("\njudgements of documents that the store does not hold: %s\n",
-                            Grouped(report.macro.unknown_judgements));
-  }
-  return text;
-}
 
 absl::StatusOr<std::optional<OutputFile>> CreateIfNamed(const std::string& path) {
   if (path.empty()) return std::optional<OutputFile>();
@@ -87,6 +32,7 @@ absl::StatusOr<std::optional<OutputFile>> CreateIfNamed(const std::string& path)
 
 absl::Status RunEvaluate(const EvaluateArguments& arguments) {
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const auto files, PairQueryFiles(arguments.queries));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const auto training_files, PairQueryFiles(arguments.training));
   TRIVIUM_CLI_RETURN_IF_ERROR(CheckDropSelf(arguments.drop_self, files));
   EvaluateOptions options;
   TRIVIUM_CLI_ASSIGN_OR_RETURN(options.search, ToSearchOptions(arguments.search, options.depth));
@@ -97,11 +43,15 @@ absl::Status RunEvaluate(const EvaluateArguments& arguments) {
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenReader(arguments.store, &encoders));
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const StoreInfo info, store->Inspect());
   TRIVIUM_CLI_RETURN_IF_ERROR(CheckPartitions(files, info));
+  TRIVIUM_CLI_RETURN_IF_ERROR(CheckPartitions(training_files, info));
   TRIVIUM_CLI_ASSIGN_OR_RETURN(LoadedQueries queries, LoadQueries(files, arguments.drop_self));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(LoadedQueries training, LoadQueries(training_files, {}));
 
   ProgressBar bar;
   options.sets = std::move(queries.sets);
+  options.training = std::move(training.sets);
   options.compare = arguments.compare;
+  options.typos = arguments.typos;
   options.keep_runs = run || per_query;
   options.progress = bar.Callback();
   TRIVIUM_CLI_ASSIGN_OR_RETURN(EvaluationReport report, store->Evaluate(options));
@@ -120,10 +70,8 @@ absl::Status RunEvaluate(const EvaluateArguments& arguments) {
     WritePerQuery(report, &*per_query);
     TRIVIUM_CLI_RETURN_IF_ERROR(per_query->Commit());
   }
-  if (!arguments.json) return Print(ToText(report));
-  Json json = {{"sets", Json::array()}, {"macro", ToJson(report.macro, arguments.compare)}};
-  for (const SetMetrics& set : report.sets) json["sets"].push_back(ToJson(set, arguments.compare));
-  return PrintJson(json);
+  if (!arguments.json) return Print(EvaluationText(report));
+  return PrintJson(EvaluationJson(report, arguments.compare));
 }
 
 }  // namespace
@@ -134,7 +82,18 @@ void AddEvaluateCommand(CLI::App& app, Run* run) {
   AddStoreArgument(*command, arguments.get());
   AddQueryOptions(*command, &arguments->queries, /*required=*/true);
   AddSearchOptions(*command, &arguments->search);
+  AddQueryOptions(*command, &arguments->training, /*required=*/false);
+  command->get_option("--train-queries")
+      ->description(
+          "What the store learned from: also metrics without queries that are near one of these, "
+          "or share a relevant document");
   command->add_flag("--compare", arguments->compare, "Also a row per router, combination and oracle");
+  command
+      ->add_option(
+          "--typos", arguments->typos,
+          "With --compare and encoded texts: typing errors a query, to see whose routes change; 0: none")
+      ->type_name("N")
+      ->capture_default_str();
   command
       ->add_option("--drop-self", arguments->drop_self,
                    "Sets whose queries ignore the hit that has the query's own id (repeatable)")
@@ -147,7 +106,7 @@ void AddEvaluateCommand(CLI::App& app, Run* run) {
       ->type_name("FILE");
   command
       ->add_option("--per-query", arguments->per_query_file,
-                   "Write metrics and hits of each query, JSON lines")
+                   "Write metrics, experts and hits of each query, JSON lines")
       ->type_name("FILE");
   AddEncoderCommandOption(*command, arguments.get());
   command->callback([=] { *run = [=] { return RunEvaluate(*arguments); }; });

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/cli/evaluation_export.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <system_error>
 #include <unordered_set>
 #include <utility>
@@ -73,12 +76,14 @@ void WriteRun(const EvaluationReport& report, const std::vector<std::optional<st
     const std::string prefix = report.sets.size() > 1 ? report.sets[s].name + "/" : "";
     for (const QueryOutcome& outcome : report.sets[s].outcomes) {
       std::unordered_set<std::string> seen;
+      float score = std::numeric_limits<float>::infinity();
       for (std::size_t i = 0; i < outcome.ids.size(); ++i) {
         const bool own =
             partitions[s] ? outcome.partitions[i] == *partitions[s] : seen.insert(outcome.ids[i]).second;
         const std::string document = own ? outcome.ids[i] : outcome.partitions[i] + "/" + outcome.ids[i];
+        score = std::min(outcome.scores[i], std::nextafter(score, -std::numeric_limits<float>::infinity()));
         file->Write(absl::StrFormat("%s Q0 %s %d %.9g trivium\n", WithoutSpaces(prefix + outcome.id),
-                                    WithoutSpaces(document), i + 1, outcome.scores[i]));
+                                    WithoutSpaces(document), i + 1, score));
       }
     }
   }
@@ -97,7 +102,12 @@ void WritePerQuery(const EvaluationReport& report, OutputFile* file) {
                    {"distance_computations", outcome.distance_computations},
                    {"bytes_read", outcome.bytes_read},
                    {"experts", outcome.experts},
+                   {"probabilities", outcome.probabilities},
                    {"hits", Json::array()}};
+      if (outcome.clean) line["clean"] = *outcome.clean;
+      for (std::size_t i = 0; i < outcome.compared.size(); ++i) {
+        line["compare"][set.compare[i].name] = outcome.compared[i];
+      }
       for (std::size_t i = 0; i < outcome.ids.size(); ++i) {
         line["hits"].push_back(
             {{"partition", outcome.partitions[i]}, {"id", outcome.ids[i]}, {"score", outcome.scores[i]}});

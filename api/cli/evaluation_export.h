@@ -35,12 +35,14 @@ class OutputFile {
 // A TREC run: lines `query Q0 document rank score trivium`. Documents of the set's own partition carry their
 // id, so that the run goes with the set's qrels; others are PARTITION/ID. A set without a partition: the
 // first document of an id carries it, further ones of other partitions are PARTITION/ID. With several sets
-// queries are SET/ID. White space in ids becomes %20 and so on.
+// queries are SET/ID. White space in ids becomes %20 and so on. Of equal scores the later is written as the
+// next smaller number, because trec_eval orders by score, whatever the rank says.
 //   partitions  one a set; none: the set is bound to no partition
 void WriteRun(const EvaluationReport& report, const std::vector<std::optional<std::string>>& partitions,
               OutputFile* file);
 
-// JSON lines: set, query, metrics, cost, experts and hits.
+// JSON lines: set, query, metrics, cost, experts with their probabilities, hits; where asked for, whether it
+// is clean, and nDCG@10 of each row compared.
 void WritePerQuery(const EvaluationReport& report, OutputFile* file);
 
 }  // namespace trivium::cli

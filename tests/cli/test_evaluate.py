@@ -9,6 +9,8 @@ import pytest
 from conftest import DOMAINS, corpus_arguments, fake_encoder, query_arguments
 from retrieval_files import Collection, write_json_lines, write_judgements
 
+ROW_FIELDS = {"name", "ndcg@10", "experts_per_query", "distance_computations_per_query"}
+ROW_FIELDS |= {"gain", "gain_interval", "oracle_share", "oracle_share_interval"}
 METRICS = ("ndcg@10", "recall@10", "recall@100", "mrr@10")
 
 
@@ -64,7 +66,9 @@ def test_compare_has_a_row_per_router_combination_and_oracle(evaluated):
     for row in [*report["sets"], report["macro"]]:
         assert {entry["name"] for entry in row["compare"]} >= expected
         for entry in row["compare"]:
-            assert set(entry) == {"name", "ndcg@10", "experts_per_query", "distance_computations_per_query"}
+            assert set(entry) == ROW_FIELDS
+            low, high = entry["gain_interval"]
+            assert low <= entry["gain"] + 1e-9 and entry["gain"] - 1e-9 <= high
         by_name = {entry["name"]: entry["ndcg@10"] for entry in row["compare"]}
         assert by_name["instance_oracle"] >= by_name["static_best"] - 1e-9
 
@@ -98,6 +102,102 @@ def test_per_query_lines_average_to_the_report(evaluated):
         mean = sum(line["bytes_read"] for line in own) / 20
         assert row["bytes_read_per_query"] == pytest.approx(mean)
         assert all(line["hits"] and line["experts"] and line["latency_us"] > 0 for line in own)
+        for line in own:
+            assert len(line["probabilities"]) == len(line["experts"]) and "clean" not in line
+            assert all(0 < probability <= 1 for probability in line["probabilities"])
+        for entry in row["compare"]:
+            mean = sum(line["compare"][entry["name"]] for line in own) / 20
+            assert entry["ndcg@10"] == pytest.approx(mean, abs=1e-9)
+
+
+def test_routers_are_reported_with_what_they_know(evaluated):
+    report, _ = evaluated
+    assert [r["name"] for r in report["routers"]][:2] == ["static_best", "mean_pilot"]
+    for router in report["routers"]:
+        assert set(router["first_expert"]) == set(router["calibration_error"]) == {"holds_relevant", "best"}
+        assert 0 <= router["calibration_error"]["holds_relevant"] <= 1
+        assert 0 < router["aiq"]["distances"] < 1 and 0 < router["aiq"]["experts"] < 1
+        assert router["route_flips"] is None  # only vectors
+        assert [row["name"] for row in router["budgets"]][:3] == [
+            "max_experts=1",
+            "max_experts=2",
+            "max_experts=all",
+        ]
+        assert [row["experts_per_query"] for row in router["budgets"]][0] >= 1
+
+
+def test_comparison_as_text_has_a_table_of_sets_and_one_of_routers(trivium, data, trained_store):
+    out = trivium("evaluate", trained_store, *query_arguments(data, "test"), "--compare").out
+    tables = [table.splitlines() for table in out.split("\n\n")]
+    assert [table[0].split()[0] for table in tables] == ["set", "compared", "difference", "router"]
+    assert [line.split()[0] for line in tables[2][1:4]] == list(DOMAINS)
+    assert "[" in next(line for line in tables[1] if line.startswith("auto"))
+    assert next(line for line in tables[3] if line.startswith("linear")).endswith("-")
+
+
+def test_clean_queries_are_those_far_from_training(trivium, data, trained_store, tmp_path):
+    """q20 asks the very words of q0; q21 is about the document that q1 is about."""
+    collection = Collection("law")
+    collection.queries[20]["text"] = collection.queries[0]["text"]
+    collection.judgements[21] = ("q21", collection.judgements[1][1], 1)
+    collection.write(tmp_path)
+    arguments = query_arguments(tmp_path, "test", ["law"])
+    train = query_arguments(tmp_path, "train", ["law"])
+    train = [
+        value.replace("--", "--train-") if value.startswith("--") else value for value in map(str, train)
+    ]
+    lines = tmp_path / "lines"
+    report = trivium(
+        "evaluate", trained_store, *arguments, *train, "--per-query", lines, "--compare", "--json"
+    ).json
+    clean = {line["query"]: line["clean"] for line in map(json.loads, lines.read_text().splitlines())}
+    assert not clean["q20"] and not clean["q21"]
+    first = collection.judgements
+    shared = {document for _, document, _ in first[:20]}
+    for query, document, _ in first[22:]:
+        assert clean[query] == (document not in shared)
+    for row in (report["sets"][0], report["macro"]):
+        assert row["clean"]["queries"] == sum(clean.values()) and row["clean"]["sets"] == 1
+        assert set(row["clean"]) == {"sets", "queries", *METRICS}
+        assert all(set(entry["clean"]) == {"ndcg@10", "gain", "gain_interval"} for entry in row["compare"])
+    out = trivium("evaluate", trained_store, *arguments, *train).out
+    assert "clean ndcg@10" in out.splitlines()[0]
+    assert out.splitlines()[1].split()[-2] == str(sum(clean.values()))
+    missing = [value for value in train if not str(value).endswith("train.tsv") and value != "--train-qrels"]
+    trivium("evaluate", trained_store, *arguments, *missing).must_fail(2, "--train-queries", "--train-qrels")
+
+
+def test_run_files_have_the_figures_of_the_report_for_pytrec_eval(trivium, tmp_path):
+    """Documents come three times each, so that scores tie: trec_eval orders by score, not by rank."""
+    pytrec_eval = pytest.importorskip("pytrec_eval")
+    collection = Collection("law")
+    for row, document in enumerate(collection.documents):
+        document["text"] = collection.documents[row - row % 3]["text"]
+        document["title"] = ""
+    collection.judgements = [
+        (q, f"d{(5 * i) % 60}", 1 + i % 3) for i, (q, _, _) in enumerate(collection.judgements)
+    ]
+    collection.judgements += [
+        (q, f"d{(5 * i + 1) % 60}", 1) for i, (q, _, _) in enumerate(collection.judgements)
+    ]
+    collection.write(tmp_path, train_share=0)
+    trivium("build", tmp_path / "s", *corpus_arguments(tmp_path, ["law"]), "--json").json
+    arguments = [*query_arguments(tmp_path, "test", ["law"]), "--run", tmp_path / "run", "--json"]
+    report = trivium("evaluate", tmp_path / "s", *arguments).json
+    run, qrels = {}, {}
+    for line in (tmp_path / "run").read_text().splitlines():
+        query, _, document, _, score, _ = line.split()
+        run.setdefault(query, {})[document] = float(score)
+    for query, document, grade in collection.judgements:
+        qrels.setdefault(query, {})[document] = grade
+    figures = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "recall.10,100"}).evaluate(run)
+    for ours, theirs in (
+        ("ndcg@10", "ndcg_cut_10"),
+        ("recall@10", "recall_10"),
+        ("recall@100", "recall_100"),
+    ):
+        mean = sum(values[theirs] for values in figures.values()) / len(qrels)
+        assert report["macro"][ours] == pytest.approx(mean, abs=1e-6)
 
 
 def test_a_single_set_without_name_counts_any_partition(trivium, data, built_store, tmp_path):
