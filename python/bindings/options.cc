@@ -128,19 +128,22 @@ void BindOptions(py::module_& module) {
 
   static const EvaluateOptions evaluate;
   py::class_<EvaluateOptions>(module, "EvaluateOptions")
-      .def(py::init([](const SearchOptions& options, std::int64_t depth, bool compare, bool keep_runs) {
+      .def(py::init([](const SearchOptions& options, std::int64_t depth, bool compare, bool keep_runs,
+                       std::int64_t typos) {
              EvaluateOptions evaluate_options;
              evaluate_options.search = options;
              evaluate_options.depth = AsCount(depth, "depth");
              evaluate_options.compare = compare;
              evaluate_options.keep_runs = keep_runs;
+             evaluate_options.typos = AsCount(typos, "typos");
              return evaluate_options;
            }),
            "search"_a = search, "depth"_a = evaluate.depth, "compare"_a = evaluate.compare,
-           "keep_runs"_a = evaluate.keep_runs)
+           "keep_runs"_a = evaluate.keep_runs, "typos"_a = evaluate.typos)
       .def_readonly("depth", &EvaluateOptions::depth)
       .def_readonly("compare", &EvaluateOptions::compare)
-      .def_readonly("keep_runs", &EvaluateOptions::keep_runs);
+      .def_readonly("keep_runs", &EvaluateOptions::keep_runs)
+      .def_readonly("typos", &EvaluateOptions::typos);
 }
 
 }  // namespace trivium::python

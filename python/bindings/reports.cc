@@ -26,36 +26,6 @@ py::list AsList(const Items& items, py::object (*convert)(const typename Items::
   return list;
 }
 
-py::object Row(const ComparisonRow& row) {
-  return Class("ComparisonRow")("name"_a = row.name, "ndcg_at_10"_a = row.ndcg_at_10,
-                                "experts_per_query"_a = row.experts_per_query,
-                                "distance_computations_per_query"_a = row.distance_computations_per_query);
-}
-
-py::object Outcome(const QueryOutcome& outcome) {
-  return Class("QueryOutcome")(
-      "id"_a = outcome.id, "ndcg_at_10"_a = outcome.ndcg_at_10, "recall_at_10"_a = outcome.recall_at_10,
-      "recall_at_100"_a = outcome.recall_at_100, "mrr_at_10"_a = outcome.mrr_at_10,
-      "latency_us"_a = outcome.latency_us, "distance_computations"_a = outcome.distance_computations,
-      "bytes_read"_a = outcome.bytes_read, "experts"_a = outcome.experts, "ids"_a = outcome.ids,
-      "partitions"_a = outcome.partitions, "scores"_a = outcome.scores);
-}
-
-py::object Metrics(const SetMetrics& set) {
-  return Class("SetMetrics")(
-      "name"_a = set.name, "queries"_a = set.queries, "skipped_queries"_a = set.skipped_queries,
-      "unknown_judgements"_a = set.unknown_judgements, "ndcg_at_10"_a = set.ndcg_at_10,
-      "recall_at_10"_a = set.recall_at_10, "recall_at_100"_a = set.recall_at_100,
-      "mrr_at_10"_a = set.mrr_at_10, "experts_per_query"_a = set.experts_per_query,
-      "distance_computations_per_query"_a = set.distance_computations_per_query,
-      "distances"_a = set.distances, "bytes_read_per_query"_a = set.bytes_read_per_query,
-      "searches_per_query"_a = set.searches_per_query,
-      "encoder_calls_per_query"_a = set.encoder_calls_per_query,
-      "latency_us"_a =
-          py::dict("p50"_a = set.latency_p50_us, "p95"_a = set.latency_p95_us, "p99"_a = set.latency_p99_us),
-      "compare"_a = AsList(set.compare, &Row), "outcomes"_a = AsList(set.outcomes, &Outcome));
-}
-
 py::object Adapter(const AdapterInfo& adapter) {
   if (!adapter.present) return py::none();
   return Class("AdapterInfo")("enabled"_a = adapter.enabled, "queries"_a = adapter.queries,
@@ -168,18 +138,15 @@ py::object AsPython(const BuildReport& report) {
 }
 
 py::object AsPython(const DispatchReport& report) {
+  py::list rows;
+  for (const ComparisonRow& row : report.rows) rows.append(AsPython(row));
   return Class("DispatchReport")(
       "queries"_a = report.queries, "validation_queries"_a = report.validation_queries,
       "unknown_judgements"_a = report.unknown_judgements, "router"_a = report.router,
       "enabled"_a = report.enabled, "reason"_a = report.reason, "top_p"_a = report.top_p,
       "max_experts"_a = report.max_experts, "prior_weight"_a = report.prior_weight,
       "mixture"_a = AsMixture(report.mixture), "gain"_a = report.gain, "gain_low"_a = report.gain_low,
-      "gain_high"_a = report.gain_high, "rows"_a = AsList(report.rows, &Row), "seconds"_a = report.seconds);
-}
-
-py::object AsPython(const EvaluationReport& report) {
-  return Class("EvaluationReport")("sets"_a = AsList(report.sets, &Metrics),
-                                   "macro"_a = Metrics(report.macro));
+      "gain_high"_a = report.gain_high, "rows"_a = rows, "seconds"_a = report.seconds);
 }
 
 py::object AsPython(const StoreInfo& info) {

@@ -12,7 +12,8 @@ namespace trivium::python {
 
 namespace py = pybind11;
 
-// Instances of the dataclasses of trivium/reports.py and trivium/graph_reports.py.
+// Instances of the dataclasses of trivium/reports.py, trivium/evaluation_reports.py and
+// trivium/graph_reports.py.
 py::object AsPython(const UpsertReport& report);
 py::object AsPython(const BuildReport& report);
 py::object AsPython(const CalibrationReport& report);
@@ -25,6 +26,7 @@ py::object AsPython(const std::vector<SegmentDrift>& graphs);
 py::object AsPython(const std::vector<SegmentWalk>& graphs);
 py::object AsPython(const AdapterReport& report);
 py::object AsPython(const DispatchReport& report);
+py::object AsPython(const ComparisonRow& row);
 py::object AsPython(const EvaluationReport& report);
 py::object AsPython(const StoreInfo& info);
 py::object AsPython(const VerifyReport& report);

@@ -291,9 +291,10 @@ class PythonStore {
   }
 
   py::object Evaluate(EvaluateOptions options, const std::vector<const HeldQuerySet*>& sets,
-                      const py::object& progress) const {
+                      const std::vector<const HeldQuerySet*>& training, const py::object& progress) const {
     Progress report(progress);
     options.sets = AsQuerySets(sets);
+    options.training = AsQuerySets(training);
     options.search.cancelled = report.cancelled();
     options.progress = report.function();
     return AsPython(CallEngine([&] { return store_->Evaluate(options); }));

@@ -14,7 +14,7 @@ Importing this package opens no connection and loads no model.
 
 from collections.abc import Sequence
 
-from . import graph_reports, reports
+from . import evaluation_reports, graph_reports, reports
 from ._trivium import (
     Batch,
     Document,
@@ -71,6 +71,7 @@ __all__ = [
     "VectorFilter",
     "VectorIndex",
     "__version__",
+    "evaluation_reports",
     "graph_reports",
     "kernel_name",
     "open",

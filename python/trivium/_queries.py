@@ -53,6 +53,19 @@ def query_sets(
     return [_query_set(name, queries, qrels, query_ids, drop_self, chosen) for name, chosen in rows.items()]
 
 
+def more_query_sets(
+    what: str, judged: tuple[Queries, Qrels] | tuple[Queries, Qrels, Sequence[str]] | None
+) -> list[_trivium.QuerySet]:
+    """The sets of a keyword argument that takes queries, qrels and perhaps groups; none for None."""
+    if judged is None:
+        return []
+    if len(judged) not in (2, 3):
+        raise InvalidArgument(
+            f"{what}: {len(judged)} items, expected (queries, qrels) or (queries, qrels, groups)"
+        )
+    return query_sets(judged[0], judged[1], judged[2] if len(judged) == 3 else None)
+
+
 def _query_set(
     name: str,
     queries: Queries,

@@ -6,7 +6,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from . import graph_reports, reports
+from . import evaluation_reports, graph_reports, reports
 from ._types import Vectors
 
 _Floats = npt.NDArray[np.float32]
@@ -184,7 +184,12 @@ class TrainAdapterOptions:
 
 class EvaluateOptions:
     def __init__(
-        self, search: SearchOptions = ..., depth: int = ..., compare: bool = ..., keep_runs: bool = ...
+        self,
+        search: SearchOptions = ...,
+        depth: int = ...,
+        compare: bool = ...,
+        keep_runs: bool = ...,
+        typos: int = ...,
     ) -> None: ...
     @property
     def depth(self) -> int: ...
@@ -192,6 +197,8 @@ class EvaluateOptions:
     def compare(self) -> bool: ...
     @property
     def keep_runs(self) -> bool: ...
+    @property
+    def typos(self) -> int: ...
 
 class QuerySet:
     def __init__(
@@ -261,8 +268,12 @@ class Store:
     def search(self, query: Any, options: SearchOptions, explain: bool) -> Hits: ...
     def search_batch(self, vectors: Any, texts: Any, options: SearchOptions, threads: int) -> Batch: ...
     def evaluate(
-        self, options: EvaluateOptions, sets: Sequence[QuerySet], progress: _Callback
-    ) -> reports.EvaluationReport: ...
+        self,
+        options: EvaluateOptions,
+        sets: Sequence[QuerySet],
+        training: Sequence[QuerySet],
+        progress: _Callback,
+    ) -> evaluation_reports.EvaluationReport: ...
     def inspect(self) -> reports.StoreInfo: ...
     def verify(self) -> reports.VerifyReport: ...
     def compact(self, options: BuildOptions, progress: _Callback) -> reports.CompactReport: ...

@@ -35,8 +35,10 @@ class Report(Mapping[str, Any]):
 def _plain(value: Any) -> Any:
     if isinstance(value, Report):
         return value.to_dict()
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
@@ -186,13 +188,33 @@ class VerifyReport(Report):
 
 
 @dataclass(frozen=True, eq=False)
+class CleanComparison(Report):
+    """One way of answering on the clean queries (`training`)."""
+
+    ndcg_at_10: float
+    gain: float
+    gain_interval: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
 class ComparisonRow(Report):
-    """One way of answering, measured: "static_best", a router, "all", "all_rrf" or an oracle."""
+    """One way of answering, measured: a router, "auto", "all", "all_adapted", "all_rrf" or an oracle.
+
+    Figures that were not measured are NaN: all but the first three while training, the last ones of a budget.
+    """
 
     name: str
     ndcg_at_10: float
     experts_per_query: float
     distance_computations_per_query: float
+    gain: float
+    """nDCG@10 minus that of "all"."""
+    gain_interval: tuple[float, float]
+    """95 %, paired bootstrap, queries resampled within their sets."""
+    oracle_share: float
+    """`gain` over that of "instance_oracle"."""
+    oracle_share_interval: tuple[float, float]
+    clean: CleanComparison | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,68 +279,6 @@ class AdapterReport(Report):
     unknown_judgements: int
     """Judgements that name a document the store does not hold."""
     seconds: float
-
-
-@dataclass(frozen=True, eq=False)
-class QueryOutcome(Report):
-    """One evaluated query."""
-
-    id: str
-    ndcg_at_10: float
-    recall_at_10: float
-    recall_at_100: float
-    mrr_at_10: float
-    latency_us: float
-    distance_computations: int
-    bytes_read: int
-    """Of the index: blocks, neighbour lists, codes and rows."""
-    experts: list[str]
-    """Chosen."""
-    ids: list[str]
-    """Hits, best first; with `keep_runs`."""
-    partitions: list[str]
-    scores: list[float]
-
-
-@dataclass(frozen=True, eq=False)
-class SetMetrics(Report):
-    """Metrics as trec_eval computes them: linear gains, over queries with a positive judgement."""
-
-    name: str
-    queries: int
-    skipped_queries: int
-    """Queries without a positive judgement."""
-    unknown_judgements: int
-    ndcg_at_10: float
-    recall_at_10: float
-    recall_at_100: float
-    mrr_at_10: float
-    experts_per_query: float
-    """Distinct vector sets searched."""
-    distance_computations_per_query: float
-    distances: dict[str, float]
-    """Distance computations per query, by kind."""
-    bytes_read_per_query: float
-    searches_per_query: float
-    encoder_calls_per_query: float
-    latency_us: dict[str, float]
-    """p50, p95 and p99 in microseconds."""
-    compare: list[ComparisonRow]
-    """With `compare`."""
-    outcomes: list[QueryOutcome]
-    """One a counted query."""
-
-
-@dataclass(frozen=True, eq=False)
-class EvaluationReport(Report):
-    """Metrics of every query set, and their mean over the sets."""
-
-    sets: list[SetMetrics]
-    macro: SetMetrics
-
-    def __repr__(self) -> str:
-        metrics = f"nDCG@10 {self.macro.ndcg_at_10:.4f}, recall@100 {self.macro.recall_at_100:.4f}"
-        return f"<EvaluationReport of {len(self.sets)} sets, {self.macro.queries} queries: {metrics}>"
 
 
 @dataclass(frozen=True, eq=False)

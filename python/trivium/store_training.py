@@ -12,7 +12,7 @@ from ._arguments import (
     async_twin,
     progress_callback,
 )
-from ._queries import is_texts, query_sets
+from ._queries import is_texts, more_query_sets, query_sets
 from ._types import (
     Array,
     Progress,
@@ -143,15 +143,7 @@ class StoreTraining:
         """
         options = _trivium.TrainDispatchOptions(routers, seed, threads)
         train = query_sets(queries, qrels, groups, query_ids, drop_self)
-        held_out: list[_trivium.QuerySet] = []
-        if validation is not None:
-            if len(validation) not in (2, 3):
-                raise InvalidArgument(
-                    f"validation: {len(validation)} items, expected (queries, qrels) or (queries, qrels, groups)"
-                )
-            held_out = query_sets(
-                validation[0], validation[1], validation[2] if len(validation) == 3 else None
-            )
+        held_out = more_query_sets("validation", validation)
         with progress_callback(progress) as callback:
             return self._core.train_dispatch(options, train, held_out, callback)
 
