@@ -106,6 +106,8 @@ std::string_view ReasonText(ChoiceReason reason) {
       return "not worth its cost";
     case ChoiceReason::kNotAllowed:
       return "not allowed";
+    case ChoiceReason::kNoText:
+      return "needs the query's text";
   }
   return "";
 }

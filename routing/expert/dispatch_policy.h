@@ -35,6 +35,7 @@ enum class ChoiceReason : std::uint8_t {
   kOverCap,        // not chosen: more probable experts fill the cap
   kNotWorthCost,   // not chosen: its expected utility does not exceed its cost
   kNotAllowed,     // not chosen: excluded by the caller
+  kNoText,         // not chosen: it reads texts, and the query has none
 };
 std::string_view ReasonText(ChoiceReason reason);  // a few words for a route's explanation
 

@@ -37,29 +37,43 @@ void AppendScores(const ExpertResult& result, std::vector<FusedHit>* hits) {
   }
 }
 
+// Scores of a sorted list to votes: best 1, worst 0, times `weight`.
+void ScaleScores(float weight, std::vector<FusedHit>* voter) {
+  if (voter->empty()) return;
+  const float best = voter->front().score, worst = voter->back().score;
+  for (FusedHit& hit : *voter) {
+    hit.score = weight * (best > worst ? (hit.score - worst) / (best - worst) : 1.0f);
+  }
+}
+
 // Adds the votes of one voter: a single list, or with `merge` the lists from `results[first]` on that are
 // comparable with it, merged by score.
-void AppendVotes(absl::Span<const ExpertResult> results, std::size_t first, bool merge,
-                 FusionScratch* scratch) {
+// They are by rank or, with `scaled`, by score. Returns the weight of the voter.
+float AppendVotes(absl::Span<const ExpertResult> results, std::size_t first, bool merge, bool scaled,
+                  FusionScratch* scratch) {
   std::vector<FusedHit>& voter = scratch->voter;
   voter.clear();
   AppendScores(results[first], &voter);
   float weight = results[first].weight;
-  std::size_t list_count = 1;
+  std::size_t list_count = 1, depth = results[first].hits.size();
   for (std::size_t j = first + 1; merge && j < results.size(); ++j) {
     if (!Comparable(results[first], results[j])) continue;
     AppendScores(results[j], &voter);
     weight = std::max(weight, results[j].weight);
+    depth = std::max(depth, results[j].hits.size());
     ++list_count;
   }
   if (list_count > 1) {  // a single list keeps its own order, whatever its scores mean
     JoinByKey(/*add=*/false, &voter);
     std::sort(voter.begin(), voter.end(), BetterHit);
+    if (scaled && voter.size() > depth) voter.resize(depth);  // as deep as a voter of one list
   }
-  for (std::size_t i = 0; i < voter.size(); ++i) {
+  if (scaled) ScaleScores(weight, &voter);
+  for (std::size_t i = 0; !scaled && i < voter.size(); ++i) {
     voter[i].score = weight / (kReciprocalRankOffset + static_cast<float>(i + 1));
   }
   scratch->candidates.insert(scratch->candidates.end(), voter.begin(), voter.end());
+  return voter.empty() ? 0 : weight;
 }
 
 }  // namespace
@@ -73,16 +87,18 @@ void FuseResults(absl::Span<const ExpertResult> results, std::size_t k, FusionMe
       method == FusionMethod::kScore ||
       (method == FusionMethod::kAuto &&
        (results.size() <= 1 || std::all_of(results.begin(), results.end(), comparable_with_first)));
-  const bool merge = method == FusionMethod::kAuto;
+  const bool merge = method != FusionMethod::kReciprocalRank, scaled = method == FusionMethod::kConvex;
+  float weights = 0;
   for (std::size_t i = 0; i < results.size(); ++i) {
     const auto same_voter = [&](const ExpertResult& r) { return Comparable(r, results[i]); };
     if (by_score) {
       AppendScores(results[i], &candidates);
     } else if (!merge || std::none_of(results.begin(), results.begin() + i, same_voter)) {
-      AppendVotes(results, i, merge, scratch);
+      weights += AppendVotes(results, i, merge, scaled, scratch);
     }
   }
   JoinByKey(/*add=*/!by_score, &candidates);
+  for (FusedHit& hit : candidates) hit.score /= scaled && weights > 0 ? weights : 1;
   const std::size_t kept = std::min(k, candidates.size());
   std::partial_sort(candidates.begin(), candidates.begin() + kept, candidates.end(), BetterHit);
   fused->assign(candidates.begin(), candidates.begin() + kept);

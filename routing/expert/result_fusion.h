@@ -28,8 +28,9 @@ struct ExpertResult {
 };
 
 enum class FusionMethod : std::uint8_t {
-  kAuto,            // dense lists of one space by score; where that leaves several voters, those by rank
-  kScore,           // by score + prior, whatever the lists are
+  kAuto,    // dense lists of one space by score; where that leaves several voters, those by rank
+  kScore,   // by score + prior, whatever the lists are
+  kConvex,  // voters as of kAuto: sum of their scores, brought to [0, 1], by their shares of the weights
   kReciprocalRank,  // every list a voter: sum of weight / (kReciprocalRankOffset + rank), rank from 1
 };
 
@@ -49,6 +50,11 @@ struct FusionScratch {
   std::vector<FusedHit> voter;
 };
 
+// kConvex brings a voter's scores to [0, 1] by its best and its worst hit, so that its lists should be about
+// as deep as the others' and reach well beyond k: a document that it did not find counts as its worst. Hits
+// that are all alike count 1. Source: Bruch, Gai, Ingber 2023 (An analysis of fusion functions for hybrid
+// retrieval), min-max scaling.
+//
 // Overwrites `fused` with the k best documents; ties by the smaller key. A document found by several experts
 // counts once: with its best score, or with the sum of its votes. Cost: O(h log h) for h hits in all.
 void FuseResults(absl::Span<const ExpertResult> results, std::size_t k, FusionMethod method,

@@ -85,9 +85,39 @@ TEST(FuseResults, LexicalListsAreNotComparableByScore) {
   EXPECT_EQ(Keys(fused), (std::vector<std::uint64_t>{1}));
 }
 
+TEST(FuseResults, AddsScaledScoresByTheSharesOfTheirVoters) {
+  const std::vector<ScoredDocument> dense = {{1, 0.9f}, {2, 0.7f}, {3, 0.5f}},
+                                    lexical = {{3, 30}, {1, 15}, {4, 10}};
+  std::vector<ExpertResult> results = {Result(0, dense), Result(1, lexical, 0, ExpertKind::kLexical)};
+  results[0].weight = 3;
+  const std::vector<FusedHit> fused = Fuse(results, 10, FusionMethod::kConvex);
+  EXPECT_EQ(Keys(fused), (std::vector<std::uint64_t>{1, 2, 3, 4}));
+  EXPECT_NEAR(fused[0].score, 0.75 + 0.25 * 0.25, 1e-6);
+  EXPECT_NEAR(fused[1].score, 0.75 * 0.5, 1e-6);
+  EXPECT_NEAR(fused[2].score, 0.25, 1e-6);  // the worst of its dense list
+  EXPECT_EQ(fused[3].score, 0);
+  EXPECT_EQ(fused[0].expert, 0u);
+  EXPECT_EQ(fused[2].expert, 1u);
+  EXPECT_EQ(fused[2].expert_score, 30);
+}
+
+TEST(FuseResults, ScalesAVoterOfSeveralListsAtTheDepthOfOne) {
+  const std::vector<ScoredDocument> a = {{1, 1.0f}, {2, 0.6f}}, b = {{3, 0.8f}, {4, 0.1f}},
+                                    lexical = {{5, 7}};
+  const std::vector<FusedHit> fused =
+      Fuse({Result(0, a), Result(1, b), Result(2, lexical, 0, ExpertKind::kLexical), Result(3, {}, 9)}, 10,
+           FusionMethod::kConvex);
+  EXPECT_EQ(Keys(fused), (std::vector<std::uint64_t>{1, 5, 3}));  // 0.8 is the worst that counts
+  EXPECT_EQ(fused[0].score, 0.5f);
+  EXPECT_EQ(fused[1].score, 0.5f);  // alone in its list
+  EXPECT_EQ(fused[2].score, 0);
+}
+
 TEST(FuseResults, HandlesNothing) {
   EXPECT_TRUE(Fuse({}, 10, FusionMethod::kAuto).empty());
   EXPECT_TRUE(Fuse({Result(0, {})}, 10, FusionMethod::kReciprocalRank).empty());
+  EXPECT_TRUE(Fuse({}, 10, FusionMethod::kConvex).empty());
+  EXPECT_TRUE(Fuse({Result(0, {})}, 10, FusionMethod::kConvex).empty());
   const std::vector<ScoredDocument> a = {{1, 1}};
   EXPECT_TRUE(Fuse({Result(0, a)}, 0, FusionMethod::kAuto).empty());
 }
