@@ -41,6 +41,9 @@ absl::Status ExpertSearches::Add(absl::Span<const std::uint32_t> chosen, bool pl
     const ExpertView& expert = state_.experts[chosen[i]];
     ExpertList& list = (*lists)[i];
     list.expert = chosen[i];
+    if (expert.lexical && !query->text().empty() && !(plain && IsCovered(chosen, i))) {
+      text_searches_.push_back({&list, &expert, &query->text(), depth});
+    }
     if (expert.sets.empty()) continue;
     TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
     const std::vector<float>* adapter = plain ? nullptr : AdapterInUse(expert, options_.adapters);
@@ -93,7 +96,35 @@ void ExpertSearches::RunGroup(const GroupKey& key, VectorSetScratch* scratch, Gr
                  group->counters.data());
 }
 
+// Whether another lexical expert among those chosen searches all that expert i does, and more; or as much and
+// comes before.
+bool ExpertSearches::IsCovered(absl::Span<const std::uint32_t> chosen, std::size_t i) const {
+  const std::vector<std::uint32_t>& mine = state_.experts[chosen[i]].text_sets;
+  for (std::size_t j = 0; j < chosen.size(); ++j) {
+    const std::vector<std::uint32_t>& other = state_.experts[chosen[j]].text_sets;
+    if (j != i && (other.size() > mine.size() || (other.size() == mine.size() && j < i)) &&
+        std::includes(other.begin(), other.end(), mine.begin(), mine.end())) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void ExpertSearches::RunTextSearch(const TextSearch& search, VectorSetScratch* scratch) const {
+  std::vector<index::LexicalPart> parts;
+  for (const std::uint32_t set : search.expert->text_sets) state_.text_sets[set]->AppendTo(&parts);
+  index::SearchLexical(parts, *search.text, search.expert->bm25,
+                       filter_ == nullptr ? nullptr : filter_->documents(), search.depth, &scratch->lexical,
+                       &scratch->labels, &search.list->counters);
+  for (const index::ScoredLabel& hit : scratch->labels) search.list->hits.push_back({hit.label, hit.score});
+  ++search.list->searches;
+}
+
 absl::Status ExpertSearches::Run(VectorSetScratch* scratch) {
+  for (const TextSearch& search : text_searches_) {
+    TRIVIUM_RETURN_IF_ERROR(CheckStop());
+    RunTextSearch(search, scratch);
+  }
   for (auto& [key, group] : groups_) {
     TRIVIUM_RETURN_IF_ERROR(CheckStop());
     RunGroup(key, scratch, &group);

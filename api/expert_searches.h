@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -43,9 +44,11 @@ class ExpertSearches {
 
   // Adds one query's searches: of each of the `chosen` experts (indexes into StoreState::experts), `depth`
   // hits; `plain`: without the experts' adapters, and every vector set only once; `readings`: what to ask
-  // instead of the query, and of adapters, in their spaces. Overwrites `lists` with one per chosen
-  // expert, whose hits and counters Run fills in: they must stay where they are until then. kInvalidArgument
-  // and what the encoder says where a vector is missing; kCancelled, kDeadlineExceeded.
+  // instead of the query, and of adapters, in their spaces. A lexical expert finds nothing where the query
+  // has no text, or, if `plain`, where another one of those chosen searches its texts, too. Overwrites
+  // `lists` with one per chosen expert, whose hits and counters Run fills in: they must stay where they are
+  // until then. kInvalidArgument and what the encoder says where a vector is missing; kCancelled,
+  // kDeadlineExceeded.
   absl::Status Add(absl::Span<const std::uint32_t> chosen, bool plain, const QueryReadings& readings,
                    std::size_t depth, QueryVectors* query, std::vector<ExpertList>* lists);
 
@@ -76,7 +79,17 @@ class ExpertSearches {
     bool pays = false;  // the search counts for this list
   };
 
+  // Of a lexical expert, in all its text sets at once.
+  struct TextSearch {
+    ExpertList* list = nullptr;
+    const ExpertView* expert = nullptr;
+    const std::string* text = nullptr;
+    std::size_t depth = 0;
+  };
+
   absl::Status CheckStop() const;
+  bool IsCovered(absl::Span<const std::uint32_t> chosen, std::size_t i) const;
+  void RunTextSearch(const TextSearch& search, VectorSetScratch* scratch) const;
   Search AddSearch(std::uint32_t set, std::size_t depth, const float* query);
   void RunGroup(const GroupKey& key, VectorSetScratch* scratch, Group* group) const;
 
@@ -87,6 +100,7 @@ class ExpertSearches {
   std::size_t query_count_;
   std::map<GroupKey, Group> groups_;
   std::vector<Use> uses_;
+  std::vector<TextSearch> text_searches_;
   std::vector<std::pair<ExpertList*, std::size_t>> merged_;  // lists from several sets, with their depths
   std::vector<float> adapted_;
 };

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
+#include "index/lexical/lexical_search.h"
 #include "storage/utf8.h"
 
 namespace trivium {
@@ -35,6 +36,26 @@ absl::Status ValidateName(std::string_view what, std::string_view name) {
       shown, kMaxNameBytes));
 }
 
+std::string_view ExpertKindName(ExpertKind kind) { return kind == ExpertKind::kDense ? "dense" : "lexical"; }
+
+absl::StatusOr<ExpertKind> ParseExpertKind(std::string_view name) {
+  for (const ExpertKind kind : {ExpertKind::kDense, ExpertKind::kLexical}) {
+    if (name == ExpertKindName(kind)) return kind;
+  }
+  return OutOfRange("kind", absl::StrFormat("'%s'", name.substr(0, 80)), "dense or lexical");
+}
+
+std::string_view FusionName(FusionChoice fusion) {
+  return fusion == FusionChoice::kReciprocalRank ? "rrf" : "convex";
+}
+
+absl::StatusOr<FusionChoice> ParseFusion(std::string_view name) {
+  for (const FusionChoice fusion : {FusionChoice::kReciprocalRank, FusionChoice::kConvex}) {
+    if (name == FusionName(fusion)) return fusion;
+  }
+  return OutOfRange("fusion", absl::StrFormat("'%s'", name.substr(0, 80)), "rrf or convex");
+}
+
 absl::Status SpaceOptions::Validate() const {
   TRIVIUM_RETURN_IF_ERROR(ValidateName("space", name));
   if (dimension < 1 || dimension > kMaxDimension) {
@@ -55,7 +76,15 @@ absl::Status ExpertOptions::Validate() const {
   if (name == "auto" || name == "all") {
     return OutOfRange("expert", "'" + name + "'", "a name other than auto and all, which select experts");
   }
-  TRIVIUM_RETURN_IF_ERROR(ValidateName("space", space));
+  if (kind == ExpertKind::kDense) {
+    TRIVIUM_RETURN_IF_ERROR(ValidateName("space", space));
+  } else {
+    if (!space.empty())
+      return OutOfRange("space", "'" + space.substr(0, 80) + "'", "none: the expert is lexical");
+    if (!adapter.empty()) return OutOfRange("adapter", "given", "none: the expert is lexical");
+    const index::Bm25Options bm25{static_cast<float>(k1), static_cast<float>(b)};
+    TRIVIUM_RETURN_IF_ERROR(bm25.Validate());
+  }
   if (partition) TRIVIUM_RETURN_IF_ERROR(ValidateName("partition", *partition));
   if (!storage::IsValidUtf8(description)) {
     return OutOfRange("description", "invalid UTF-8", "UTF-8");
@@ -87,6 +116,9 @@ absl::Status SearchOptions::Validate() const {
   if (k < 1 || k > 10000) return OutOfRange("k", absl::StrFormat("%d", k), "1 to 10000");
   if (beam_width > 100000) {
     return OutOfRange("beam_width", absl::StrFormat("%d", beam_width), "0 (the default) to 100000");
+  }
+  if (!(lexical_weight >= 0 && lexical_weight <= 1)) {
+    return OutOfRange("lexical_weight", absl::StrFormat("%g", lexical_weight), "0 to 1");
   }
   if (top_p && !(*top_p > 0 && *top_p <= 1)) {
     return OutOfRange("top_p", absl::StrFormat("%g", *top_p), "more than 0, at most 1");

@@ -80,6 +80,7 @@ class QueryVectors {
   absl::StatusOr<const float*> Get(std::uint32_t space);
   bool Has(std::uint32_t space) const { return rows_.count(space) > 0; }
   bool CanEncode(std::uint32_t space) const;
+  const std::string& text() const { return *text_; }  // empty: none was given
 
   std::uint64_t encoder_calls() const { return encoder_calls_; }
   double encode_us() const { return encode_us_; }

@@ -123,11 +123,19 @@ Schema Parse(const Json& json) {
                         expert.at("description"),
                         expert.at("cost"),
                         AdapterFromJson(expert.at("adapter"))};
+    if (expert.contains("lexical")) {
+      record.kind = ExpertKind::kLexical;
+      record.k1 = expert.at("lexical").at("k1");
+      record.b = expert.at("lexical").at("b");
+    }
     if (!expert.at("partition").is_null()) record.partition = expert.at("partition").get<std::uint32_t>();
     schema.experts.push_back(std::move(record));
   }
   for (const Json& segment : json.at("segments")) {
     schema.segments.push_back({segment.at("file"), segment.at("space"), segment.at("partition")});
+  }
+  for (const Json& segment : json.value("text_segments", Json::array())) {  // absent where none was sealed
+    schema.text_segments.push_back({segment.at("file"), segment.at("partition"), segment.at("through")});
   }
   if (!json.at("dispatch").is_null()) schema.dispatch = DispatchFromJson(json.at("dispatch"));
   return schema;
@@ -149,6 +157,12 @@ const PartitionRecord* Schema::PartitionById(std::uint32_t id) const {
 }
 const ExpertRecord* Schema::FindExpert(std::string_view name) const {
   return FindIn(experts, [&](const ExpertRecord& expert) { return expert.name == name; });
+}
+
+bool Schema::IndexesTexts(std::uint32_t partition) const {
+  return std::any_of(experts.begin(), experts.end(), [&](const ExpertRecord& expert) {
+    return expert.kind == ExpertKind::kLexical && (!expert.partition || *expert.partition == partition);
+  });
 }
 
 std::string Schema::ToJson() const {
@@ -178,6 +192,13 @@ std::string Schema::ToJson() const {
                                {"description", expert.description},
                                {"cost", expert.cost},
                                {"adapter", AdapterToJson(expert.adapter)}});
+    if (expert.kind == ExpertKind::kLexical) {
+      json["experts"].back()["lexical"] = {{"k1", expert.k1}, {"b", expert.b}};
+    }
+  }
+  for (const TextSegmentRecord& segment : text_segments) {
+    json["text_segments"].push_back(
+        {{"file", segment.file}, {"partition", segment.partition}, {"through", segment.through}});
   }
   for (const SegmentRecord& segment : segments) {
     json["segments"].push_back(

@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "routing/expert/dispatch_trainer.h"
+#include "trivium/options.h"
 #include "trivium/types.h"
 
 namespace trivium {
@@ -52,6 +53,16 @@ struct ExpertRecord {
   std::string description;
   double cost = 1;
   std::optional<AdapterRecord> adapter = {};
+  ExpertKind kind = ExpertKind::kDense;
+  double k1 = 0, b = 0;  // lexical only, as in ExpertOptions; it has no space (0)
+};
+
+// A file under segments/: the terms of the texts of one partition. `through`: texts of documents with larger
+// numbers are not sealed.
+struct TextSegmentRecord {
+  std::string file;
+  std::uint32_t partition = 0;
+  std::uint64_t through = 0;
 };
 
 // A file under segments/: the vectors of one space over one partition, document numbers [first, last].
@@ -84,6 +95,7 @@ struct Schema {
   std::vector<PartitionRecord> partitions;
   std::vector<ExpertRecord> experts;
   std::vector<SegmentRecord> segments;
+  std::vector<TextSegmentRecord> text_segments;
   std::optional<DispatchRecord> dispatch;
 
   const SpaceRecord* FindSpace(std::string_view name) const;
@@ -91,6 +103,8 @@ struct Schema {
   const PartitionRecord* FindPartition(std::string_view name) const;
   const PartitionRecord* PartitionById(std::uint32_t id) const;
   const ExpertRecord* FindExpert(std::string_view name) const;
+  // Whether a lexical expert searches the partition.
+  bool IndexesTexts(std::uint32_t partition) const;
 
   std::string ToJson() const;
   static absl::StatusOr<Schema> FromJson(std::string_view json);  // kDataLoss

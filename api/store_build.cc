@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "api/keys.h"
+#include "api/part_merging.h"
 #include "api/store_impl.h"
 #include "api/vector_rules.h"
 #include "base/status_macros.h"
@@ -14,22 +15,6 @@
 
 namespace trivium {
 namespace {
-
-std::size_t FirstUnsealed(const VectorSet& set) {
-  std::size_t first = set.parts().size();
-  while (first > 0 && set.parts()[first - 1].file.empty()) --first;
-  return first;
-}
-
-// The first part that a build replaces: all unsealed ones, and segments before them that are not much larger
-// than what is merged into them, so that a set has O(log rows) segments and a row is rebuilt O(log rows)
-// times.
-std::size_t FirstToMerge(const VectorSet& set) {
-  std::size_t first = FirstUnsealed(set), rows = 0;
-  for (std::size_t p = first; p < set.parts().size(); ++p) rows += set.parts()[p].live_count;
-  while (first > 0 && set.parts()[first - 1].live_count <= 2 * rows) rows += set.parts()[--first].live_count;
-  return first;
-}
 
 double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -157,6 +142,7 @@ absl::StatusOr<BuildReport> Store::Build(const BuildOptions& options) {
   }
   report.segments_built = sets.size();
   TRIVIUM_RETURN_IF_ERROR(impl_->SealSets(std::move(sets), options, &report.graphs).status());
+  TRIVIUM_ASSIGN_OR_RETURN(report.texts_sealed, impl_->SealTexts(/*whole=*/false, options.cancelled));
   report.seconds = SecondsSince(start);
   return report;
 }
@@ -169,7 +155,7 @@ absl::StatusOr<CompactReport> Store::Compact(const BuildOptions& options) {
   TRIVIUM_RETURN_IF_ERROR(impl_->SetProfile(options));
   TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<const StoreState> state, impl_->BeginWrite());
   CompactReport report;
-  report.segments_before = state->schema.segments.size();
+  report.segments_before = state->schema.segments.size() + state->schema.text_segments.size();
   std::vector<Impl::SetToSeal> sets;
   for (const auto& set : state->sets) {
     std::size_t rows = 0;
@@ -186,9 +172,10 @@ absl::StatusOr<CompactReport> Store::Compact(const BuildOptions& options) {
   }
   state.reset();  // else its rows would stay until the end
   TRIVIUM_RETURN_IF_ERROR(impl_->SealSets(std::move(sets), options, &report.graphs).status());
+  TRIVIUM_RETURN_IF_ERROR(impl_->SealTexts(/*whole=*/true, options.cancelled).status());
   state = impl_->published.load();
   TRIVIUM_RETURN_IF_ERROR(state->db->Compact());
-  report.segments_after = state->schema.segments.size();
+  report.segments_after = state->schema.segments.size() + state->schema.text_segments.size();
   report.seconds = SecondsSince(start);
   return report;
 }

@@ -30,6 +30,27 @@ DispatchInfo DescribeDispatch(const StoreState& state) {
   return info;
 }
 
+std::uint64_t BytesOf(const std::string& file) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(file, error);
+  return error ? 0 : bytes;
+}
+
+TextSetInfo DescribeTexts(const StoreState& state, const TextSet& set, const std::string& directory) {
+  TextSetInfo info{state.schema.PartitionById(set.partition())->name};
+  for (const TextPart& part : set.parts()) {
+    info.documents += part.live_count;
+    info.deleted += part.index->size() - part.live_count;
+    if (part.file.empty()) {
+      info.unsealed += part.live_count;
+    } else {
+      ++info.segments;
+      info.bytes += BytesOf(directory + "/" + part.file);
+    }
+  }
+  return info;
+}
+
 VectorSetInfo DescribeSet(const StoreState& state, const VectorSet& set, const std::string& directory) {
   VectorSetInfo info{state.schema.SpaceById(set.space())->name,
                      state.schema.PartitionById(set.partition())->name};
@@ -41,9 +62,7 @@ VectorSetInfo DescribeSet(const StoreState& state, const VectorSet& set, const s
     }
     ++info.segments;
     info.deleted += part.rows->size() - part.live_count;
-    std::error_code error;
-    const auto bytes = std::filesystem::file_size(directory + "/" + part.file, error);
-    if (!error) info.bytes += bytes;
+    info.bytes += BytesOf(directory + "/" + part.file);
     info.training.push_back(part.segment->training().record);
   }
   return info;
@@ -104,7 +123,10 @@ absl::StatusOr<StoreInfo> Store::Inspect() const {
   for (const ExpertRecord& expert : state->schema.experts) {
     ExpertInfo view;
     view.name = expert.name;
-    view.space = state->schema.SpaceById(expert.space)->name;
+    view.kind = expert.kind;
+    if (expert.kind == ExpertKind::kDense) view.space = state->schema.SpaceById(expert.space)->name;
+    view.k1 = expert.k1;
+    view.b = expert.b;
     view.description = expert.description;
     if (expert.partition) view.partition = state->schema.PartitionById(*expert.partition)->name;
     view.cost = expert.cost;
@@ -113,6 +135,9 @@ absl::StatusOr<StoreInfo> Store::Inspect() const {
   }
   for (const auto& set : state->sets) {
     info.vector_sets.push_back(DescribeSet(*state, *set, impl_->SegmentsDirectory()));
+  }
+  for (const auto& set : state->text_sets) {
+    info.text_sets.push_back(DescribeTexts(*state, *set, impl_->SegmentsDirectory()));
   }
   info.dispatch = DescribeDispatch(*state);
   return info;
@@ -133,6 +158,7 @@ absl::StatusOr<VerifyReport> Store::Verify() const {
   }
   std::vector<std::string> files;
   for (const SegmentRecord& segment : state->schema.segments) files.push_back(segment.file);
+  for (const TextSegmentRecord& segment : state->schema.text_segments) files.push_back(segment.file);
   if (state->schema.dispatch) {
     for (const RouterRecord& router : state->schema.dispatch->routers) {
       if (!router.index_file.empty()) files.push_back(router.index_file);

@@ -47,6 +47,19 @@ void PutAdapter(std::uint32_t id, std::size_t dimension, std::vector<float> matr
                 storage::WriteBatch* batch);
 void DropAdapter(std::uint32_t id, StoreState* state, storage::WriteBatch* batch);
 
+// --- store_texts.cc ---
+// Adds the texts of the partition's documents with numbers above `through` to its text set, from their
+// records.
+absl::Status IndexTexts(std::uint32_t partition, std::uint64_t through, StoreState* state);
+// Takes replaced documents out of the partition's text set and new ones in, where a lexical expert searches
+// it.
+//   texts  empty, or one for each number
+void WriteTexts(std::uint32_t partition, absl::Span<const std::uint64_t> replaced,
+                absl::Span<const std::uint64_t> numbers, absl::Span<const std::string> texts,
+                StoreState* state);
+// Lets go of text sets that no expert searches any more; returns their files.
+std::vector<std::string> DropUnsearchedTexts(StoreState* state);
+
 struct Store::Impl {
   Impl(std::string store_path, OpenOptions open_options)
       : path(std::move(store_path)), options(std::move(open_options)), encoders(options.encoders) {}
@@ -99,6 +112,13 @@ struct Store::Impl {
                                          TaughtGraphs* taught);
   absl::StatusOr<std::size_t> SealParts(SetToSeal item, index::GraphBuildOptions graph,
                                         const BuildOptions& build, TaughtGraphs* taught);
+
+  // --- store_texts.cc ---
+  // Opens the text segments of the schema and indexes what is not sealed. REQUIRES: `documents` are loaded.
+  absl::Status LoadTexts(StoreState* state) const;
+  // As SealSets, for every text set; `whole`: into one segment each. Returns the texts sealed.
+  absl::StatusOr<std::uint64_t> SealTexts(bool whole, const std::atomic<bool>* cancelled);
+  absl::Status SealTextSet(std::uint32_t partition, std::size_t first);  // parts from `first` on
 
   // --- store_profile.cc ---
   // kInvalidArgument names a stored vector that the profile its space is to have cannot keep. O(unsealed

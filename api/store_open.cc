@@ -29,7 +29,7 @@ constexpr std::uint64_t kMaxDocumentNumber = std::uint64_t{1} << 36;
 bool IsOwnFileName(std::string_view name) {
   const std::size_t digits = name.find_first_not_of("0123456789");
   if (digits == 0 || digits == std::string_view::npos) return false;
-  return name.substr(digits) == ".seg" || name.substr(digits) == ".pilots";
+  return name.substr(digits) == ".seg" || name.substr(digits) == ".pilots" || name.substr(digits) == ".terms";
 }
 
 // A store may come from a stranger: every number refers to something, every file name is one of ours.
@@ -42,8 +42,11 @@ absl::Status CheckReferences(const Schema& schema) {
     if (space.dimension < 1 || space.dimension > 65536) return wrong("space", space.name);
   }
   for (const ExpertRecord& expert : schema.experts) {
-    if (schema.SpaceById(expert.space) == nullptr ||
-        (expert.partition && schema.PartitionById(*expert.partition) == nullptr)) {
+    const index::Bm25Options bm25{static_cast<float>(expert.k1), static_cast<float>(expert.b)};
+    const bool known = expert.kind == ExpertKind::kLexical
+                           ? expert.space == 0 && !expert.adapter && bm25.Validate().ok()
+                           : schema.SpaceById(expert.space) != nullptr;
+    if (!known || (expert.partition && schema.PartitionById(*expert.partition) == nullptr)) {
       return wrong("expert", expert.name);
     }
   }
@@ -51,6 +54,11 @@ absl::Status CheckReferences(const Schema& schema) {
     if (!IsOwnFileName(segment.file) || schema.SpaceById(segment.space) == nullptr ||
         schema.PartitionById(segment.partition) == nullptr) {
       return wrong("segment", segment.file);
+    }
+  }
+  for (const TextSegmentRecord& segment : schema.text_segments) {
+    if (!IsOwnFileName(segment.file) || schema.PartitionById(segment.partition) == nullptr) {
+      return wrong("text segment", segment.file);
     }
   }
   if (!schema.dispatch) return absl::OkStatus();
@@ -227,12 +235,13 @@ absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::LoadState(
       state->ReplaceSet(std::move(set));
     }
   }
+  TRIVIUM_RETURN_IF_ERROR(LoadTexts(state.get()));
   for (const SpaceRecord& space : state->schema.spaces) {
     if (space.adapter) TRIVIUM_RETURN_IF_ERROR(LoadAdapter(space.id, space, state.get()));
   }
   for (const ExpertRecord& expert : state->schema.experts) {
-    const SpaceRecord& space = *state->schema.SpaceById(expert.space);
-    if (expert.adapter) TRIVIUM_RETURN_IF_ERROR(LoadAdapter(expert.id, space, state.get()));
+    if (!expert.adapter) continue;
+    TRIVIUM_RETURN_IF_ERROR(LoadAdapter(expert.id, *state->schema.SpaceById(expert.space), state.get()));
   }
   if (state->schema.dispatch) {
     absl::StatusOr<std::shared_ptr<const Dispatcher>> dispatcher =

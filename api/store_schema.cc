@@ -78,15 +78,22 @@ absl::Status Store::AddExpert(const ExpertOptions& options) {
     return absl::AlreadyExistsError(
         absl::StrFormat("expert: '%s', expected a name that is not taken", options.name));
   }
-  const SpaceRecord* space = schema.FindSpace(options.space);
-  if (space == nullptr) {
+  const bool lexical = options.kind == ExpertKind::kLexical;
+  const SpaceRecord* space = lexical ? nullptr : schema.FindSpace(options.space);
+  if (space == nullptr && !lexical) {
     return absl::NotFoundError(absl::StrFormat("space: '%s', expected one of the store's", options.space));
   }
   if (!options.adapter.empty()) TRIVIUM_RETURN_IF_ERROR(CheckAdapter(options.adapter, *space));
   ExpertRecord record;
   record.id = schema.next_id++;
   record.name = options.name;
-  record.space = space->id;
+  record.kind = options.kind;
+  if (lexical) {
+    record.k1 = options.k1;
+    record.b = options.b;
+  } else {
+    record.space = space->id;
+  }
   record.description = options.description;
   record.cost = options.cost;
   const std::uint32_t id = record.id;
@@ -99,7 +106,15 @@ absl::Status Store::AddExpert(const ExpertOptions& options) {
     record.adapter = AdapterRecord();
     PutAdapter(id, space->dimension, options.adapter, state.get(), &batch);
   }
+  std::vector<std::uint32_t> fresh;  // partitions whose texts nobody has searched so far
+  for (const PartitionRecord& partition : schema.partitions) {
+    const bool covers = lexical && (!record.partition || *record.partition == partition.id);
+    if (covers && !schema.IndexesTexts(partition.id)) fresh.push_back(partition.id);
+  }
   schema.experts.push_back(std::move(record));
+  for (const std::uint32_t partition : fresh) {
+    TRIVIUM_RETURN_IF_ERROR(IndexTexts(partition, /*through=*/0, state.get()));
+  }
   return impl_->Commit(std::move(state), std::move(batch), true);
 }
 
@@ -115,7 +130,9 @@ absl::Status Store::RemoveExpert(const std::string& name) {
   storage::WriteBatch batch;
   DropAdapter(id, state.get(), &batch);
   std::erase_if(state->schema.experts, [&](const ExpertRecord& record) { return record.id == id; });
-  return impl_->Commit(std::move(state), std::move(batch), true);
+  const std::vector<std::string> obsolete = DropUnsearchedTexts(state.get());
+  TRIVIUM_RETURN_IF_ERROR(impl_->Commit(std::move(state), std::move(batch), true));
+  return impl_->RemoveObsolete(obsolete);
 }
 
 bool Store::HasSpace(const std::string& name) const {

@@ -8,7 +8,9 @@ namespace trivium {
 bool StoreState::UsesFile(std::string_view name) const {
   const auto is_segment = [&](const SegmentRecord& segment) { return segment.file == name; };
   const auto is_index = [&](const RouterRecord& router) { return router.index_file == name; };
+  const auto is_text_segment = [&](const TextSegmentRecord& segment) { return segment.file == name; };
   return std::any_of(schema.segments.begin(), schema.segments.end(), is_segment) ||
+         std::any_of(schema.text_segments.begin(), schema.text_segments.end(), is_text_segment) ||
          (schema.dispatch &&
           std::any_of(schema.dispatch->routers.begin(), schema.dispatch->routers.end(), is_index));
 }
@@ -18,10 +20,16 @@ void StoreState::ResolveExperts() {
   std::sort(sets.begin(), sets.end(), [](const auto& a, const auto& b) {
     return a->space() != b->space() ? a->space() < b->space() : a->partition() < b->partition();
   });
+  std::sort(text_sets.begin(), text_sets.end(),
+            [](const auto& a, const auto& b) { return a->partition() < b->partition(); });
   const auto add = [&](ExpertView view, std::optional<std::uint32_t> partition) {
     view.every_partition = !partition.has_value();
+    for (std::uint32_t i = 0; view.lexical && i < text_sets.size(); ++i) {
+      if (!partition || text_sets[i]->partition() == *partition) view.text_sets.push_back(i);
+    }
     for (std::uint32_t i = 0; i < sets.size(); ++i) {
-      if (sets[i]->space() == view.space && (!partition || sets[i]->partition() == *partition)) {
+      if (!view.lexical && sets[i]->space() == view.space &&
+          (!partition || sets[i]->partition() == *partition)) {
         view.sets.push_back(i);
       }
     }
@@ -33,6 +41,8 @@ void StoreState::ResolveExperts() {
     view.name = record.name;
     view.space = record.space;
     view.cost = static_cast<float>(record.cost);
+    view.lexical = record.kind == ExpertKind::kLexical;
+    if (view.lexical) view.bm25 = {static_cast<float>(record.k1), static_cast<float>(record.b)};
     if (record.adapter) {
       view.adapter = adapters.at(record.id);
       view.adapter_enabled = record.adapter->enabled;
@@ -44,7 +54,10 @@ void StoreState::ResolveExperts() {
     }
     add(std::move(view), record.partition);
   }
-  if (!schema.experts.empty()) return;
+  if (std::any_of(schema.experts.begin(), schema.experts.end(),
+                  [](const ExpertRecord& expert) { return expert.kind == ExpertKind::kDense; })) {
+    return;
+  }
   for (const SpaceRecord& space : schema.spaces) {
     ExpertView view;
     view.name = space.name;

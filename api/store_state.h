@@ -14,6 +14,7 @@
 #include "api/dispatcher.h"
 #include "api/document_directory.h"
 #include "api/schema.h"
+#include "api/text_set.h"
 #include "api/vector_rules.h"
 #include "api/vector_set.h"
 #include "storage/key_value_store.h"
@@ -27,8 +28,11 @@ struct ExpertView {
   std::uint32_t id = 0;  // 0: implied, because the store declares none
   std::string name;
   std::uint32_t space = 0;
+  bool lexical = false;  // searches text sets by BM25 and has no space
+  index::Bm25Options bm25;
   bool every_partition = false;
   std::vector<std::uint32_t> sets;                    // indexes into StoreState::sets
+  std::vector<std::uint32_t> text_sets;               // lexical only: indexes into StoreState::text_sets
   std::shared_ptr<const std::vector<float>> adapter;  // dimension x dimension; null: none
   bool adapter_enabled = false;                       // what searches use that do not say
   float cost = 1;
@@ -48,6 +52,7 @@ struct StoreState {
   std::uint64_t next_document = 1;
   DocumentDirectory documents;
   std::vector<std::shared_ptr<const VectorSet>> sets;                           // only those that hold rows
+  std::vector<std::shared_ptr<const TextSet>> text_sets;                        // likewise
   std::map<std::uint32_t, std::shared_ptr<const std::vector<float>>> adapters;  // by expert or space
   std::shared_ptr<const Dispatcher> dispatcher;                                 // null: not trained
   std::vector<ExpertView> experts;                                              // derived, see ResolveExperts
@@ -61,7 +66,9 @@ struct StoreState {
 
   // Likewise, of all domains.
   const std::vector<float>* SpaceAdapterInUse(std::uint32_t space, AdapterUse use) const {
-    const std::optional<AdapterRecord>& record = schema.SpaceById(space)->adapter;
+    const SpaceRecord* owner = schema.SpaceById(space);
+    if (owner == nullptr) return nullptr;  // of a lexical expert
+    const std::optional<AdapterRecord>& record = owner->adapter;
     const bool in_use =
         record && (use == AdapterUse::kAlways || (use == AdapterUse::kStore && record->enabled));
     return in_use ? adapters.at(space).get() : nullptr;
@@ -79,10 +86,27 @@ struct StoreState {
     if (!set.parts().empty()) sets.push_back(std::make_shared<const VectorSet>(std::move(set)));
   }
 
+  const TextSet* FindTexts(std::uint32_t partition) const {
+    for (const auto& set : text_sets) {
+      if (set->partition() == partition) return set.get();
+    }
+    return nullptr;
+  }
+  TextSet CopyTexts(std::uint32_t partition) const {
+    const TextSet* set = FindTexts(partition);
+    return set != nullptr ? *set : TextSet(partition);
+  }
+  void ReplaceTexts(TextSet set) {
+    const std::uint32_t partition = set.partition();
+    std::erase_if(text_sets, [&](const auto& old) { return old->partition() == partition; });
+    if (!set.parts().empty()) text_sets.push_back(std::make_shared<const TextSet>(std::move(set)));
+  }
+
   // Whether the schema names this file under segments/.
   bool UsesFile(std::string_view name) const;
 
-  // Fills `experts` from the schema. Where it declares none, every space is an expert over all partitions.
+  // Fills `experts` from the schema. Where it declares no dense one, every space is an expert over all
+  // partitions, after those declared.
   void ResolveExperts();
 };
 

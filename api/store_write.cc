@@ -227,6 +227,7 @@ absl::StatusOr<UpsertReport> Store::Upsert(const UpsertBatch& batch) {
     if (fresh != rows.end()) set.AddUnsealed(std::move(fresh->second), numbers);
     state->ReplaceSet(std::move(set));
   }
+  WriteTexts(partition, replaced, numbers, batch.texts, state.get());
   report.written = numbers.size();
   TRIVIUM_RETURN_IF_ERROR(impl_->Commit(std::move(state), std::move(writes), schema_changed));
   if (batch.progress) batch.progress("write", numbers.size(), numbers.size());
@@ -264,6 +265,7 @@ absl::StatusOr<std::uint64_t> Store::Delete(const std::optional<std::vector<std:
     impl_->DeleteDocument(number, state.get(), &writes);
   }
   for (const auto& [id, gone] : by_partition) {
+    WriteTexts(id, gone, {}, {}, state.get());
     for (const SpaceRecord& space : state->schema.spaces) {
       if (state->FindSet(space.id, id) == nullptr) continue;
       VectorSet set = state->CopySet(space, id);

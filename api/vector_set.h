@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -16,6 +17,7 @@
 #include "base/bitmap.h"
 #include "base/matrix_view.h"
 #include "base/metric.h"
+#include "index/lexical/lexical_search.h"
 #include "index/search_index.h"
 #include "index/search_scratch.h"
 #include "index/vector_segment.h"
@@ -51,6 +53,10 @@ struct VectorPart {
 // Rows a filter lets pass, for every part it was prepared for.
 class RowFilter {
  public:
+  RowFilter() = default;
+  explicit RowFilter(std::shared_ptr<const base::Bitmap> documents) : documents_(std::move(documents)) {}
+  const base::Bitmap* documents() const { return documents_.get(); }  // a bit per number; null: not given
+
   struct Rows {
     base::Bitmap allowed;
     std::size_t allowed_count = 0;
@@ -60,6 +66,7 @@ class RowFilter {
   const Rows* Find(const VectorPart& part) const;
 
  private:
+  std::shared_ptr<const base::Bitmap> documents_;
   std::map<const RowSource*, Rows> rows_;
 };
 
@@ -67,6 +74,8 @@ class RowFilter {
 struct VectorSetScratch {
   index::SearchScratch index;
   std::vector<std::vector<base::Neighbor>> neighbors;  // of each query
+  index::LexicalScratch lexical;                       // of text sets
+  std::vector<index::ScoredLabel> labels;              // likewise
 };
 
 class VectorSet {

@@ -44,15 +44,27 @@ struct SpaceOptions {
   TRIVIUM_EXPORT absl::Status Validate() const;
 };
 
+// What an expert ranks by: vectors of a space, or the words of texts (BM25).
+enum class ExpertKind : std::uint8_t { kDense, kLexical };
+
+// "dense", "lexical".
+TRIVIUM_EXPORT std::string_view ExpertKindName(ExpertKind kind);
+TRIVIUM_EXPORT absl::StatusOr<ExpertKind> ParseExpertKind(std::string_view name);
+
+// A dense expert searches the vectors of a space. A lexical one searches texts, so it has no space and no
+// adapter, and only questions that have a text can be sent to it.
 struct ExpertOptions {
   std::string name;
-  std::string space;
+  ExpertKind kind = ExpertKind::kDense;
+  std::string space;                     // dense only
   std::optional<std::string> partition;  // none: all partitions
   std::string description;               // what it knows, in words
   double cost = 1.0;                     // relative price of asking it; >= 0
   // Query adapter: dimension x dimension, row-major; the expert reads a query q as adapter * q, renormalised
   // for the cosine metric. Empty: the query as it is.
   std::vector<float> adapter;
+  double k1 = 0.9;  // lexical only, >= 0: how much more a word counts that occurs again
+  double b = 0.4;   // lexical only, 0 to 1: how much longer texts are held back
   TRIVIUM_EXPORT absl::Status Validate() const;
 };
 
@@ -112,6 +124,16 @@ struct ExpertSelection {
   TRIVIUM_EXPORT static ExpertSelection Parse(std::string_view text);
 };
 
+// How the lists of different spaces and kinds of experts become one; those of one space are merged by score.
+enum class FusionChoice : std::uint8_t {
+  kReciprocalRank,  // by their ranks alone (Cormack et al. 2009, k = 60)
+  kConvex,  // by scores, which each list's best and worst hit bring to [0, 1], weighted (Bruch et al. 2023)
+};
+
+// "rrf", "convex".
+TRIVIUM_EXPORT std::string_view FusionName(FusionChoice fusion);
+TRIVIUM_EXPORT absl::StatusOr<FusionChoice> ParseFusion(std::string_view name);
+
 enum class IndexChoice : std::uint8_t {
   kStore,  // the store's own choice for the size and filter
   kGraph,
@@ -138,11 +160,13 @@ struct SearchOptions {
   std::string filter;                        // JSON, see Store::Search; empty: none
   AdapterUse adapters = AdapterUse::kStore;  // of experts named and of "auto"; "all" is always plain
   IndexChoice index = IndexChoice::kStore;
-  std::size_t beam_width = 0;      // graph only: candidates kept while walking; 0: the default
-  bool load_documents = true;      // fill text and metadata of the hits
-  bool load_vectors = false;       // fill the hits' vectors
-  std::string router;              // dispatch: a trained router by name, even one that the gate left off
-  std::optional<double> top_p;     // dispatch: overrides the trained share of probability to cover, (0, 1]
+  FusionChoice fusion = FusionChoice::kReciprocalRank;
+  double lexical_weight = 0.3;  // kConvex: share of the lexical experts, 0 to 1; the rest is the dense ones'
+  std::size_t beam_width = 0;   // graph only: candidates kept while walking; 0: the default
+  bool load_documents = true;   // fill text and metadata of the hits
+  bool load_vectors = false;    // fill the hits' vectors
+  std::string router;           // dispatch: a trained router by name, even one that the gate left off
+  std::optional<double> top_p;  // dispatch: overrides the trained share of probability to cover, (0, 1]
   std::optional<int> max_experts;  // dispatch: overrides the trained cap, >= 1
   std::optional<std::chrono::steady_clock::time_point>
       deadline;  // checked between vector sets, in a batch after up to 64 searches of one; kDeadlineExceeded

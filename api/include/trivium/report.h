@@ -11,6 +11,7 @@
 #include "trivium/evaluation_report.h"
 #include "trivium/graph_inspection.h"
 #include "trivium/graph_training.h"
+#include "trivium/options.h"
 #include "trivium/types.h"
 
 namespace trivium {
@@ -31,6 +32,7 @@ struct TaughtGraphs {
 struct BuildReport {
   std::uint64_t segments_built = 0;
   std::uint64_t rows_sealed = 0;
+  std::uint64_t texts_sealed = 0;  // for lexical experts
   TaughtGraphs graphs;
   double seconds = 0;
 };
@@ -139,10 +141,12 @@ struct SpaceInfo {
   AdapterInfo adapter;  // of all domains
 };
 struct ExpertInfo {
-  std::string name, space, description;
+  ExpertKind kind = ExpertKind::kDense;
+  std::string name, space, description;  // no space: lexical
   std::optional<std::string> partition;
   double cost = 1;
   AdapterInfo adapter;
+  double k1 = 0, b = 0;  // lexical only
 };
 struct VectorSetInfo {
   std::string space, partition;
@@ -152,6 +156,15 @@ struct VectorSetInfo {
   std::uint64_t segments = 0;
   std::uint64_t bytes = 0;            // of its segment files
   std::vector<std::string> training;  // what taught the graph of each segment, JSON; empty: nothing did
+};
+// The texts of one partition that lexical experts search.
+struct TextSetInfo {
+  std::string partition;
+  std::uint64_t documents = 0;  // live ones with a text
+  std::uint64_t unsealed = 0;   // of these, not yet in a segment
+  std::uint64_t deleted = 0;    // in segments or not, waiting for a build or compact; statistics count them
+  std::uint64_t segments = 0;
+  std::uint64_t bytes = 0;  // of its segment files
 };
 struct DispatchInfo {
   bool trained = false;
@@ -171,6 +184,7 @@ struct StoreInfo {
   std::vector<SpaceInfo> spaces;
   std::vector<ExpertInfo> experts;
   std::vector<VectorSetInfo> vector_sets;
+  std::vector<TextSetInfo> text_sets;
   DispatchInfo dispatch;
 };
 

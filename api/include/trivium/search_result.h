@@ -22,7 +22,8 @@ struct Hit {
   std::string id;
   std::string partition;
   float score = 0;       // final, larger is better; comparable within one result only
-  float similarity = 0;  // the metric's own figure for the plain (or adapted) query of `expert`
+  float similarity = 0;  // the metric's own figure for the plain (or adapted) query of `expert`; of a lexical
+                         // one its BM25 score
   std::string expert;    // whose list ranked it highest
   std::string text;
   std::string metadata;
@@ -44,7 +45,7 @@ struct Route {
   std::string mode;                       // "auto", "all" or "named"
   std::string router;                     // the router that chose; empty where none did
   std::string reading;                    // "plain", "adapted" by an adapter, or "mixed" out of several
-  std::string fusion;                     // "single", "score", "score+prior" or "rrf"
+  std::string fusion;                     // "single", "score", "score+prior", "rrf" or "convex"
   std::vector<ExpertConsidered> experts;  // chosen first, then by probability
 };
 
