@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <tuple>
 
 #include "absl/strings/str_format.h"
@@ -51,7 +52,7 @@ absl::StatusOr<Searcher> Searcher::Create(std::shared_ptr<const StoreState> stat
         absl::StrFormat("router: '%s', expected one that was trained", options.router.substr(0, 80)));
   }
   if (filter_documents != nullptr) {
-    searcher.filter_ = std::make_unique<RowFilter>();
+    searcher.filter_ = std::make_unique<RowFilter>(filter_documents);
     for (const auto& set : searcher.state_->sets) {
       for (const VectorPart& part : set->parts()) searcher.filter_->Prepare(part, *filter_documents);
     }
@@ -145,6 +146,11 @@ absl::Status Searcher::MixReadings(const routing::QueryMixture& mixture, QueryVe
 }
 
 absl::Status Searcher::Choose(QueryVectors* query, SearcherScratch* scratch, Plan* plan) const {
+  TRIVIUM_RETURN_IF_ERROR(ChooseAmongAll(query, scratch, plan));
+  return query->text().empty() ? LeaveOutLexical(plan) : absl::OkStatus();
+}
+
+absl::Status Searcher::ChooseAmongAll(QueryVectors* query, SearcherScratch* scratch, Plan* plan) const {
   if (options_.experts.mode == ExpertSelection::Mode::kNamed) {
     *plan = PlanNamed(named_);
     return absl::OkStatus();
@@ -160,6 +166,31 @@ absl::Status Searcher::Choose(QueryVectors* query, SearcherScratch* scratch, Pla
     if (!plan->dispatch.fell_back) return absl::OkStatus();
   }
   return PlanUnrouted(query, plan);
+}
+
+// Takes lexical experts out of a plan for a query without a text. kInvalidArgument where one was named, or
+// nobody is left.
+absl::Status Searcher::LeaveOutLexical(Plan* plan) const {
+  std::vector<std::uint32_t>& chosen = plan->dispatch.chosen;
+  const auto is_lexical = [&](std::uint32_t e) { return state_->experts[e].lexical; };
+  const auto first = std::find_if(chosen.begin(), chosen.end(), is_lexical);
+  if (first == chosen.end()) return absl::OkStatus();
+  if (plan->mode == "named" || std::all_of(chosen.begin(), chosen.end(), is_lexical)) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "query: no text, expected one because expert '%s' is lexical", state_->experts[*first].name));
+  }
+  for (const std::uint32_t e : chosen) {
+    if (!is_lexical(e)) continue;
+    plan->dispatch.experts[e].chosen = false;
+    plan->dispatch.experts[e].reason = routing::ChoiceReason::kNoText;
+  }
+  std::erase_if(chosen, is_lexical);
+  return absl::OkStatus();
+}
+
+bool Searcher::AsksOnlyLexical() const {
+  return !named_.empty() && std::all_of(named_.begin(), named_.end(),
+                                        [&](std::uint32_t e) { return state_->experts[e].lexical; });
 }
 
 // Null where everybody is to be asked.
@@ -183,27 +214,45 @@ std::string Searcher::Fuse(const Plan& plan, const std::vector<const ExpertList*
                            routing::FusionMethod method, SearcherScratch* scratch,
                            std::vector<routing::FusedHit>* hits) const {
   std::vector<routing::ExpertResult> results;
-  bool one_space = true;
+  std::set<std::uint32_t> spaces;  // of dense lists
+  std::size_t lexical_count = 0;
   for (const ExpertList* list : lists) {
     const routing::ExpertChoice& choice = plan.dispatch.experts[list->expert];
+    const ExpertView& expert = state_->experts[list->expert];
+    if (expert.lexical && list->hits.empty()) continue;  // no vote
     routing::ExpertResult result;
     result.expert = list->expert;
-    result.space = state_->experts[list->expert].space;
+    result.kind = expert.lexical ? routing::ExpertKind::kLexical : routing::ExpertKind::kDense;
+    result.space = expert.space;
     result.weight = std::max(choice.probability, kSmallestProbability);
-    if (plan.prior_weight > 0) result.prior = plan.prior_weight * std::log(result.weight);
+    if (plan.prior_weight > 0 && !expert.lexical) result.prior = plan.prior_weight * std::log(result.weight);
     result.hits = list->hits;
-    one_space = one_space && result.space == state_->experts[lists.front()->expert].space;
+    if (!expert.lexical) spaces.insert(expert.space);
+    lexical_count += expert.lexical ? 1 : 0;
     results.push_back(result);
   }
+  const bool one_voter = spaces.size() + lexical_count <= 1;
+  if (method == routing::FusionMethod::kAuto && options_.fusion == FusionChoice::kConvex && !one_voter) {
+    method = routing::FusionMethod::kConvex;
+    const auto share = static_cast<float>(options_.lexical_weight);
+    for (routing::ExpertResult& result : results) {  // of its kind's share, as much as the others
+      const bool lexical = result.kind == routing::ExpertKind::kLexical;
+      result.weight *= lexical ? share / static_cast<float>(lexical_count)
+                               : (1 - share) / static_cast<float>(spaces.size());
+    }
+  }
   routing::FuseResults(results, k, method, &scratch->fusion, hits);
-  if (method == routing::FusionMethod::kReciprocalRank || !one_space) return "rrf";
+  if (method == routing::FusionMethod::kConvex) return "convex";
+  if (method == routing::FusionMethod::kReciprocalRank || !one_voter) return "rrf";
   if (plan.prior_weight > 0) return "score+prior";
   return lists.size() == 1 ? "single" : "score";
 }
 
 std::size_t Searcher::SearchDepth(const Plan& plan) const {
   for (std::uint32_t expert : plan.dispatch.chosen) {
-    if (state_->experts[expert].space != state_->experts[plan.dispatch.chosen.front()].space) {
+    const ExpertView& first = state_->experts[plan.dispatch.chosen.front()];
+    const bool own_voter = state_->experts[expert].lexical && plan.dispatch.chosen.size() > 1;
+    if (own_voter || state_->experts[expert].space != first.space) {
       return std::max(options_.k, kRankFusionDepth);
     }
   }

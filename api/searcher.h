@@ -82,7 +82,7 @@ class Searcher {
   // Lets the plan ask a mixture of readings in every space where that differs from asking as it is. What the
   // encoder says where a text must be encoded for that.
   absl::Status MixReadings(const routing::QueryMixture& mixture, QueryVectors* query, Plan* plan) const;
-  // Returns the method used: "single", "score", "score+prior" or "rrf".
+  // Returns the method used: "single", "score", "score+prior", "rrf" or "convex". kAuto: as the options say.
   std::string Fuse(const Plan& plan, const std::vector<const ExpertList*>& lists, std::size_t k,
                    routing::FusionMethod method, SearcherScratch* scratch,
                    std::vector<routing::FusedHit>* hits) const;
@@ -99,11 +99,16 @@ class Searcher {
   absl::Status PlanRouted(const Dispatcher::Entry& entry, QueryVectors* query, SearcherScratch* scratch,
                           Plan* plan) const;
 
+  // Whether the experts named are all lexical, so that no vector is needed.
+  bool AsksOnlyLexical() const;
+
   const StoreState& state() const { return *state_; }
   const SearchOptions& options() const { return options_; }
   const QueryReader& reader() const { return reader_; }
 
  private:
+  absl::Status ChooseAmongAll(QueryVectors* query, SearcherScratch* scratch, Plan* plan) const;
+  absl::Status LeaveOutLexical(Plan* plan) const;
   std::size_t SearchDepth(const Plan& plan) const;
   std::size_t QueriesAtOnce() const;
   absl::Status RunTogether(absl::Span<QueryVectors> queries, SearcherScratch* scratch,
