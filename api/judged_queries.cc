@@ -182,7 +182,9 @@ void RankedKeys(const std::vector<routing::FusedHit>& hits, const JudgedQuery& q
 std::size_t CountRelevant(const StoreState& state, const JudgedQuery& query, const ExpertView& expert) {
   const auto searches = [&](std::uint32_t partition) {
     return std::any_of(expert.sets.begin(), expert.sets.end(),
-                       [&](std::uint32_t set) { return state.sets[set]->partition() == partition; });
+                       [&](std::uint32_t set) { return state.sets[set]->partition() == partition; }) ||
+           std::any_of(expert.text_sets.begin(), expert.text_sets.end(),
+                       [&](std::uint32_t set) { return state.text_sets[set]->partition() == partition; });
   };
   std::size_t count = 0;
   for (const routing::JudgedDocument& document : query.judgements.documents()) {

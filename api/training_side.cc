@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "absl/strings/str_format.h"
 #include "api/vector_rules.h"
@@ -77,7 +78,7 @@ std::vector<float> TrainingSide::OwnersOf(const Item& item) const {
     if (experts[e].name == item.set->name && !item.set->name.empty()) owners[e] = 1;
   }
   if (std::all_of(experts.begin(), experts.end(),
-                  [&](const ExpertView& expert) { return expert.sets == experts.front().sets; })) {
+                  [&](const ExpertView& expert) { return expert.sets == experts.front().sets && expert.text_sets == experts.front().text_sets; })) {
     return owners;
   }
   for (std::size_t e = 0; e < experts.size(); ++e) {
@@ -103,7 +104,12 @@ absl::Status TrainingSide::MeasureUtilities(int thread_count, const ProgressCall
       std::vector<std::uint64_t> keys;
       QueryVectors vectors = Vectors(item);
       for (std::uint32_t e = 0; e < experts.size() && failures[thread].ok(); ++e) {
-        if (CountRelevant(searcher_->state(), item.query, experts[e]) == 0) continue;  // its nDCG is 0 whatever it finds
+        if (experts[e].lexical && vectors.text().empty()) {  // nothing can be said about it
+          utilities[(begin + offset) * experts.size() + e] = std::numeric_limits<float>::quiet_NaN();
+          continue;
+        }
+        // Its nDCG is 0 whatever it finds.
+        if (CountRelevant(searcher_->state(), item.query, experts[e]) == 0) continue;
         const Plan plan = searcher_->PlanNamed({&e, 1});
         failures[thread] =
             searcher_->SearchExperts(plan, kUtilityDepth + item.query.own.size(), &vectors, &scratch, &lists);
