@@ -87,8 +87,10 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   const auto start = std::chrono::steady_clock::now();
   const std::lock_guard<std::mutex> writing(impl_->writer);
   TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> state, impl_->BeginWrite());
-  if (state->schema.experts.empty()) {
-    return absl::FailedPreconditionError("train dispatch: the store has no experts, expected at least one");
+  if (std::all_of(state->schema.experts.begin(), state->schema.experts.end(),
+                  [](const ExpertRecord& expert) { return expert.kind == ExpertKind::kLexical; })) {
+    return absl::FailedPreconditionError(
+        "train dispatch: the store has no dense experts, expected at least one");
   }
   SearchOptions search;
   search.cancelled = options.cancelled;
@@ -115,7 +117,7 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   std::set<std::uint32_t> spaces;
   for (const ExpertView& expert : state->experts) {
     learning.costs.push_back(expert.cost);
-    spaces.insert(expert.space);
+    if (!expert.lexical) spaces.insert(expert.space);
   }
   learning.tune_prior = spaces.size() == 1;
   learning.tune_mixture = std::any_of(spaces.begin(), spaces.end(),
