@@ -143,6 +143,10 @@ absl::StatusOr<AdapterPlace> FindPlace(const std::string& expert, const std::str
       return absl::NotFoundError(
           absl::StrFormat("expert: '%s', expected one of the store's", expert.substr(0, 80)));
     }
+    if (found->kind == ExpertKind::kLexical) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("expert: '%s' is lexical, expected one of a space", expert));
+    }
     return AdapterPlace{found->id, schema->SpaceById(found->space), &found->adapter};
   }
   TRIVIUM_ASSIGN_OR_RETURN(place.space, ResolveSpace(*schema, space));
