@@ -133,12 +133,14 @@ absl::StatusOr<SearchResult> Store::Search(const Query& query, const SearchOptio
   for (const routing::FusedHit& fused : answer.hits) {
     const DocumentDirectory::Entry& entry = *state->documents.Find(fused.key);
     const ExpertView& expert = state->experts[fused.expert];
-    const Metric metric = state->schema.SpaceById(expert.space)->metric;
     Hit hit;
     hit.id = entry.id;
     hit.partition = state->schema.PartitionById(entry.partition)->name;
     hit.score = fused.score;
-    hit.similarity = base::SimilarityFromScore(BaseMetric(metric), fused.expert_score);
+    hit.similarity = fused.expert_score;
+    if (const SpaceRecord* space = state->schema.SpaceById(expert.space)) {  // a lexical expert has none
+      hit.similarity = base::SimilarityFromScore(BaseMetric(space->metric), fused.expert_score);
+    }
     hit.expert = expert.name;
     if (options.load_documents) {
       Document document;
@@ -186,6 +188,7 @@ absl::StatusOr<BatchResult> Store::SearchBatch(const std::vector<SpaceVectors>& 
   std::vector<std::uint32_t> spaces;
   if (state->dispatcher != nullptr) spaces.push_back(state->dispatcher->space());
   if (state->schema.spaces.size() == 1) spaces.push_back(state->schema.spaces.front().id);
+  if (searcher.AsksOnlyLexical()) spaces.clear();
   TRIVIUM_ASSIGN_OR_RETURN(const PreparedQueries prepared,
                            PrepareQueries(*state, &impl_->encoders, count, vectors, texts, spaces));
 

@@ -51,6 +51,8 @@ inline void KillEngineAndCheck(int kills, std::uint64_t seed) {
       ASSERT_OK_AND_ASSIGN(const SearchResult found, (*store)->Search(asked, everything));
       EXPECT_EQ(found.hits.size(), model.size())
           << "a document without its vector, or a vector without its document";
+      ASSERT_OK_AND_ASSIGN(const auto by_words, testing_support::FindByWords(**store, "operation"));
+      EXPECT_EQ(by_words.size(), model.size()) << "a text that is not found, or one that is gone";
     }
     EXPECT_OK((*store)->Close());
   }

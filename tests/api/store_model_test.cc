@@ -2,6 +2,7 @@
 // A store against the obvious model: random upserts, deletes, builds, compactions and reopenings.
 #include <algorithm>
 #include <memory>
+#include <set>
 
 #include "gtest/gtest.h"
 #include "tests/api/store_operations.h"
@@ -34,6 +35,18 @@ void ExpectSameAnswers(const Store& store, const StoreModel& model, std::uint64_
   ASSERT_OK_AND_ASSIGN(const StoreModel stored, testing_support::ReadBack(store));
   EXPECT_TRUE(testing_support::SameDocuments(stored, model));
   EXPECT_THAT(store.Count("", std::nullopt), IsOkAndHolds(model.size()));
+  std::set<std::pair<std::string, std::string>> all, of_operation;
+  const std::string word = "operation " + std::to_string(seed);  // of the texts that one operation wrote
+  for (const auto& [key, document] : model) {
+    all.insert(key);
+    if (document.text.rfind(word + " ", 0) == 0) of_operation.insert(key);
+  }
+  EXPECT_THAT(testing_support::FindByWords(store, "Operations?"), IsOkAndHolds(all));
+  EXPECT_THAT(testing_support::FindByWords(store, std::to_string(seed) + "x"),
+              IsOkAndHolds(std::set<std::pair<std::string, std::string>>()));
+  if (seed > 5) {  // smaller numbers are also those of documents in a batch
+    EXPECT_THAT(testing_support::FindByWords(store, std::to_string(seed)), IsOkAndHolds(of_operation));
+  }
   base::Random random(seed);
   std::vector<float> query(kOperationDimension);
   for (float& value : query) value = static_cast<float>(random.Normal());

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@ namespace trivium::testing_support {
 
 inline constexpr std::size_t kOperationDimension = 8;
 inline constexpr char kOperationSpace[] = "space";
+inline constexpr char kOperationWords[] = "words";  // a lexical expert over all partitions
 
 struct StoreOperation {
   enum class Kind { kUpsert, kDelete, kBuild, kCompact } kind = Kind::kUpsert;
@@ -106,7 +108,28 @@ inline absl::Status PrepareStore(Store* store) {
     expert.partition = partition;
     if (absl::Status status = store->AddExpert(expert); !status.ok()) return status;
   }
+  if (!store->HasExpert(kOperationWords)) {
+    ExpertOptions words;
+    words.name = kOperationWords;
+    words.kind = ExpertKind::kLexical;
+    return store->AddExpert(words);
+  }
   return absl::OkStatus();
+}
+
+// Partition and id of all documents that hold a word of `text`, as the lexical expert finds them.
+inline absl::StatusOr<std::set<std::pair<std::string, std::string>>> FindByWords(const Store& store,
+                                                                                 const std::string& text) {
+  SearchOptions options;
+  options.k = 1000;
+  options.experts = ExpertSelection::Parse(kOperationWords);
+  Query query;
+  query.text = text;
+  absl::StatusOr<SearchResult> found = store.Search(query, options);
+  if (!found.ok()) return found.status();
+  std::set<std::pair<std::string, std::string>> documents;
+  for (const Hit& hit : found->hits) documents.emplace(hit.partition, hit.id);
+  return documents;
 }
 
 // What the store holds, in the model's form (without vectors).
