@@ -96,10 +96,10 @@ class Builder {
     for (SpacePlan& space : plan_.spaces) {
       TRIVIUM_CLI_RETURN_IF_ERROR(CheckEncoder(&space));
       if (space.exists) continue;
-      TRIVIUM_CLI_RETURN_IF_ERROR(ToOptions(space).Validate());
+      TRIVIUM_CLI_RETURN_IF_ERROR(OptionsOf(space).Validate());
     }
     for (const ExpertPlan& expert : *plan_.experts) {
-      TRIVIUM_CLI_ASSIGN_OR_RETURN(ExpertOptions options, ToOptions(expert));
+      TRIVIUM_CLI_ASSIGN_OR_RETURN(ExpertOptions options, WithAdapter(expert));
       experts_.push_back(std::move(options));
     }
     return CheckSampleVectors();
@@ -154,18 +154,13 @@ class Builder {
     return absl::OkStatus();
   }
 
-  static SpaceOptions ToOptions(const SpacePlan& space) {
+  static SpaceOptions OptionsOf(const SpacePlan& space) {
     return {
         .name = space.name, .dimension = space.dimension, .metric = *space.metric, .encoder = space.encoder};
   }
 
-  absl::StatusOr<ExpertOptions> ToOptions(const ExpertPlan& expert) const {
-    ExpertOptions options{.name = expert.name,
-                          .space = expert.space,
-                          .partition = expert.partition,
-                          .description = expert.description,
-                          .cost = expert.cost,
-                          .adapter = {}};
+  absl::StatusOr<ExpertOptions> WithAdapter(const ExpertPlan& expert) const {
+    ExpertOptions options = ToOptions(expert);
     if (expert.adapter_file.empty()) return options;
     const std::size_t dimension = FindSpace(plan_, expert.space)->dimension;
     TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<VectorReader> reader,
@@ -191,7 +186,7 @@ class Builder {
       created_ = info_.spaces.empty() && info_.documents == 0;  // nobody else made one meanwhile
     }
     for (const SpacePlan& space : plan_.spaces) {
-      if (!space.exists) TRIVIUM_CLI_RETURN_IF_ERROR(store_->AddSpace(ToOptions(space)));
+      if (!space.exists) TRIVIUM_CLI_RETURN_IF_ERROR(store_->AddSpace(OptionsOf(space)));
     }
     // A profile that stored vectors do not fit is refused before there are more of them.
     if (options_.profile) TRIVIUM_CLI_RETURN_IF_ERROR(store_->Build(options_).status());
@@ -236,6 +231,7 @@ class Builder {
                    {"experts_added", Json::array()},
                    {"segments_built", build_report_.segments_built},
                    {"rows_sealed", build_report_.rows_sealed},
+                   {"texts_sealed", build_report_.texts_sealed},
                    {"graphs_taught", build_report_.graphs.taught},
                    {"graphs_left_untaught", build_report_.graphs.left_untaught},
                    {"build_seconds", build_report_.seconds}};
@@ -292,11 +288,13 @@ absl::Status RunBuild(const BuildArguments& arguments) {
     return absl::InvalidArgumentError("build: no corpus, expected --corpus NAME=FILE or --config FILE");
   }
   if (const BuildFlags& flags = arguments.flags;
-      !arguments.config.empty() && !(flags.corpora.empty() && flags.vectors.empty() &&
-                                     flags.encoder.empty() && flags.space.empty() && flags.metric.empty())) {
+      !arguments.config.empty() &&
+      !(flags.corpora.empty() && flags.vectors.empty() && flags.encoder.empty() && flags.space.empty() &&
+        flags.metric.empty() && !flags.lexical)) {
     return absl::InvalidArgumentError(
-        "--config: given with --corpus, --vectors, --encoder, --space or --metric, expected it to say all of "
-        "that");
+        "--config: given with --corpus, --vectors, --encoder, --space, --metric or --lexical, expected it to "
+        "say "
+        "all of that");
   }
   TRIVIUM_CLI_ASSIGN_OR_RETURN(EncoderRegistry encoders, EncoderRegistry::Load(arguments.encoder_commands));
   if (!arguments.flags.encoder.empty()) {
@@ -333,6 +331,8 @@ void AddBuildCommand(CLI::App& app, Run* run) {
       ->type_name("NAME");
   command->add_option("--metric", arguments->flags.metric, "cosine (default), inner_product or squared_l2")
       ->type_name("METRIC");
+  command->add_flag("--lexical", arguments->flags.lexical,
+                    "Also an expert 'lexical' that searches the words of all documents (BM25)");
   command
       ->add_option(
           "--config", arguments->config,

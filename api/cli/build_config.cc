@@ -167,15 +167,26 @@ class ConfigReader {
     ObjectReader reader(object, where);
     ExpertPlan expert;
     expert.name = reader.String("name", /*required=*/true);
-    expert.space = reader.String("space", /*required=*/true);
+    const std::string kind = reader.String("kind", /*required=*/false);
+    if (!kind.empty()) {
+      TRIVIUM_CLI_ASSIGN_OR_RETURN(expert.kind, ParseExpertKind(kind));
+    }
+    expert.space = reader.String("space", /*required=*/expert.kind == ExpertKind::kDense);
     if (const std::string partition = reader.String("partition", /*required=*/false); !partition.empty()) {
       expert.partition = partition;
     }
     expert.description = reader.String("description", /*required=*/false);
     expert.adapter_file = Resolve(reader.String("adapter", /*required=*/false));
     expert.cost = reader.Number("cost", expert.cost);
-    TRIVIUM_CLI_RETURN_IF_ERROR(
-        reader.Finish({"name", "space", "partition", "description", "adapter", "cost"}));
+    if (expert.kind == ExpertKind::kLexical) {
+      expert.k1 = reader.Number("k1", expert.k1);
+      expert.b = reader.Number("b", expert.b);
+      TRIVIUM_CLI_RETURN_IF_ERROR(
+          reader.Finish({"name", "kind", "partition", "description", "cost", "k1", "b"}));
+    } else {
+      TRIVIUM_CLI_RETURN_IF_ERROR(
+          reader.Finish({"name", "kind", "space", "partition", "description", "adapter", "cost"}));
+    }
     return expert;
   }
 

@@ -79,6 +79,16 @@ absl::Status MergeSpaces(const StoreInfo& info, BuildPlan* plan) {
   return absl::OkStatus();
 }
 
+// Whether a lexical expert of the plan does.
+bool SearchesTexts(const BuildPlan& plan, const std::string& partition) {
+  return plan.lexical ||
+         (plan.experts &&
+          std::any_of(plan.experts->begin(), plan.experts->end(), [&](const ExpertPlan& expert) {
+            return expert.kind == ExpertKind::kLexical &&
+                   (!expert.partition || *expert.partition == partition);
+          }));
+}
+
 absl::Status CheckCorpora(const BuildPlan& plan) {
   if (plan.corpora.empty()) return absl::InvalidArgumentError("build: no corpus, expected at least one");
   for (std::size_t i = 0; i < plan.corpora.size(); ++i) {
@@ -97,9 +107,10 @@ absl::Status CheckCorpora(const BuildPlan& plan) {
     const bool covered = std::any_of(plan.spaces.begin(), plan.spaces.end(), [&](const SpacePlan& space) {
       return !space.encoder.empty() || HasVectors(corpus, space.name);
     });
-    if (!covered) {
+    if (!covered && !SearchesTexts(plan, corpus.partition)) {
       return absl::InvalidArgumentError(absl::StrFormat(
-          "corpus '%s': neither vectors nor an encoder, expected --vectors or --encoder", corpus.partition));
+          "corpus '%s': neither vectors nor an encoder, expected --vectors, --encoder or --lexical",
+          corpus.partition));
     }
   }
   return absl::OkStatus();
@@ -141,23 +152,20 @@ std::vector<ExpertPlan> DefaultExperts(const StoreInfo& info, const BuildPlan& p
 absl::Status CheckExperts(const StoreInfo& info, BuildPlan* plan) {
   std::vector<ExpertPlan> missing;
   for (ExpertPlan& expert : *plan->experts) {
-    if (FindSpace(*plan, expert.space) == nullptr) {
+    if (expert.kind == ExpertKind::kDense && FindSpace(*plan, expert.space) == nullptr) {
       return absl::NotFoundError(absl::StrFormat("expert '%s': space %s, expected one that is defined",
                                                  expert.name, Quoted(expert.space)));
     }
-    const ExpertOptions options{.name = expert.name,
-                                .space = expert.space,
-                                .partition = expert.partition,
-                                .description = expert.description,
-                                .cost = expert.cost,
-                                .adapter = {}};
-    TRIVIUM_CLI_RETURN_IF_ERROR(options.Validate());
+    TRIVIUM_CLI_RETURN_IF_ERROR(ToOptions(expert).Validate());
     const ExpertInfo* existing = FindExpert(info, expert.name);
     if (existing == nullptr) {
       missing.push_back(std::move(expert));
       continue;
     }
-    if (existing->space != expert.space || existing->partition != expert.partition ||
+    const bool same_ranking =
+        existing->kind == expert.kind && existing->space == expert.space &&
+        (expert.kind == ExpertKind::kDense || (existing->k1 == expert.k1 && existing->b == expert.b));
+    if (!same_ranking || existing->partition != expert.partition ||
         existing->description != expert.description || existing->cost != expert.cost ||
         existing->adapter.present || !expert.adapter_file.empty()) {
       return absl::AlreadyExistsError(absl::StrFormat(
@@ -170,6 +178,18 @@ absl::Status CheckExperts(const StoreInfo& info, BuildPlan* plan) {
 }
 
 }  // namespace
+
+ExpertOptions ToOptions(const ExpertPlan& expert) {
+  return {.name = expert.name,
+          .kind = expert.kind,
+          .space = expert.space,
+          .partition = expert.partition,
+          .description = expert.description,
+          .cost = expert.cost,
+          .adapter = {},
+          .k1 = expert.k1,
+          .b = expert.b};
+}
 
 const SpacePlan* FindSpace(const BuildPlan& plan, const std::string& name) {
   const auto found = std::find_if(plan.spaces.begin(), plan.spaces.end(),
@@ -185,7 +205,10 @@ absl::StatusOr<BuildPlan> PlanFromFlags(const BuildFlags& flags, const StoreInfo
   }
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::string main_space, MainSpace(flags, vectors, info));
   BuildPlan plan;
-  AddSpaceOnce(main_space, &plan)->encoder = flags.encoder;
+  plan.lexical = flags.lexical;
+  if (!flags.lexical || !flags.encoder.empty() || !flags.vectors.empty()) {  // else texts may be all there is
+    AddSpaceOnce(main_space, &plan)->encoder = flags.encoder;
+  }
   for (NamedFile& file : vectors) {
     if (file.space.empty()) file.space = main_space;
     AddSpaceOnce(file.space, &plan);
@@ -220,6 +243,10 @@ absl::Status Settle(const StoreInfo& info, BuildPlan* plan) {
   TRIVIUM_CLI_RETURN_IF_ERROR(MergeSpaces(info, plan));
   TRIVIUM_CLI_RETURN_IF_ERROR(CheckCorpora(*plan));
   if (!plan->experts) plan->experts = DefaultExperts(info, *plan);
+  if (plan->lexical) {
+    plan->experts->push_back(
+        {.name = kLexicalExpert, .partition = std::nullopt, .kind = ExpertKind::kLexical});
+  }
   return CheckExperts(info, plan);
 }
 

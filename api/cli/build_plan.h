@@ -31,18 +31,24 @@ struct ExpertPlan {
   std::string name, space, description, adapter_file;
   std::optional<std::string> partition;  // none: all
   double cost = 1;
+  ExpertKind kind = ExpertKind::kDense;  // lexical: no space
+  double k1 = ExpertOptions().k1, b = ExpertOptions().b;
 };
+
+inline constexpr const char* kLexicalExpert = "lexical";  // the one of --lexical
 
 struct BuildPlan {
   std::vector<SpacePlan>
       spaces;  // in the order in which they name experts; after Settle() all of the store's too
   std::vector<CorpusPlan> corpora;
   std::optional<std::vector<ExpertPlan>> experts;  // none: one per corpus and space that covers it
+  bool lexical = false;                            // besides those, a lexical expert over all partitions
 };
 
 struct BuildFlags {
   std::vector<std::string> corpora, vectors;
   std::string encoder, space, metric;
+  bool lexical = false;
 };
 
 // The plan that the flags mean in a store that looks like `info` (a default one: no store yet). Reads no
@@ -53,6 +59,9 @@ absl::StatusOr<BuildPlan> PlanFromFlags(const BuildFlags& flags, const StoreInfo
 // where the plan contradicts the store, or a corpus has neither vectors nor an encoder; kAlreadyExists for an
 // expert that the store defines in another way. Those that it already has are dropped from the plan.
 absl::Status Settle(const StoreInfo& info, BuildPlan* plan);
+
+// Without the adapter.
+ExpertOptions ToOptions(const ExpertPlan& expert);
 
 // Null where there is none.
 const SpacePlan* FindSpace(const BuildPlan& plan, const std::string& name);

@@ -24,11 +24,17 @@ std::string AdapterText(const AdapterInfo& adapter) {
 }
 
 Json ToJson(const StoreInfo& info) {
-  Json json = {
-      {"path", info.path},           {"uuid", info.uuid},       {"format_version", info.format_version},
-      {"version", info.version},     {"kernels", info.kernels}, {"documents", info.documents},
-      {"partitions", Json::array()}, {"spaces", Json::array()}, {"experts", Json::array()},
-      {"vector_sets", Json::array()}};
+  Json json = {{"path", info.path},
+               {"uuid", info.uuid},
+               {"format_version", info.format_version},
+               {"version", info.version},
+               {"kernels", info.kernels},
+               {"documents", info.documents},
+               {"partitions", Json::array()},
+               {"spaces", Json::array()},
+               {"experts", Json::array()},
+               {"vector_sets", Json::array()},
+               {"text_sets", Json::array()}};
   for (const auto& [name, documents] : info.partitions) {
     json["partitions"].push_back({{"name", name}, {"documents", documents}});
   }
@@ -45,11 +51,24 @@ Json ToJson(const StoreInfo& info) {
   }
   for (const ExpertInfo& expert : info.experts) {
     json["experts"].push_back({{"name", expert.name},
-                               {"space", expert.space},
+                               {"kind", std::string(ExpertKindName(expert.kind))},
+                               {"space", expert.space.empty() ? Json(nullptr) : Json(expert.space)},
                                {"partition", expert.partition ? Json(*expert.partition) : Json(nullptr)},
                                {"description", expert.description},
                                {"cost", expert.cost},
                                {"adapter", ToJson(expert.adapter)}});
+    if (expert.kind == ExpertKind::kLexical) {
+      json["experts"].back()["k1"] = expert.k1;
+      json["experts"].back()["b"] = expert.b;
+    }
+  }
+  for (const TextSetInfo& set : info.text_sets) {
+    json["text_sets"].push_back({{"partition", set.partition},
+                                 {"documents", set.documents},
+                                 {"unsealed", set.unsealed},
+                                 {"deleted", set.deleted},
+                                 {"segments", set.segments},
+                                 {"bytes", set.bytes}});
   }
   for (const VectorSetInfo& set : info.vector_sets) {
     json["vector_sets"].push_back({{"space", set.space},
@@ -99,7 +118,10 @@ std::string ToText(const StoreInfo& info) {
   }
   Table experts({"expert", "space", "partition", "adapter", ">cost", "description"});
   for (const ExpertInfo& expert : info.experts) {
-    experts.Add({expert.name, expert.space, expert.partition.value_or("(all)"), AdapterText(expert.adapter),
+    const std::string ranks_by = expert.kind == ExpertKind::kDense
+                                     ? expert.space
+                                     : absl::StrFormat("(texts, k1 %g, b %g)", expert.k1, expert.b);
+    experts.Add({expert.name, ranks_by, expert.partition.value_or("(all)"), AdapterText(expert.adapter),
                  absl::StrFormat("%g", expert.cost), OneLine(expert.description, 60)});
   }
   Table sets({"vector set", "space", ">vectors", ">unsealed", ">deleted", ">segments", ">trained", ">size"});
@@ -113,6 +135,12 @@ std::string ToText(const StoreInfo& info) {
   if (!info.spaces.empty()) text += "\n" + spaces.ToString();
   if (!info.experts.empty()) text += "\n" + experts.ToString();
   if (!info.vector_sets.empty()) text += "\n" + sets.ToString();
+  Table texts({"text set", ">documents", ">unsealed", ">deleted", ">segments", ">size"});
+  for (const TextSetInfo& set : info.text_sets) {
+    texts.Add({set.partition, Grouped(set.documents), Grouped(set.unsealed), Grouped(set.deleted),
+               Grouped(set.segments), Bytes(set.bytes)});
+  }
+  if (!info.text_sets.empty()) text += "\n" + texts.ToString();
   return text + "\n" + DispatchText(info.dispatch);
 }
 

@@ -52,6 +52,16 @@ void AddSearchOptions(CLI::App& command, SearchArguments* arguments) {
           "Read queries by query adapters: also by those that the gate left off, or by none (default: by "
           "those it let pass)")
       ->type_name("on|off");
+  command
+      .add_option(
+          "--fusion", arguments->fusion,
+          "How lists of several spaces, or of dense and lexical experts, are merged: by rank (default) or "
+          "by scaled scores")
+      ->type_name("rrf|convex");
+  command
+      .add_option("--lexical-weight", arguments->lexical_weight,
+                  "Share of lexical experts with --fusion convex (default 0.3)")
+      ->type_name("W");
   command.add_option("--index", arguments->index, "Use the graph, or scan all vectors (default: by size)")
       ->type_name("graph|exact");
   command.add_option("--beam-width", arguments->beam_width, "Candidates kept while walking the graph")
@@ -80,6 +90,10 @@ absl::StatusOr<SearchOptions> ToSearchOptions(const SearchArguments& arguments, 
   options.router = arguments.router;
   TRIVIUM_CLI_ASSIGN_OR_RETURN(options.adapters, ParseAdapterUse(arguments.adapters));
   TRIVIUM_CLI_ASSIGN_OR_RETURN(options.index, ParseIndexChoice(arguments.index));
+  if (!arguments.fusion.empty()) {
+    TRIVIUM_CLI_ASSIGN_OR_RETURN(options.fusion, ParseFusion(arguments.fusion));
+  }
+  if (arguments.lexical_weight) options.lexical_weight = *arguments.lexical_weight;
   options.beam_width = arguments.beam_width;
   options.top_p = arguments.top_p;
   options.max_experts = arguments.max_experts;

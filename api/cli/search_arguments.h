@@ -20,6 +20,8 @@ struct SearchArguments {
   std::string experts = "auto";
   std::string adapters;
   std::string index;
+  std::string fusion;
+  std::optional<double> lexical_weight;
   std::string filter;
   std::string router;
   std::size_t beam_width = 0;
