@@ -45,9 +45,12 @@ SearchOptions MakeSearchOptions(std::int64_t k, const py::object& experts, std::
                                 const std::optional<std::string>& index, std::int64_t beam_width,
                                 bool load_documents, bool load_vectors, std::string router,
                                 std::optional<double> top_p, std::optional<int> max_experts,
-                                std::optional<double> timeout, std::optional<bool> adapters) {
+                                std::optional<double> timeout, std::optional<bool> adapters,
+                                const std::string& fusion, double lexical_weight) {
   SearchOptions options;
   if (adapters) options.adapters = *adapters ? AdapterUse::kAlways : AdapterUse::kNever;
+  options.fusion = Check(ParseFusion(fusion));
+  options.lexical_weight = lexical_weight;
   options.k = AsCount(k, "k");
   options.experts = AsExperts(experts);
   options.filter = std::move(filter);
@@ -83,7 +86,9 @@ void BindOptions(py::module_& module) {
            "index"_a = py::none(), "beam_width"_a = search.beam_width,
            "load_documents"_a = search.load_documents, "load_vectors"_a = search.load_vectors,
            "router"_a = search.router, "top_p"_a = search.top_p, "max_experts"_a = search.max_experts,
-           "timeout"_a = py::none(), "adapters"_a = py::none())
+           "timeout"_a = py::none(), "adapters"_a = py::none(),
+           "fusion"_a = std::string(FusionName(search.fusion)), "lexical_weight"_a = search.lexical_weight)
+      .def_readonly("lexical_weight", &SearchOptions::lexical_weight)
       .def_readonly("k", &SearchOptions::k)
       .def_readonly("beam_width", &SearchOptions::beam_width)
       .def_readonly("load_documents", &SearchOptions::load_documents)

@@ -42,9 +42,13 @@ py::object Space(const SpaceInfo& space) {
 }
 
 py::object Expert(const ExpertInfo& expert) {
-  return Class("ExpertInfo")("name"_a = expert.name, "space"_a = expert.space,
-                             "partition"_a = expert.partition, "description"_a = expert.description,
-                             "cost"_a = expert.cost, "adapter"_a = Adapter(expert.adapter));
+  const bool lexical = expert.kind == ExpertKind::kLexical;
+  const auto space = lexical ? std::nullopt : std::optional(expert.space);
+  return Class("ExpertInfo")(
+      "name"_a = expert.name, "kind"_a = std::string(ExpertKindName(expert.kind)), "space"_a = space,
+      "partition"_a = expert.partition, "description"_a = expert.description, "cost"_a = expert.cost,
+      "adapter"_a = Adapter(expert.adapter), "k1"_a = lexical ? std::optional(expert.k1) : std::nullopt,
+      "b"_a = lexical ? std::optional(expert.b) : std::nullopt);
 }
 
 py::object VectorSet(const VectorSetInfo& set) {
@@ -57,6 +61,12 @@ py::object VectorSet(const VectorSetInfo& set) {
 py::object AsMixture(const std::optional<ReadingMixture>& mixture) {
   if (!mixture) return py::none();
   return py::dict("own"_a = mixture->own, "plain"_a = mixture->plain);
+}
+
+py::object TextSet(const TextSetInfo& set) {
+  return Class("TextSetInfo")("partition"_a = set.partition, "documents"_a = set.documents,
+                              "unsealed"_a = set.unsealed, "deleted"_a = set.deleted,
+                              "segments"_a = set.segments, "bytes"_a = set.bytes);
 }
 
 py::object Dispatch(const DispatchInfo& dispatch) {
@@ -131,10 +141,10 @@ py::object AsPython(const AdapterReport& report) {
 }
 
 py::object AsPython(const BuildReport& report) {
-  return Class("BuildReport")("segments_built"_a = report.segments_built,
-                              "rows_sealed"_a = report.rows_sealed, "graphs_taught"_a = report.graphs.taught,
-                              "graphs_left_untaught"_a = report.graphs.left_untaught,
-                              "seconds"_a = report.seconds);
+  return Class("BuildReport")(
+      "segments_built"_a = report.segments_built, "rows_sealed"_a = report.rows_sealed,
+      "texts_sealed"_a = report.texts_sealed, "graphs_taught"_a = report.graphs.taught,
+      "graphs_left_untaught"_a = report.graphs.left_untaught, "seconds"_a = report.seconds);
 }
 
 py::object AsPython(const DispatchReport& report) {
@@ -157,7 +167,7 @@ py::object AsPython(const StoreInfo& info) {
       "version"_a = info.version, "kernels"_a = info.kernels, "documents"_a = info.documents,
       "partitions"_a = partitions, "spaces"_a = AsList(info.spaces, &Space),
       "experts"_a = AsList(info.experts, &Expert), "vector_sets"_a = AsList(info.vector_sets, &VectorSet),
-      "dispatch"_a = Dispatch(info.dispatch));
+      "text_sets"_a = AsList(info.text_sets, &TextSet), "dispatch"_a = Dispatch(info.dispatch));
 }
 
 py::object AsPython(const VerifyReport& report) {

@@ -90,10 +90,14 @@ class PythonStore {
   }
 
   void AddExpert(const py::object& name, const py::object& space, const py::object& partition,
-                 const py::object& description, const py::object& adapter, double cost) {
+                 const py::object& description, const py::object& adapter, double cost,
+                 const std::string& kind, double k1, double b) {
     ExpertOptions options;
     options.name = AsString(name, "expert");
-    options.space = AsString(space, "space");
+    options.kind = Check(ParseExpertKind(kind));
+    options.space = AsOptionalString(space, "space").value_or("");
+    options.k1 = k1;
+    options.b = b;
     options.partition = AsOptionalString(partition, "partition");
     options.description = AsString(description, "description");
     options.cost = cost;

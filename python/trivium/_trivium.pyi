@@ -141,7 +141,11 @@ class SearchOptions:
         max_experts: int | None = ...,
         timeout: float | None = ...,
         adapters: bool | None = ...,
+        fusion: str = ...,
+        lexical_weight: float = ...,
     ) -> None: ...
+    @property
+    def lexical_weight(self) -> float: ...
     @property
     def k(self) -> int: ...
     @property
@@ -219,7 +223,16 @@ class Store:
     def refresh(self) -> None: ...
     def add_space(self, name: str, dimension: int, metric: str, encoder: str | None) -> None: ...
     def add_expert(
-        self, name: str, space: str, partition: str | None, description: str, adapter: Any, cost: float
+        self,
+        name: str,
+        space: str | None,
+        partition: str | None,
+        description: str,
+        adapter: Any,
+        cost: float,
+        kind: str,
+        k1: float,
+        b: float,
     ) -> None: ...
     def remove_expert(self, name: str) -> None: ...
     def has_space(self, name: str) -> bool: ...

@@ -32,6 +32,10 @@ Experts = Union[str, Sequence[str]]
 
 IndexName = Literal["graph", "exact"]
 
+ExpertKind = Literal["dense", "lexical"]
+
+FusionName = Literal["rrf", "convex"]
+
 Profile = Literal["speed", "balanced", "small"]
 """How vectors are stored; see VectorIndex."""
 

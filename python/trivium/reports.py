@@ -61,6 +61,8 @@ class BuildReport(Report):
 
     segments_built: int
     rows_sealed: int
+    texts_sealed: int
+    """For lexical experts."""
     graphs_taught: int
     """Of them, by the queries that taught others of their vector set (`train_graph`)."""
     graphs_left_untaught: int
@@ -319,12 +321,33 @@ class ExpertInfo(Report):
     """An expert of the store."""
 
     name: str
-    space: str
+    kind: str
+    """"dense", which searches vectors, or "lexical", which searches words."""
+    space: str | None
+    """None: lexical."""
     partition: str | None
     """None: all partitions."""
     description: str
     cost: float
     adapter: AdapterInfo | None
+    k1: float | None
+    """Of a lexical expert, as `b`: see `Store.add_expert`."""
+    b: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class TextSetInfo(Report):
+    """The texts of one partition, as lexical experts search them."""
+
+    partition: str
+    documents: int
+    """Live documents with a text."""
+    unsealed: int
+    """Of these, not yet in a segment: `Store.build` seals them."""
+    deleted: int
+    """Deleted ones that wait for `Store.build` or `Store.compact`; until then statistics count them."""
+    segments: int
+    bytes: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -377,4 +400,5 @@ class StoreInfo(Report):
     spaces: list[SpaceInfo]
     experts: list[ExpertInfo]
     vector_sets: list[VectorSetInfo]
+    text_sets: list[TextSetInfo]
     dispatch: DispatchInfo

@@ -24,8 +24,10 @@ from ._trivium import Batch, Document, Hits
 from ._types import (
     Array,
     Encoder,
+    ExpertKind,
     Experts,
     Filter,
+    FusionName,
     IndexName,
     Metric,
     Profile,
@@ -112,19 +114,33 @@ class Store(StoreTraining):
     def add_expert(
         self,
         name: str,
-        space: str,
+        space: str | None = None,
         partition: str | None = None,
         description: str = "",
         adapter: Array | None = None,
         cost: float = 1.0,
+        *,
+        kind: ExpertKind = "dense",
+        k1: float = 0.9,
+        b: float = 0.4,
     ) -> None:
-        """Adds what a query can be sent to: a space over one partition, or over all of them.
+        """Adds what a query can be sent to: vectors or words, of one partition or of all of them.
 
-        `adapter` (dimension x dimension) makes the expert read a query q as adapter @ q, renormalised for the
-        cosine metric. `cost` >= 0 is the relative price of asking it. A partition that does not exist comes to
-        be. The other experts are not retrained. Raises AlreadyExists, NotFound (the space).
+        kind "dense" searches the vectors of a space. `adapter` (dimension x dimension) makes it read a query q as
+        adapter @ q, renormalised for the cosine metric.
+
+        kind "lexical" searches texts by BM25 and has neither a space nor an adapter. It finds a document as soon
+        as its text is written; words are compared in lower case, without plural endings and English stop words.
+        `k1` >= 0 says how much more a word counts that occurs again, `b` (0 to 1) how much longer texts are held
+        back. Queries without a text cannot be sent to it: "auto" and "all" leave it out then. Its statistics are
+        those of all texts of its partitions, deleted ones included until `build` or `compact` drops them. One
+        over all partitions is better than one for each: scores of different lexical experts are not compared.
+
+        `cost` >= 0 is the relative price of asking it. A partition that does not exist comes to be. The other
+        experts are not retrained. While there is no dense expert, every space counts as one. Raises
+        AlreadyExists, NotFound (the space).
         """
-        self._core.add_expert(name, space, partition, description, adapter, cost)
+        self._core.add_expert(name, space, partition, description, adapter, cost, kind, k1, b)
 
     def remove_expert(self, name: str) -> None:
         """Removes an expert, not its documents. Raises NotFound."""
@@ -277,6 +293,8 @@ class Store(StoreTraining):
         max_experts: int | None = None,
         timeout: float | None = None,
         adapters: bool | None = None,
+        fusion: FusionName = "rrf",
+        lexical_weight: float = _SEARCH.lexical_weight,
     ) -> Hits:
         """The k nearest documents, best first, with the route and the cost (`.route`, `.trace`).
 
@@ -292,7 +310,9 @@ class Store(StoreTraining):
         graph. documents=False leaves text and metadata out. router: dispatch by this trained router, even one
         that the gate left off. top_p (0, 1] and max_experts override what training found. timeout: seconds, then DeadlineExceeded.
         adapters: True reads the query also by adapters that the gate left off, False by none; experts="all" is
-        always plain.
+        always plain. fusion: how the lists of several spaces, or of dense and lexical experts, become one: by their
+        ranks ("rrf"), or by their scores, brought to 0..1 by the best and worst hit of each list and added
+        ("convex"), with `lexical_weight` (0 to 1) the share of the lexical experts.
         """
         options = self._search_options(
             k,
@@ -307,6 +327,8 @@ class Store(StoreTraining):
             max_experts,
             timeout,
             adapters,
+            fusion,
+            lexical_weight,
         )
         return self._core.search(as_dict(query), options, explain)
 
@@ -325,6 +347,8 @@ class Store(StoreTraining):
         max_experts: int | None = None,
         timeout: float | None = None,
         adapters: bool | None = None,
+        fusion: FusionName = "rrf",
+        lexical_weight: float = _SEARCH.lexical_weight,
     ) -> Batch:
         """`search` for n texts or n x dimension floats, on `threads` threads (0: all processors).
 
@@ -335,7 +359,20 @@ class Store(StoreTraining):
         if isinstance(queries, str):
             raise TypeError("queries: a str, expected a list of texts, an array or a dict of arrays")
         options = self._search_options(
-            k, experts, filter, (), index, beam_width, False, router, top_p, max_experts, timeout, adapters
+            k,
+            experts,
+            filter,
+            (),
+            index,
+            beam_width,
+            False,
+            router,
+            top_p,
+            max_experts,
+            timeout,
+            adapters,
+            fusion,
+            lexical_weight,
         )
         texts = queries if is_texts(queries) else None
         vectors = None if texts is not None else as_dict(queries)
@@ -355,6 +392,8 @@ class Store(StoreTraining):
         max_experts: int | None,
         timeout: float | None,
         adapters: bool | None,
+        fusion: str,
+        lexical_weight: float,
     ) -> _trivium.SearchOptions:
         unknown = [include] if isinstance(include, str) else [name for name in include if name != "vectors"]
         if unknown:
@@ -372,6 +411,8 @@ class Store(StoreTraining):
             max_experts=max_experts,
             timeout=timeout,
             adapters=adapters,
+            fusion=fusion,
+            lexical_weight=lexical_weight,
         )
 
     def evaluate(
@@ -395,6 +436,8 @@ class Store(StoreTraining):
         top_p: float | None = None,
         max_experts: int | None = None,
         adapters: bool | None = None,
+        fusion: FusionName = "rrf",
+        lexical_weight: float = _SEARCH.lexical_weight,
         progress: Progress = False,
     ) -> EvaluationReport:
         """Metrics as trec_eval computes them; arguments as of `train_dispatch` and `search`.
@@ -418,6 +461,8 @@ class Store(StoreTraining):
             max_experts,
             None,
             adapters,
+            fusion,
+            lexical_weight,
         )
         options = _trivium.EvaluateOptions(search, depth, compare, keep_runs, typos)
         sets = query_sets(queries, qrels, groups, query_ids, drop_self)

@@ -68,7 +68,11 @@ def test_a_configuration_says_the_parameters(trivium, data, tmp_path):
     trivium("build", tmp_path / "store", "--config", file, "--json")
     (expert,) = trivium("inspect", tmp_path / "store", "--json").json["experts"]
     assert (expert["name"], expert["partition"], expert["k1"], expert["b"]) == ("words", "law", 1.2, 0.75)
-    for key, value, mention in (("space", "s", "experts[0].space"), ("b", 3, "b: 3"), ("kind", "x", "kind: 'x'")):
+    for key, value, mention in (
+        ("space", "s", "experts[0].space"),
+        ("b", 3, "b: 3"),
+        ("kind", "x", "kind: 'x'"),
+    ):
         changed = {**config, "experts": [{**config["experts"][0], key: value}]}
         file.write_text(json.dumps(changed))
         trivium("build", tmp_path / "other", "--config", file).must_fail(2, mention)
