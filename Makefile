@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front of scripts/ and CMakePresets.json; each target does its own set-up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-slow quickstart bench bench-graph bench-graph-quick bench-graph-life bench-graph-routing bench-graph-routing-full bench-dispatch bench-adapters format lint clean
+.PHONY: help setup build test test-slow quickstart bench bench-graph bench-graph-quick bench-graph-life bench-graph-routing bench-graph-routing-full bench-dispatch bench-adapters bench-lexical format lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-25s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ bench-dispatch: build  ## build, train and evaluate on the collections of the de
 
 bench-adapters: build  ## learn query adapters on the collections of the development data, as JSON
 	@.venv/bin/python bench/dispatch/adapter_benchmark.py
+
+bench-lexical: build  ## BM25 alone and beside vectors on the collections of the development data, as JSON
+	@.venv/bin/python bench/dispatch/lexical_benchmark.py
 
 format:  ## format the sources in place
 	@scripts/format.sh
