@@ -9,7 +9,6 @@
 #include "base/random.h"
 
 namespace trivium::routing {
-namespace {
 
 Interval PercentileInterval(std::vector<double>* samples) {
   std::sort(samples->begin(), samples->end());
@@ -17,8 +16,6 @@ Interval PercentileInterval(std::vector<double>* samples) {
   return {(*samples)[static_cast<std::size_t>(0.025 * last)],
           (*samples)[static_cast<std::size_t>(0.975 * last + 0.5)]};
 }
-
-}  // namespace
 
 QuerySets GroupBySet(absl::Span<const std::uint32_t> set_of_query) {
   std::map<std::uint32_t, std::vector<std::uint32_t>> by_set;

@@ -23,6 +23,9 @@ struct Interval {
   double high = 0;
 };
 
+// The middle 95 % of `samples`, at least one, which are sorted.
+Interval PercentileInterval(std::vector<double>* samples);
+
 // 95 % percentile intervals of the gain of `values` over `baseline` (paired: macro mean of the differences)
 // and of its share of the gain of `oracle` over `baseline`, queries resampled within each set. The share's
 // interval is NaN where the oracle gains nothing in some round.

@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "routing/expert/dispatch_policy.h"
 #include "routing/expert/expert_router.h"
+#include "routing/expert/query_guard.h"
 #include "routing/expert/result_fusion.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/synthetic_pilots.h"
@@ -61,6 +62,22 @@ TEST(Dispatch, AllocatesNothingAfterTheFirstQueries) {
       route(100, 200);
       EXPECT_EQ(allocation_count - before, 0) << name << " " << graph_threshold;
     }
+  }
+}
+
+TEST(QueryGuard, AllocatesNothingAfterTheFirstQueries) {
+  testing_support::ClusteredQueries source(48, 6, 1.0, 2), others(48, 6, 1.0, 3);
+  const PilotSet pilots = source.Pilots(1500), background = others.Pilots(200);
+  for (std::size_t graph_threshold : {1, 1'000'000}) {
+    QueryGuard guard;
+    ASSERT_OK(guard.Build(pilots.vectors(), background.vectors(), graph_threshold));
+    RouterScratch scratch;
+    double sum = 0;
+    for (std::size_t i = 0; i < 100; ++i) sum += guard.Score(pilots.pilot(i).vector, &scratch);
+    const long before = allocation_count;
+    for (std::size_t i = 100; i < 200; ++i) sum += guard.Score(pilots.pilot(i).vector, &scratch);
+    EXPECT_EQ(allocation_count - before, 0) << graph_threshold;
+    EXPECT_EQ(sum, 100);  // no model: even odds
   }
 }
 
