@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "api/keys.h"
 #include "base/status_macros.h"
+#include "routing/expert/query_guard.h"
 
 namespace trivium {
 
@@ -42,7 +43,22 @@ absl::StatusOr<std::shared_ptr<const Dispatcher>> Dispatcher::Load(const Dispatc
     }
     dispatcher->entries_.push_back(std::move(entry));
   }
+  if (record.guard) {
+    TRIVIUM_ASSIGN_OR_RETURN(const std::optional<std::string> bytes,
+                             db.Get(storage::Table::kManifest, RouterKey(kGuardName)));
+    if (!bytes) return absl::DataLossError("guard: missing, expected its weights (db)");
+    TRIVIUM_ASSIGN_OR_RETURN(dispatcher->guard_, LoadGuard(*record.guard, *bytes, segments_directory));
+  }
   return dispatcher;
+}
+
+absl::StatusOr<std::shared_ptr<const routing::QueryGuard>> Dispatcher::LoadGuard(
+    const GuardRecord& record, const std::string& bytes, const std::string& segments_directory) {
+  auto guard = std::make_shared<routing::QueryGuard>();
+  TRIVIUM_RETURN_IF_ERROR(guard->Load(bytes));
+  TRIVIUM_RETURN_IF_ERROR(guard->OpenIndexes(segments_directory + "/" + record.pilots_file,
+                                             segments_directory + "/" + record.background_file));
+  return guard;
 }
 
 const Dispatcher::Entry* Dispatcher::Find(std::string_view router) const {

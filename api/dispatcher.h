@@ -15,6 +15,9 @@
 #include "storage/key_value_store.h"
 
 namespace trivium {
+namespace routing {
+class QueryGuard;
+}
 
 class Dispatcher {
  public:
@@ -36,14 +39,22 @@ class Dispatcher {
   static absl::StatusOr<Entry> LoadEntry(const routing::DispatchSettings& settings, const std::string& bytes,
                                          const std::string& index_path);
 
+  // Likewise the guard that `record` describes.
+  static absl::StatusOr<std::shared_ptr<const routing::QueryGuard>> LoadGuard(
+      const GuardRecord& record, const std::string& bytes, const std::string& segments_directory);
+
   // Null where there is no such router.
   const Entry* Find(std::string_view router) const;
   const std::vector<Entry>& entries() const { return entries_; }
+  // Null where there is none. Whether it may reject, the schema says.
+  const routing::QueryGuard* guard() const { return guard_.get(); }
+  void SetGuard(std::shared_ptr<const routing::QueryGuard> guard) { guard_ = std::move(guard); }
   std::uint32_t space() const { return space_; }
 
  private:
   std::uint32_t space_ = 0;
   std::vector<Entry> entries_;
+  std::shared_ptr<const routing::QueryGuard> guard_;
 };
 
 }  // namespace trivium

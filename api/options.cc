@@ -22,6 +22,25 @@ absl::Status OutOfRange(std::string_view what, const std::string& seen, std::str
 
 }  // namespace
 
+std::string_view OnRejectName(OnReject answer) {
+  switch (answer) {
+    case OnReject::kAll:
+      return "all";
+    case OnReject::kPlain:
+      return "plain";
+    case OnReject::kNothing:
+      return "nothing";
+  }
+  return "";
+}
+
+absl::StatusOr<OnReject> ParseOnReject(std::string_view name) {
+  for (const OnReject answer : {OnReject::kAll, OnReject::kPlain, OnReject::kNothing}) {
+    if (name == OnRejectName(answer)) return answer;
+  }
+  return OutOfRange("on_reject", "'" + std::string(name.substr(0, 80)) + "'", "all, plain or nothing");
+}
+
 absl::Status ValidateName(std::string_view what, std::string_view name) {
   const auto allowed = [](unsigned char c) {
     return c < 128 && (std::isalnum(c) || c == '_' || c == '-' || c == '.');

@@ -72,14 +72,45 @@ routing::DispatchSettings SettingsFromJson(const Json& json) {
   return settings;
 }
 
+Json GuardToJson(const GuardRecord& guard) {
+  const GuardReport& report = guard.report;
+  return {{"queries", report.queries},        {"background", report.background},
+          {"threshold", report.threshold},    {"acceptance", report.acceptance},
+          {"rejection", report.rejection},    {"auroc", {report.auroc, report.auroc_low, report.auroc_high}},
+          {"enabled", report.enabled},        {"reason", report.reason},
+          {"pilots_file", guard.pilots_file}, {"background_file", guard.background_file}};
+}
+
+GuardRecord GuardFromJson(const Json& json) {
+  GuardRecord guard;
+  json.at("queries").get_to(guard.report.queries);
+  json.at("background").get_to(guard.report.background);
+  json.at("threshold").get_to(guard.report.threshold);
+  json.at("acceptance").get_to(guard.report.acceptance);
+  json.at("rejection").get_to(guard.report.rejection);
+  json.at("auroc").at(0).get_to(guard.report.auroc);
+  json.at("auroc").at(1).get_to(guard.report.auroc_low);
+  json.at("auroc").at(2).get_to(guard.report.auroc_high);
+  json.at("enabled").get_to(guard.report.enabled);
+  json.at("reason").get_to(guard.report.reason);
+  json.at("pilots_file").get_to(guard.pilots_file);
+  json.at("background_file").get_to(guard.background_file);
+  return guard;
+}
+
 Json DispatchToJson(const DispatchRecord& dispatch) {
   Json routers = Json::array();
   for (const RouterRecord& router : dispatch.routers) {
     routers.push_back({{"settings", SettingsToJson(router.settings)}, {"index_file", router.index_file}});
   }
-  return {{"enabled", dispatch.enabled},      {"router", dispatch.router}, {"reason", dispatch.reason},
-          {"space", dispatch.space},          {"pilots", dispatch.pilots}, {"routers", std::move(routers)},
-          {"expert_ids", dispatch.expert_ids}};
+  return {{"enabled", dispatch.enabled},
+          {"router", dispatch.router},
+          {"reason", dispatch.reason},
+          {"space", dispatch.space},
+          {"pilots", dispatch.pilots},
+          {"routers", std::move(routers)},
+          {"expert_ids", dispatch.expert_ids},
+          {"guard", dispatch.guard ? GuardToJson(*dispatch.guard) : Json(nullptr)}};
 }
 
 DispatchRecord DispatchFromJson(const Json& json) {
@@ -94,6 +125,8 @@ DispatchRecord DispatchFromJson(const Json& json) {
     dispatch.routers.push_back(
         {SettingsFromJson(router.at("settings")), router.at("index_file").get<std::string>()});
   }
+  const Json guard = json.value("guard", Json());  // absent before there were guards
+  if (!guard.is_null()) dispatch.guard = GuardFromJson(guard);
   return dispatch;
 }
 
@@ -142,6 +175,18 @@ Schema Parse(const Json& json) {
 }
 
 }  // namespace
+
+std::vector<std::string> DispatchRecord::files() const {
+  std::vector<std::string> files;
+  for (const RouterRecord& router : routers) {
+    if (!router.index_file.empty()) files.push_back(router.index_file);
+  }
+  if (guard) {
+    files.push_back(guard->pilots_file);
+    files.push_back(guard->background_file);
+  }
+  return files;
+}
 
 const SpaceRecord* Schema::FindSpace(std::string_view name) const {
   return FindIn(spaces, [&](const SpaceRecord& space) { return space.name == name; });

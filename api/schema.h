@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "routing/expert/dispatch_trainer.h"
 #include "trivium/options.h"
+#include "trivium/report.h"
 #include "trivium/types.h"
 
 namespace trivium {
@@ -78,6 +79,13 @@ struct RouterRecord {
   std::string index_file;  // empty: none
 };
 
+// The guard's figures here, its bytes under RouterKey(kGuardName), its two files under segments/.
+inline constexpr std::string_view kGuardName = "guard";
+struct GuardRecord {
+  GuardReport report;
+  std::string pilots_file, background_file;
+};
+
 struct DispatchRecord {
   bool enabled = false;                   // the gate let it become what "auto" means
   std::string router;                     // the best on validation
@@ -86,6 +94,9 @@ struct DispatchRecord {
   std::vector<std::uint32_t> expert_ids;  // columns of every router
   std::vector<RouterRecord> routers;
   std::uint64_t pilots = 0;
+  std::optional<GuardRecord> guard = {};
+
+  std::vector<std::string> files() const;  // of routers and guard, under segments/
 };
 
 struct Schema {

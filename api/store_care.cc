@@ -48,6 +48,7 @@ TextSetInfo DescribeTexts(const StoreState& state, const TextSet& set, const std
       info.bytes += BytesOf(directory + "/" + part.file);
     }
   }
+  if (record.guard) info.guard = record.guard->report;
   return info;
 }
 
@@ -160,9 +161,7 @@ absl::StatusOr<VerifyReport> Store::Verify() const {
   for (const SegmentRecord& segment : state->schema.segments) files.push_back(segment.file);
   for (const TextSegmentRecord& segment : state->schema.text_segments) files.push_back(segment.file);
   if (state->schema.dispatch) {
-    for (const RouterRecord& router : state->schema.dispatch->routers) {
-      if (!router.index_file.empty()) files.push_back(router.index_file);
-    }
+    for (std::string& file : state->schema.dispatch->files()) files.push_back(std::move(file));
   }
   for (const std::string& file : files) {
     const auto mapped =

@@ -13,6 +13,7 @@
 #include "api/store_impl.h"
 #include "base/status_macros.h"
 #include "routing/expert/adapter_bytes.h"
+#include "routing/expert/query_guard.h"
 #include "storage/file_system.h"
 
 namespace trivium {
@@ -64,10 +65,8 @@ absl::Status CheckReferences(const Schema& schema) {
   if (!schema.dispatch) return absl::OkStatus();
   if (schema.SpaceById(schema.dispatch->space) == nullptr)
     return wrong("router space", schema.dispatch->router);
-  for (const RouterRecord& router : schema.dispatch->routers) {
-    if (!router.index_file.empty() && !IsOwnFileName(router.index_file)) {
-      return wrong("router index", router.index_file);
-    }
+  for (const std::string& file : schema.dispatch->files()) {
+    if (!IsOwnFileName(file)) return wrong("router index", file);
   }
   return absl::OkStatus();
 }
@@ -253,6 +252,12 @@ absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::LoadState(
         continue;
       return absl::DataLossError(absl::StrFormat("router '%s': dimension %d, expected that of its space (db)",
                                                  entry.settings.router, entry.router->dimension()));
+    }
+    const routing::QueryGuard* guard = state->dispatcher->guard();
+    if (guard != nullptr &&
+        guard->dimension() != state->schema.SpaceById(state->schema.dispatch->space)->dimension) {
+      return absl::DataLossError(
+          absl::StrFormat("guard: dimension %d, expected that of its space (db)", guard->dimension()));
     }
   }
   state->ResolveExperts();

@@ -27,18 +27,16 @@ Route DescribeRoute(const StoreState& state, AdapterUse use, const Answer& answe
                         std::any_of(dispatch.chosen.begin(), dispatch.chosen.end(), [&](std::uint32_t e) {
                           return AdapterInUse(state.experts[e], use) != nullptr;
                         }));
-  Route route{answer.plan.mode,
-              answer.plan.router,
-              answer.plan.mixed ? "mixed"
-              : adapted         ? "adapted"
-                                : "plain",
-              answer.fusion,
-              {}};
+  const char* reading = answer.plan.mixed ? "mixed" : adapted ? "adapted" : "plain";
+  Route route{answer.plan.mode, answer.plan.router, reading, answer.fusion, {}, false, {}};
+  route.rejected = answer.plan.rejected;
+  route.in_domain = answer.plan.in_domain;
   for (std::size_t i = 0; i < dispatch.experts.size(); ++i) {
     const routing::ExpertChoice& choice = dispatch.experts[i];
-    route.experts.push_back({state.experts[i].name, choice.chosen, choice.utility, choice.uncertainty,
-                             choice.probability, state.experts[i].cost,
-                             std::string(routing::ReasonText(choice.reason))});
+    route.experts.push_back(
+        {state.experts[i].name, choice.chosen, choice.utility, choice.uncertainty, choice.probability,
+         state.experts[i].cost,
+         dispatch.chosen.empty() ? "query rejected" : std::string(routing::ReasonText(choice.reason))});
   }
   std::stable_sort(route.experts.begin(), route.experts.end(),
                    [](const ExpertConsidered& a, const ExpertConsidered& b) {

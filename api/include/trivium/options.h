@@ -154,6 +154,17 @@ enum class AdapterUse : std::uint8_t {
   kAlways,  // by every adapter, also one that the gate left off
 };
 
+// What "auto" answers a query that the guard takes for one that no expert serves.
+enum class OnReject : std::uint8_t {
+  kAll,      // what every expert finds, as where no router chooses
+  kPlain,    // the untrained answer: every expert, no adapter
+  kNothing,  // no hits; nothing is searched
+};
+
+// "all", "plain", "nothing".
+TRIVIUM_EXPORT std::string_view OnRejectName(OnReject answer);
+TRIVIUM_EXPORT absl::StatusOr<OnReject> ParseOnReject(std::string_view name);
+
 struct SearchOptions {
   std::size_t k = 10;  // hits wanted, 1 to 10,000
   ExpertSelection experts;
@@ -168,6 +179,7 @@ struct SearchOptions {
   std::string router;           // dispatch: a trained router by name, even one that the gate left off
   std::optional<double> top_p;  // dispatch: overrides the trained share of probability to cover, (0, 1]
   std::optional<int> max_experts;  // dispatch: overrides the trained cap, >= 1
+  OnReject on_reject = OnReject::kAll;  // dispatch: of queries that the guard rejects
   std::optional<std::chrono::steady_clock::time_point>
       deadline;  // checked between vector sets, in a batch after up to 64 searches of one; kDeadlineExceeded
   const std::atomic<bool>* cancelled = nullptr;  // likewise; kCancelled
@@ -193,10 +205,25 @@ struct QuerySet {
   std::size_t size() const { return judgements.size(); }
 };
 
+// Ordinary queries that no expert serves, at least 10 and better hundreds, like those that will come: texts,
+// which are encoded, or vectors with one row a query.
+struct BackgroundQueries {
+  std::vector<std::string> texts;     // empty, or one a query
+  std::vector<SpaceVectors> vectors;  // of the space that routes, or of all
+  std::size_t size() const {
+    return texts.empty() && !vectors.empty() ? vectors.front().vectors.rows : texts.size();
+  }
+};
+
 struct TrainDispatchOptions {
   std::vector<QuerySet> train;
   std::vector<QuerySet> validation;  // empty: cross-validation within `train`, by groups of related queries
   std::vector<std::string> routers;  // to try; empty: all
+  // With any, a guard learns to tell these from `train`; none: there will be no guard.
+  BackgroundQueries background;
+  // Share of the queries served that the guard must accept, in (0, 1); 0: what balances acceptance and
+  // rejection best (their harmonic mean).
+  double guard_acceptance = 0.95;
   std::uint64_t seed = 0;
   int threads = 0;
   ProgressCallback progress;

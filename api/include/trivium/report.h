@@ -58,6 +58,19 @@ struct ReadingMixture {
   double own = 0, plain = 0;  // 0 to 1
 };
 
+// Whether queries are served by any expert, each judged by a guard that did not learn from it.
+struct GuardReport {
+  std::uint64_t queries = 0;             // judged ones that it learned from; 0: there is no guard
+  std::uint64_t background = 0;          // those that no expert serves
+  double threshold = 0;                  // least probability of being served that is accepted
+  double acceptance = 0;                 // share of `queries` accepted
+  double rejection = 0;                  // share of `background` rejected
+  double auroc = 0;                      // probability that it ranks a query above one of the background
+  double auroc_low = 0, auroc_high = 0;  // bootstrap 95 % interval
+  bool enabled = false;                  // the gate: whether it may reject
+  std::string reason;                    // of the gate, in words
+};
+
 // What training the dispatch found on queries that no router was trained on.
 struct DispatchReport {
   std::uint64_t queries = 0;  // judged queries used, training and validation together
@@ -73,6 +86,7 @@ struct DispatchReport {
   double gain = 0;                        // nDCG@10 of `router` minus "all", macro over sets
   double gain_low = 0, gain_high = 0;     // paired bootstrap 95 % interval
   std::vector<ComparisonRow> rows;        // on validation
+  GuardReport guard;
   double seconds = 0;
 };
 
@@ -174,6 +188,7 @@ struct DispatchInfo {
   double top_p = 0, prior_weight = 0;
   std::optional<ReadingMixture> mixture;
   int max_experts = 0;
+  GuardReport guard;  // as trained
 };
 struct StoreInfo {
   std::string path, uuid;

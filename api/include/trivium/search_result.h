@@ -42,11 +42,13 @@ struct ExpertConsidered {
 };
 
 struct Route {
-  std::string mode;                       // "auto", "all" or "named"
-  std::string router;                     // the router that chose; empty where none did
-  std::string reading;                    // "plain", "adapted" by an adapter, or "mixed" out of several
-  std::string fusion;                     // "single", "score", "score+prior", "rrf" or "convex"
+  std::string mode;     // "auto", "all" or "named"
+  std::string router;   // the router that chose; empty where none did
+  std::string reading;  // "plain", "adapted" by an adapter, or "mixed" out of several
+  std::string fusion;   // "single", "score", "score+prior", "rrf", "convex", or "none" without a search
   std::vector<ExpertConsidered> experts;  // chosen first, then by probability
+  bool rejected = false;                  // the guard took the query for one that no expert serves
+  std::optional<double> in_domain;        // probability that one does, by the guard; none: it was not asked
 };
 
 // Deterministic counters and times of one query.
