@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "api/vector_rules.h"
 #include "base/status_macros.h"
+#include "routing/expert/query_guard.h"
 
 namespace trivium {
 namespace {
@@ -159,6 +160,15 @@ absl::Status Searcher::ChooseAmongAll(QueryVectors* query, SearcherScratch* scra
     *plan = PlanAll();
     return absl::OkStatus();
   }
+  TRIVIUM_ASSIGN_OR_RETURN(const std::optional<double> in_domain, AskGuard(query, scratch));
+  const bool rejected = in_domain && !state_->dispatcher->guard()->Accepts(*in_domain);
+  TRIVIUM_RETURN_IF_ERROR(rejected ? PlanRejected(query, plan) : PlanAuto(query, scratch, plan));
+  plan->in_domain = in_domain;
+  plan->rejected = rejected;
+  return absl::OkStatus();
+}
+
+absl::Status Searcher::PlanAuto(QueryVectors* query, SearcherScratch* scratch, Plan* plan) const {
   if (const Dispatcher::Entry* entry = RouterInUse(*query)) {
     *plan = Plan();
     plan->mode = "auto";
@@ -191,6 +201,33 @@ absl::Status Searcher::LeaveOutLexical(Plan* plan) const {
 bool Searcher::AsksOnlyLexical() const {
   return !named_.empty() && std::all_of(named_.begin(), named_.end(),
                                         [&](std::uint32_t e) { return state_->experts[e].lexical; });
+}
+
+absl::Status Searcher::PlanRejected(QueryVectors* query, Plan* plan) const {
+  if (options_.on_reject == OnReject::kAll) return PlanUnrouted(query, plan);
+  *plan = PlanAll();
+  plan->mode = "auto";
+  if (options_.on_reject == OnReject::kNothing) {
+    routing::RequestExperts(state_->experts.size(), {}, &plan->dispatch);
+  }
+  return absl::OkStatus();
+}
+
+// None where the store has no guard that may reject, or the query no vector for it.
+absl::StatusOr<std::optional<double>> Searcher::AskGuard(QueryVectors* query,
+                                                         SearcherScratch* scratch) const {
+  if (state_->dispatcher == nullptr || state_->dispatcher->guard() == nullptr) return std::nullopt;
+  const std::uint32_t space = state_->dispatcher->space();
+  const std::optional<GuardRecord>& record = state_->schema.dispatch->guard;
+  if (!record->report.enabled || (!query->Has(space) && !query->CanEncode(space))) return std::nullopt;
+  TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(space));
+  const SpaceRecord& routing_space = *state_->schema.SpaceById(space);
+  if (routing_space.metric != Metric::kCosine) {  // the guard reads directions, as routers do
+    UnitCopy(vector, routing_space.dimension, &scratch->direction);
+    vector = scratch->direction.data();
+  }
+  return state_->dispatcher->guard()->Score(absl::MakeConstSpan(vector, routing_space.dimension),
+                                            &scratch->router);
 }
 
 // Null where everybody is to be asked.
@@ -242,6 +279,7 @@ std::string Searcher::Fuse(const Plan& plan, const std::vector<const ExpertList*
     }
   }
   routing::FuseResults(results, k, method, &scratch->fusion, hits);
+  if (lists.empty()) return "none";
   if (method == routing::FusionMethod::kConvex) return "convex";
   if (method == routing::FusionMethod::kReciprocalRank || !one_voter) return "rrf";
   if (plan.prior_weight > 0) return "score+prior";
@@ -301,8 +339,10 @@ absl::Status Searcher::AskEverybodyToo(absl::Span<QueryVectors> queries,
     Answer& answer = answers[i];
     first.push_back(std::move(answer.lists));
     std::string router = std::move(answer.plan.router);
+    const std::optional<double> in_domain = answer.plan.in_domain;
     TRIVIUM_RETURN_IF_ERROR(PlanUnrouted(&queries[i], &answer.plan));
     answer.plan.router = std::move(router);
+    answer.plan.in_domain = in_domain;
     TRIVIUM_RETURN_IF_ERROR(searches.Add(answer.plan.dispatch.chosen, answer.plan.plain, answer.plan.readings,
                                          SearchDepth(answer.plan), &queries[i], &answer.lists));
   }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,8 +35,10 @@ struct SearcherScratch {
 
 // How a query is to be answered: which experts, with what weight.
 struct Plan {
-  std::string mode;    // "auto", "all" or "named"
-  std::string router;  // empty: none chose
+  std::string mode;                 // "auto", "all" or "named"
+  bool rejected = false;            // by the guard
+  std::optional<double> in_domain;  // the guard's probability; none: it was not asked
+  std::string router;               // empty: none chose
   routing::Dispatch dispatch;
   float prior_weight = 0;
   bool plain = false;      // "all": the experts' adapters are not applied, every vector set is searched once
@@ -82,7 +85,8 @@ class Searcher {
   // Lets the plan ask a mixture of readings in every space where that differs from asking as it is. What the
   // encoder says where a text must be encoded for that.
   absl::Status MixReadings(const routing::QueryMixture& mixture, QueryVectors* query, Plan* plan) const;
-  // Returns the method used: "single", "score", "score+prior", "rrf" or "convex". kAuto: as the options say.
+  // Returns the method used: "single", "score", "score+prior", "rrf" or "convex", and "none" without lists. kAuto:
+  // as the options say.
   std::string Fuse(const Plan& plan, const std::vector<const ExpertList*>& lists, std::size_t k,
                    routing::FusionMethod method, SearcherScratch* scratch,
                    std::vector<routing::FusedHit>* hits) const;
@@ -114,6 +118,9 @@ class Searcher {
   absl::Status RunTogether(absl::Span<QueryVectors> queries, SearcherScratch* scratch,
                            absl::Span<Answer> answers) const;
   const Dispatcher::Entry* RouterInUse(const QueryVectors& query) const;
+  absl::StatusOr<std::optional<double>> AskGuard(QueryVectors* query, SearcherScratch* scratch) const;
+  absl::Status PlanAuto(QueryVectors* query, SearcherScratch* scratch, Plan* plan) const;
+  absl::Status PlanRejected(QueryVectors* query, Plan* plan) const;
   bool FoundTooLittle(const Answer& answer) const;
   absl::Status AskEverybodyToo(absl::Span<QueryVectors> queries, const std::vector<std::size_t>& asking,
                                SearcherScratch* scratch, absl::Span<Answer> answers) const;
