@@ -32,6 +32,8 @@
 
 namespace trivium {
 
+struct LearnedGuard;
+
 // A file that the manifest names and that is not there is damage, not absence.
 inline absl::Status MissingIsDataLoss(const absl::Status& status) {
   return absl::IsNotFound(status) ? absl::DataLossError(status.message()) : status;
@@ -169,7 +171,8 @@ struct Store::Impl {
                                         const SearchOptions& search) const;
   // --- store_train.cc ---
   // Makes what was trained durable, then what "auto" means.
-  absl::Status SaveDispatch(const routing::TrainedDispatch& trained,
+  // `guard`: null where there is none.
+  absl::Status SaveDispatch(const routing::TrainedDispatch& trained, const LearnedGuard* guard,
                             const std::vector<const routing::PilotSet*>& pilots, std::uint32_t space,
                             std::shared_ptr<StoreState> state);
 

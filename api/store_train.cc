@@ -9,6 +9,7 @@
 #include <set>
 
 #include "absl/strings/str_format.h"
+#include "api/guard_training.h"
 #include "api/held_out_readings.h"
 #include "api/keys.h"
 #include "api/store_impl.h"
@@ -97,8 +98,16 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   TRIVIUM_ASSIGN_OR_RETURN(Searcher searcher, impl_->MakeSearcher(state, search));
   TRIVIUM_ASSIGN_OR_RETURN(const HeldOutReadings held_out, LoadHeldOut(*state));
   searcher.ReadHeldOut(&held_out);
-  TRIVIUM_ASSIGN_OR_RETURN(const std::uint32_t space,
-                           ChooseRouterSpace(*state, impl_->encoders, {&options.train, &options.validation}));
+  std::vector<QuerySet> background(options.background.size() > 0 ? 1 : 0);
+  if (!background.empty()) {
+    background[0].texts = options.background.texts;
+    background[0].vectors = options.background.vectors;
+    const routing::GuardTrainingOptions guarding{.acceptance = options.guard_acceptance};
+    TRIVIUM_RETURN_IF_ERROR(guarding.Validate());  // before the work begins
+  }
+  TRIVIUM_ASSIGN_OR_RETURN(
+      const std::uint32_t space,
+      ChooseRouterSpace(*state, impl_->encoders, {&options.train, &options.validation, &background}));
   const int threads = base::ResolveThreadCount(options.threads);
   TrainingSide training(&searcher, &impl_->encoders), validation(&searcher, &impl_->encoders);
   TRIVIUM_RETURN_IF_ERROR(training.Load(options.train, space));
@@ -147,16 +156,26 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
     return absl::CancelledError("train dispatch: cancelled by the caller");
   }
 
+  std::optional<LearnedGuard> guard;
+  if (!background.empty()) {
+    TRIVIUM_ASSIGN_OR_RETURN(guard,
+                             LearnGuard(*state, &impl_->encoders, options, space, training_view, threads));
+  }
+
   DispatchReport report = Describe(trained.report);
   report.queries = training.size() + validation.size();
   report.unknown_judgements = training.unknown_judgements() + validation.unknown_judgements();
-  TRIVIUM_RETURN_IF_ERROR(
-      impl_->SaveDispatch(trained, {&training.pilots(), &validation.pilots()}, space, state));
+  std::vector<const routing::PilotSet*> pilots = {&training.pilots(), &validation.pilots()};
+  if (guard) {
+    report.guard = guard->report;
+    pilots.push_back(&guard->background);
+  }
+  TRIVIUM_RETURN_IF_ERROR(impl_->SaveDispatch(trained, guard ? &*guard : nullptr, pilots, space, state));
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
 }
 
-absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained,
+absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained, const LearnedGuard* guard,
                                        const std::vector<const routing::PilotSet*>& pilots,
                                        std::uint32_t space, std::shared_ptr<StoreState> state) {
   storage::WriteBatch batch;
@@ -170,8 +189,9 @@ absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained,
   if (state->schema.dispatch) {
     for (const RouterRecord& old : state->schema.dispatch->routers) {
       batch.Delete(storage::Table::kManifest, RouterKey(old.settings.router));
-      if (!old.index_file.empty()) obsolete.push_back(old.index_file);
     }
+    batch.Delete(storage::Table::kManifest, RouterKey(kGuardName));
+    obsolete = state->schema.dispatch->files();
   }
   std::vector<Dispatcher::Entry> entries;
   for (std::size_t i = 0; i < trained.routers.size(); ++i) {
@@ -192,6 +212,11 @@ absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained,
     batch.Put(storage::Table::kManifest, RouterKey(router.name()), bytes);
     record.routers.push_back(std::move(saved));
   }
+  std::shared_ptr<const routing::QueryGuard> loaded_guard;
+  if (guard != nullptr) {
+    TRIVIUM_ASSIGN_OR_RETURN(loaded_guard,
+                             SaveGuard(*guard, SegmentsDirectory(), &state->schema, &record, &batch));
+  }
   batch.DeletePrefix(storage::Table::kPilots, "");
   for (const routing::PilotSet* set : pilots) {
     for (std::size_t i = 0; i < set->size(); ++i) {
@@ -199,7 +224,9 @@ absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained,
     }
   }
   state->schema.dispatch = std::move(record);
-  state->dispatcher = std::make_shared<const Dispatcher>(space, std::move(entries));
+  auto dispatcher = std::make_shared<Dispatcher>(space, std::move(entries));
+  dispatcher->SetGuard(std::move(loaded_guard));
+  state->dispatcher = std::move(dispatcher);
   TRIVIUM_RETURN_IF_ERROR(Commit(std::move(state), std::move(batch), true));
   return RemoveObsolete(obsolete);
 }
