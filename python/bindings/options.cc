@@ -46,7 +46,8 @@ SearchOptions MakeSearchOptions(std::int64_t k, const py::object& experts, std::
                                 bool load_documents, bool load_vectors, std::string router,
                                 std::optional<double> top_p, std::optional<int> max_experts,
                                 std::optional<double> timeout, std::optional<bool> adapters,
-                                const std::string& fusion, double lexical_weight) {
+                                const std::string& fusion, double lexical_weight,
+                                const std::string& on_reject) {
   SearchOptions options;
   if (adapters) options.adapters = *adapters ? AdapterUse::kAlways : AdapterUse::kNever;
   options.fusion = Check(ParseFusion(fusion));
@@ -61,6 +62,7 @@ SearchOptions MakeSearchOptions(std::int64_t k, const py::object& experts, std::
   options.router = std::move(router);
   options.top_p = top_p;
   options.max_experts = max_experts;
+  options.on_reject = Check(ParseOnReject(on_reject));
   if (timeout) options.deadline = DeadlineIn(*timeout);
   Check(options.Validate());
   return options;
@@ -87,7 +89,8 @@ void BindOptions(py::module_& module) {
            "load_documents"_a = search.load_documents, "load_vectors"_a = search.load_vectors,
            "router"_a = search.router, "top_p"_a = search.top_p, "max_experts"_a = search.max_experts,
            "timeout"_a = py::none(), "adapters"_a = py::none(),
-           "fusion"_a = std::string(FusionName(search.fusion)), "lexical_weight"_a = search.lexical_weight)
+           "fusion"_a = std::string(FusionName(search.fusion)), "lexical_weight"_a = search.lexical_weight,
+           "on_reject"_a = std::string(OnRejectName(search.on_reject)))
       .def_readonly("lexical_weight", &SearchOptions::lexical_weight)
       .def_readonly("k", &SearchOptions::k)
       .def_readonly("beam_width", &SearchOptions::beam_width)
@@ -104,14 +107,18 @@ void BindOptions(py::module_& module) {
 
   static const TrainDispatchOptions train;
   py::class_<TrainDispatchOptions>(module, "TrainDispatchOptions")
-      .def(py::init([](const py::object& routers, const py::object& seed, int threads) {
-             TrainDispatchOptions options;
-             if (!routers.is_none()) options.routers = AsStrings(routers, "routers");
-             options.seed = AsSeed(seed);
-             options.threads = threads;
-             return options;
-           }),
-           "routers"_a = py::none(), "seed"_a = train.seed, "threads"_a = train.threads)
+      .def(py::init(
+               [](const py::object& routers, const py::object& seed, int threads, double guard_acceptance) {
+                 TrainDispatchOptions options;
+                 options.guard_acceptance = guard_acceptance;
+                 if (!routers.is_none()) options.routers = AsStrings(routers, "routers");
+                 options.seed = AsSeed(seed);
+                 options.threads = threads;
+                 return options;
+               }),
+           "routers"_a = py::none(), "seed"_a = train.seed, "threads"_a = train.threads,
+           "guard_acceptance"_a = train.guard_acceptance)
+      .def_readonly("guard_acceptance", &TrainDispatchOptions::guard_acceptance)
       .def_readonly("seed", &TrainDispatchOptions::seed)
       .def_readonly("threads", &TrainDispatchOptions::threads);
 

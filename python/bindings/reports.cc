@@ -69,12 +69,22 @@ py::object TextSet(const TextSetInfo& set) {
                               "segments"_a = set.segments, "bytes"_a = set.bytes);
 }
 
+// None where there is no guard.
+py::object Guard(const GuardReport& guard) {
+  if (guard.queries == 0) return py::none();
+  return Class("GuardReport")("enabled"_a = guard.enabled, "reason"_a = guard.reason,
+                              "queries"_a = guard.queries, "background"_a = guard.background,
+                              "threshold"_a = guard.threshold, "acceptance"_a = guard.acceptance,
+                              "rejection"_a = guard.rejection, "auroc"_a = guard.auroc,
+                              "auroc_interval"_a = py::make_tuple(guard.auroc_low, guard.auroc_high));
+}
+
 py::object Dispatch(const DispatchInfo& dispatch) {
   return Class("DispatchInfo")(
       "trained"_a = dispatch.trained, "enabled"_a = dispatch.enabled, "router"_a = dispatch.router,
       "reason"_a = dispatch.reason, "pilots"_a = dispatch.pilots, "top_p"_a = dispatch.top_p,
       "prior_weight"_a = dispatch.prior_weight, "mixture"_a = AsMixture(dispatch.mixture),
-      "max_experts"_a = dispatch.max_experts);
+      "max_experts"_a = dispatch.max_experts, "guard"_a = Guard(dispatch.guard));
 }
 
 }  // namespace
@@ -156,7 +166,8 @@ py::object AsPython(const DispatchReport& report) {
       "enabled"_a = report.enabled, "reason"_a = report.reason, "top_p"_a = report.top_p,
       "max_experts"_a = report.max_experts, "prior_weight"_a = report.prior_weight,
       "mixture"_a = AsMixture(report.mixture), "gain"_a = report.gain, "gain_low"_a = report.gain_low,
-      "gain_high"_a = report.gain_high, "rows"_a = rows, "seconds"_a = report.seconds);
+      "gain_high"_a = report.gain_high, "rows"_a = rows, "guard"_a = Guard(report.guard),
+      "seconds"_a = report.seconds);
 }
 
 py::object AsPython(const StoreInfo& info) {

@@ -99,7 +99,12 @@ void BindRoute(py::module_& module) {
       .def_readonly("router", &Route::router, "The router that chose; \"\" where none did.")
       .def_readonly("reading", &Route::reading,
                     "\"plain\", \"adapted\" by an adapter, or \"mixed\" out of several readings.")
-      .def_readonly("fusion", &Route::fusion, "\"single\", \"score\", \"score+prior\" or \"rrf\".")
+      .def_readonly("fusion", &Route::fusion,
+                    "\"single\", \"score\", \"score+prior\", \"rrf\", \"convex\", or \"none\" without a search.")
+      .def_readonly("rejected", &Route::rejected,
+                    "Whether the guard took the query for one that no expert serves.")
+      .def_readonly("in_domain", &Route::in_domain,
+                    "Probability that one does, by the guard; None: it was not asked.")
       .def_readonly("experts", &Route::experts,
                     "Chosen first, then by probability; all of them with explain=True.")
       .def_property_readonly("chosen", chosen, "Names of the experts that were asked.")

@@ -241,8 +241,13 @@ class PythonStore {
   }
 
   py::object TrainDispatch(TrainDispatchOptions options, const std::vector<const HeldQuerySet*>& train,
-                           const std::vector<const HeldQuerySet*>& validation, const py::object& progress) {
+                           const std::vector<const HeldQuerySet*>& validation,
+                           const py::object& background_texts, const py::object& background_vectors,
+                           const py::object& progress) {
     Progress report(progress);
+    HeldVectors held = AsVectors(background_vectors, "background", &AsMatrix);
+    options.background.texts = AsStrings(background_texts, "background");
+    options.background.vectors = std::move(held.views);
     options.train = AsQuerySets(train);
     options.validation = AsQuerySets(validation);
     options.progress = report.function();

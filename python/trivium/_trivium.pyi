@@ -75,6 +75,10 @@ class Route:
     @property
     def experts(self) -> list[ExpertConsidered]: ...
     @property
+    def rejected(self) -> bool: ...
+    @property
+    def in_domain(self) -> float | None: ...
+    @property
     def chosen(self) -> list[str]: ...
 
 class Trace:
@@ -143,6 +147,7 @@ class SearchOptions:
         adapters: bool | None = ...,
         fusion: str = ...,
         lexical_weight: float = ...,
+        on_reject: str = ...,
     ) -> None: ...
     @property
     def lexical_weight(self) -> float: ...
@@ -171,7 +176,15 @@ class BuildOptions:
     def build_beam_width(self) -> int: ...
 
 class TrainDispatchOptions:
-    def __init__(self, routers: Sequence[str] | None = ..., seed: int = ..., threads: int = ...) -> None: ...
+    def __init__(
+        self,
+        routers: Sequence[str] | None = ...,
+        seed: int = ...,
+        threads: int = ...,
+        guard_acceptance: float = ...,
+    ) -> None: ...
+    @property
+    def guard_acceptance(self) -> float: ...
     @property
     def seed(self) -> int: ...
     @property
@@ -271,6 +284,8 @@ class Store:
         options: TrainDispatchOptions,
         train: Sequence[QuerySet],
         validation: Sequence[QuerySet],
+        background_texts: Sequence[str],
+        background_vectors: Any,
         progress: _Callback,
     ) -> reports.DispatchReport: ...
     def train_adapter(

@@ -36,6 +36,9 @@ ExpertKind = Literal["dense", "lexical"]
 
 FusionName = Literal["rrf", "convex"]
 
+OnReject = Literal["all", "plain", "nothing"]
+"""What answers a query that the guard rejects; see `Store.search`."""
+
 Profile = Literal["speed", "balanced", "small"]
 """How vectors are stored; see VectorIndex."""
 

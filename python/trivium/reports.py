@@ -220,6 +220,30 @@ class ComparisonRow(Report):
 
 
 @dataclass(frozen=True, eq=False)
+class GuardReport(Report):
+    """Whether queries are served by any expert, each judged by a guard that did not learn from it."""
+
+    enabled: bool
+    """Whether the gate lets it reject queries."""
+    reason: str
+    """Of the gate, in words."""
+    queries: int
+    """Judged ones that it learned from."""
+    background: int
+    """Those that no expert serves."""
+    threshold: float
+    """Least probability of being served that is accepted."""
+    acceptance: float
+    """Share of `queries` accepted."""
+    rejection: float
+    """Share of `background` rejected."""
+    auroc: float
+    """Probability that it ranks a query above one of the background."""
+    auroc_interval: tuple[float, float]
+    """95 %, bootstrap."""
+
+
+@dataclass(frozen=True, eq=False)
 class DispatchReport(Report):
     """What training the dispatch found on queries that no router was trained on."""
 
@@ -246,6 +270,8 @@ class DispatchReport(Report):
     gain_high: float
     """Paired bootstrap 95 % interval of the gain."""
     rows: list[ComparisonRow]
+    guard: GuardReport | None
+    """With `background`."""
     seconds: float
 
 
@@ -382,6 +408,8 @@ class DispatchInfo(Report):
     mixture: dict[str, float] | None
     """As in `DispatchReport`."""
     max_experts: int
+    guard: GuardReport | None
+    """As trained."""
 
 
 @dataclass(frozen=True, eq=False)

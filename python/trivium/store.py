@@ -29,6 +29,7 @@ from ._types import (
     Filter,
     FusionName,
     IndexName,
+    OnReject,
     Metric,
     Profile,
     Progress,
@@ -295,6 +296,7 @@ class Store(StoreTraining):
         adapters: bool | None = None,
         fusion: FusionName = "rrf",
         lexical_weight: float = _SEARCH.lexical_weight,
+        on_reject: OnReject = "all",
     ) -> Hits:
         """The k nearest documents, best first, with the route and the cost (`.route`, `.trace`).
 
@@ -312,7 +314,8 @@ class Store(StoreTraining):
         adapters: True reads the query also by adapters that the gate left off, False by none; experts="all" is
         always plain. fusion: how the lists of several spaces, or of dense and lexical experts, become one: by their
         ranks ("rrf"), or by their scores, brought to 0..1 by the best and worst hit of each list and added
-        ("convex"), with `lexical_weight` (0 to 1) the share of the lexical experts.
+        ("convex"), with `lexical_weight` (0 to 1) the share of the lexical experts. on_reject: what "auto" answers a query that the guard takes for out of domain: "all" asks
+        every expert, "plain" gives the untrained answer, "nothing" no hits; see `.route.rejected`.
         """
         options = self._search_options(
             k,
@@ -329,6 +332,7 @@ class Store(StoreTraining):
             adapters,
             fusion,
             lexical_weight,
+            on_reject,
         )
         return self._core.search(as_dict(query), options, explain)
 
@@ -349,6 +353,7 @@ class Store(StoreTraining):
         adapters: bool | None = None,
         fusion: FusionName = "rrf",
         lexical_weight: float = _SEARCH.lexical_weight,
+        on_reject: OnReject = "all",
     ) -> Batch:
         """`search` for n texts or n x dimension floats, on `threads` threads (0: all processors).
 
@@ -373,6 +378,7 @@ class Store(StoreTraining):
             adapters,
             fusion,
             lexical_weight,
+            on_reject,
         )
         texts = queries if is_texts(queries) else None
         vectors = None if texts is not None else as_dict(queries)
@@ -394,6 +400,7 @@ class Store(StoreTraining):
         adapters: bool | None,
         fusion: str,
         lexical_weight: float,
+        on_reject: OnReject,
     ) -> _trivium.SearchOptions:
         unknown = [include] if isinstance(include, str) else [name for name in include if name != "vectors"]
         if unknown:
@@ -413,6 +420,7 @@ class Store(StoreTraining):
             adapters=adapters,
             fusion=fusion,
             lexical_weight=lexical_weight,
+            on_reject=on_reject,
         )
 
     def evaluate(
@@ -438,6 +446,7 @@ class Store(StoreTraining):
         adapters: bool | None = None,
         fusion: FusionName = "rrf",
         lexical_weight: float = _SEARCH.lexical_weight,
+        on_reject: OnReject = "all",
         progress: Progress = False,
     ) -> EvaluationReport:
         """Metrics as trec_eval computes them; arguments as of `train_dispatch` and `search`.
@@ -463,6 +472,7 @@ class Store(StoreTraining):
             adapters,
             fusion,
             lexical_weight,
+            on_reject,
         )
         options = _trivium.EvaluateOptions(search, depth, compare, keep_runs, typos)
         sets = query_sets(queries, qrels, groups, query_ids, drop_self)

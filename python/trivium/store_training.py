@@ -12,7 +12,7 @@ from ._arguments import (
     async_twin,
     progress_callback,
 )
-from ._queries import is_texts, more_query_sets, query_sets
+from ._queries import is_texts, more_query_sets, query_count, query_sets
 from ._types import (
     Array,
     Progress,
@@ -32,6 +32,17 @@ from .reports import (
 _SEARCH = _trivium.SearchOptions()  # the engine's defaults
 _TRAIN = _trivium.TrainDispatchOptions()
 _ADAPTER = _trivium.TrainAdapterOptions()
+
+
+def _background(queries: Queries | None) -> tuple[list[str], Queries | None]:
+    """Texts, or vectors."""
+    if isinstance(queries, str):
+        raise TypeError("background: a str, expected a list of texts, an array or a dict of arrays")
+    if queries is None:
+        return [], None
+    if query_count(queries) == 0:  # not the same as none: there would be no guard
+        raise InvalidArgument("background: 0 queries, expected at least 10, or None")
+    return ([], queries) if not is_texts(queries) else (list(queries), None)
 
 
 class StoreTraining:
@@ -126,6 +137,8 @@ class StoreTraining:
         routers: Sequence[str] | None = None,
         query_ids: Sequence[str] | None = None,
         drop_self: bool | Collection[str] = False,
+        background: Queries | None = None,
+        guard_acceptance: float = _TRAIN.guard_acceptance,
         threads: int = _TRAIN.threads,
         progress: Progress = False,
     ) -> DispatchReport:
@@ -139,13 +152,19 @@ class StoreTraining:
         over sets. routers: names to try, all by default. query_ids with drop_self: a hit whose id is the
         query's own is ignored, in all sets or in those named.
 
+        background: ordinary queries that no expert serves, at least 10 and better hundreds. With them a guard
+        learns to tell whether a query is served at all; it accepts the share `guard_acceptance` of those that are
+        (0: whatever balances acceptance and rejection best), and rejects what `search(on_reject=...)` says only if
+        it tells held-out queries apart: see `guard`. Without them there is none.
+
         The trained dispatch becomes the default only if it gains on validation: see `enabled` and `reason`.
         """
-        options = _trivium.TrainDispatchOptions(routers, seed, threads)
+        texts, vectors = _background(background)
+        options = _trivium.TrainDispatchOptions(routers, seed, threads, guard_acceptance)
         train = query_sets(queries, qrels, groups, query_ids, drop_self)
         held_out = more_query_sets("validation", validation)
         with progress_callback(progress) as callback:
-            return self._core.train_dispatch(options, train, held_out, callback)
+            return self._core.train_dispatch(options, train, held_out, texts, vectors, callback)
 
     def train_adapter(
         self,
