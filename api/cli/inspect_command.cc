@@ -4,6 +4,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_format.h"
 #include "api/cli/command.h"
+#include "api/cli/guard_output.h"
 #include "api/cli/inspect_graphs.h"
 #include "api/cli/output.h"
 #include "api/cli/search_arguments.h"
@@ -92,7 +93,8 @@ Json ToJson(const StoreInfo& info) {
                       {"top_p", info.dispatch.top_p},
                       {"max_experts", info.dispatch.max_experts},
                       {"prior_weight", info.dispatch.prior_weight},
-                      {"mixture", MixtureJson(info.dispatch.mixture)}};
+                      {"mixture", MixtureJson(info.dispatch.mixture)},
+                      {"guard", GuardToJson(info.dispatch.guard)}};
   return json;
 }
 
@@ -100,7 +102,8 @@ std::string DispatchText(const DispatchInfo& dispatch) {
   if (!dispatch.trained) return "dispatch: not trained; every expert answers\n";
   return absl::StrFormat("dispatch: %s, %s by default, %s pilots (%s)\n", dispatch.router,
                          dispatch.enabled ? "on" : "off", Grouped(dispatch.pilots),
-                         OneLine(dispatch.reason, 200));
+                         OneLine(dispatch.reason, 200)) +
+         GuardText(dispatch.guard);
 }
 
 std::string ToText(const StoreInfo& info) {

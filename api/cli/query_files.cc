@@ -109,9 +109,12 @@ void AddQueryOptions(CLI::App& command, QueryArguments* arguments, bool required
 }
 
 absl::StatusOr<std::vector<QuerySetFiles>> PairQueryFiles(const QueryArguments& arguments) {
-  const std::string queries_flag = "--" + arguments.prefix + "queries";
-  const std::string qrels_flag = "--" + arguments.prefix + "qrels";
-  const std::string vectors_flag = "--" + arguments.prefix + "query-vectors";
+  const auto flag = [&](const std::string& given, const char* name) {
+    return given.empty() ? "--" + arguments.prefix + name : given;
+  };
+  const std::string queries_flag = flag(arguments.queries_flag, "queries");
+  const std::string qrels_flag = flag("", "qrels");
+  const std::string vectors_flag = flag(arguments.vectors_flag, "query-vectors");
   std::vector<QuerySetFiles> sets;
   for (const std::string& text : arguments.queries) {
     TRIVIUM_CLI_ASSIGN_OR_RETURN(const NamedFile file, ParseOptionallyNamedFile(queries_flag, text, false));

@@ -24,6 +24,8 @@ struct QueryArguments {
   std::string prefix;  // of the flags: "" or "validation-"
   bool judged = true;  // each set needs judgements; else they are not looked at
   std::vector<std::string> queries = {}, qrels = {}, vectors = {};
+  // What messages call the flags of `queries` and `vectors`; empty: --PREFIXqueries, --PREFIXquery-vectors.
+  std::string queries_flag = {}, vectors_flag = {};
 };
 void AddQueryOptions(CLI::App& command, QueryArguments* arguments, bool required);
 

@@ -80,6 +80,12 @@ void AddSearchOptions(CLI::App& command, SearchArguments* arguments) {
       ->type_name("P");
   command.add_option("--max-experts", arguments->max_experts, "Dispatch: at most this many experts")
       ->type_name("N");
+  command
+      .add_option("--on-reject", arguments->on_reject,
+                  "What answers a query that the guard takes for out of domain: all experts, all of them "
+                  "untrained (plain), or nothing")
+      ->type_name("all|plain|nothing")
+      ->capture_default_str();
 }
 
 absl::StatusOr<SearchOptions> ToSearchOptions(const SearchArguments& arguments, std::size_t k) {
@@ -97,6 +103,7 @@ absl::StatusOr<SearchOptions> ToSearchOptions(const SearchArguments& arguments, 
   options.beam_width = arguments.beam_width;
   options.top_p = arguments.top_p;
   options.max_experts = arguments.max_experts;
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(options.on_reject, ParseOnReject(arguments.on_reject));
   options.cancelled = &Interrupted();
   TRIVIUM_CLI_RETURN_IF_ERROR(options.Validate());
   return options;

@@ -27,6 +27,7 @@ struct SearchArguments {
   std::size_t beam_width = 0;
   std::optional<double> top_p;
   std::optional<int> max_experts;
+  std::string on_reject = "all";
 };
 
 // --vector: the question as a vector, a file of one row for each space.

@@ -21,11 +21,11 @@ struct SearchCommandArguments : CommonArguments {
 };
 
 Json ToJson(const Route& route) {
-  Json json = {{"mode", route.mode},
-               {"router", route.router},
-               {"reading", route.reading},
-               {"fusion", route.fusion},
-               {"experts", Json::array()}};
+  Json json = {
+      {"mode", route.mode},         {"router", route.router},
+      {"reading", route.reading},   {"fusion", route.fusion},
+      {"rejected", route.rejected}, {"in_domain", route.in_domain ? Json(*route.in_domain) : Json(nullptr)},
+      {"experts", Json::array()}};
   for (const ExpertConsidered& expert : route.experts) {
     json["experts"].push_back({{"expert", expert.expert},
                                {"chosen", expert.chosen},
@@ -84,8 +84,9 @@ std::string RouteLine(const Route& route) {
   for (const ExpertConsidered& expert : route.experts) {
     if (expert.chosen) chosen += (chosen.empty() ? "" : ", ") + expert.expert;
   }
-  return absl::StrFormat("route: %s%s -> %s; %sfusion: %s\n", route.mode,
+  return absl::StrFormat("route: %s%s%s -> %s; %sfusion: %s\n", route.mode,
                          route.router.empty() ? "" : " (" + route.router + ")",
+                         route.rejected ? ", rejected as out of domain" : "",
                          chosen.empty() ? "none" : chosen,
                          route.reading == "plain" ? "" : "query " + route.reading + "; ", route.fusion);
 }
@@ -99,6 +100,10 @@ std::string Explanation(const SearchResult& result) {
   }
   const Trace& trace = result.trace;
   std::string text = "\n" + experts.ToString() + "\n";
+  if (result.route.in_domain) {
+    text += absl::StrFormat("in domain with probability %.3f, by the guard: %s\n", *result.route.in_domain,
+                            result.route.rejected ? "rejected" : "accepted");
+  }
   text += absl::StrFormat("searched %s vector sets in %s searches, %s hops, %s distances",
                           Grouped(trace.vector_sets), Grouped(trace.searches), Grouped(trace.hops),
                           Grouped(trace.distance_computations));

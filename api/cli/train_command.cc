@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_format.h"
+#include "api/cli/background_arguments.h"
 #include "api/cli/command.h"
+#include "api/cli/guard_output.h"
 #include "api/cli/interrupt.h"
 #include "api/cli/output.h"
 #include "api/cli/progress_bar.h"
@@ -14,6 +16,7 @@ namespace {
 struct TrainArguments : CommonArguments {
   QueryArguments train;
   QueryArguments validation{.prefix = "validation-"};
+  BackgroundArguments background;
   std::vector<std::string> drop_self;
   std::vector<std::string> routers;
   std::uint64_t seed = 0;
@@ -33,6 +36,7 @@ Json ToJson(const DispatchReport& report) {
                {"mixture", MixtureJson(report.mixture)},
                {"gain", report.gain},
                {"gain_interval", {report.gain_low, report.gain_high}},
+               {"guard", GuardToJson(report.guard)},
                {"compare", Json::array()},
                {"seconds", report.seconds}};
   for (const ComparisonRow& row : report.rows) {
@@ -57,6 +61,7 @@ std::string ToText(const DispatchReport& report) {
                           report.gain_low, report.gain_high);
   text += absl::StrFormat("%s judged queries, %s of them validation (%.1f s)\n", Grouped(report.queries),
                           Grouped(report.validation_queries), report.seconds);
+  text += GuardText(report.guard);
   if (report.unknown_judgements > 0) {
     text += absl::StrFormat("judgements of documents that the store does not hold: %s\n",
                             Grouped(report.unknown_judgements));
@@ -81,8 +86,13 @@ absl::Status RunTrainDispatch(const TrainArguments& arguments) {
   TRIVIUM_CLI_ASSIGN_OR_RETURN(LoadedQueries train, LoadQueries(train_files, arguments.drop_self));
   TRIVIUM_CLI_ASSIGN_OR_RETURN(LoadedQueries validation, LoadQueries(validation_files, arguments.drop_self));
 
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(PlainQueries background, ReadBackground(arguments.background, info));
+
   ProgressBar bar;
   TrainDispatchOptions options;
+  options.background.vectors = background.Views();
+  options.background.texts = std::move(background.texts);
+  options.guard_acceptance = arguments.background.acceptance;
   options.train = std::move(train.sets);
   options.validation = std::move(validation.sets);
   options.routers = arguments.routers;
@@ -109,6 +119,7 @@ void AddTrainCommand(CLI::App& app, Run* run) {
   AddStoreArgument(*command, arguments.get());
   AddQueryOptions(*command, &arguments->train, /*required=*/true);
   AddQueryOptions(*command, &arguments->validation, /*required=*/false);
+  AddBackgroundOptions(*command, &arguments->background);
   command
       ->add_option("--drop-self", arguments->drop_self,
                    "Sets whose queries ignore the hit that has the query's own id (repeatable)")

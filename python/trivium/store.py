@@ -314,8 +314,9 @@ class Store(StoreTraining):
         adapters: True reads the query also by adapters that the gate left off, False by none; experts="all" is
         always plain. fusion: how the lists of several spaces, or of dense and lexical experts, become one: by their
         ranks ("rrf"), or by their scores, brought to 0..1 by the best and worst hit of each list and added
-        ("convex"), with `lexical_weight` (0 to 1) the share of the lexical experts. on_reject: what "auto" answers a query that the guard takes for out of domain: "all" asks
-        every expert, "plain" gives the untrained answer, "nothing" no hits; see `.route.rejected`.
+        ("convex"), with `lexical_weight` (0 to 1) the share of the lexical experts. on_reject: what
+        "auto" answers a query that the guard takes for out of domain: "all" asks every expert, "plain" gives the
+        untrained answer, "nothing" no hits; see `.route.rejected`.
         """
         options = self._search_options(
             k,
