@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front of scripts/ and CMakePresets.json; each target does its own set-up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-slow quickstart bench bench-graph bench-graph-quick bench-graph-life bench-graph-routing bench-graph-routing-full bench-dispatch bench-adapters bench-lexical format lint clean
+.PHONY: help setup build test test-slow quickstart bench bench-graph bench-graph-quick bench-graph-life bench-graph-routing bench-graph-routing-full bench-dispatch bench-adapters bench-lexical bench-guard format lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-25s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ bench-adapters: build  ## learn query adapters on the collections of the develop
 
 bench-lexical: build  ## BM25 alone and beside vectors on the collections of the development data, as JSON
 	@.venv/bin/python bench/dispatch/lexical_benchmark.py
+
+bench-guard: build  ## tell queries out of scope from those in domain on CLINC150, as JSON
+	@.venv/bin/python bench/dispatch/guard_benchmark.py
 
 format:  ## format the sources in place
 	@scripts/format.sh
