@@ -23,7 +23,8 @@ std::vector<std::uint64_t> TwinGroups(const routing::PilotSet& pilots, int threa
   std::vector<const float*> rows;
   for (std::size_t i = 0; i < pilots.size(); ++i) rows.push_back(pilots.pilot(i).vector.data());
   return GroupQueries(std::vector<const JudgedQuery*>(rows.size(), &unjudged), rows, pilots.dimension(),
-                      threads);
+                      threads)
+      .twins;
 }
 
 GuardReport Describe(const routing::GuardReport& trained) {

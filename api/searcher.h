@@ -85,8 +85,8 @@ class Searcher {
   // Lets the plan ask a mixture of readings in every space where that differs from asking as it is. What the
   // encoder says where a text must be encoded for that.
   absl::Status MixReadings(const routing::QueryMixture& mixture, QueryVectors* query, Plan* plan) const;
-  // Returns the method used: "single", "score", "score+prior", "rrf" or "convex", and "none" without lists. kAuto:
-  // as the options say.
+  // Returns the method used: "single", "score", "score+prior", "rrf" or "convex", and "none" without lists.
+  // kAuto: as the options say.
   std::string Fuse(const Plan& plan, const std::vector<const ExpertList*>& lists, std::size_t k,
                    routing::FusionMethod method, SearcherScratch* scratch,
                    std::vector<routing::FusedHit>* hits) const;

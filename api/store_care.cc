@@ -27,6 +27,7 @@ DispatchInfo DescribeDispatch(const StoreState& state) {
     info.prior_weight = entry->settings.answer.prior_weight;
     if (const auto& mixture = entry->settings.answer.mixture) info.mixture = {mixture->own, mixture->plain};
   }
+  if (record.guard) info.guard = record.guard->report;
   return info;
 }
 
@@ -48,7 +49,6 @@ TextSetInfo DescribeTexts(const StoreState& state, const TextSet& set, const std
       info.bytes += BytesOf(directory + "/" + part.file);
     }
   }
-  if (record.guard) info.guard = record.guard->report;
   return info;
 }
 

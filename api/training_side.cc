@@ -77,12 +77,15 @@ std::vector<float> TrainingSide::OwnersOf(const Item& item) const {
   for (std::size_t e = 0; e < experts.size(); ++e) {
     if (experts[e].name == item.set->name && !item.set->name.empty()) owners[e] = 1;
   }
-  if (std::all_of(experts.begin(), experts.end(),
-                  [&](const ExpertView& expert) { return expert.sets == experts.front().sets && expert.text_sets == experts.front().text_sets; })) {
+  if (std::all_of(experts.begin(), experts.end(), [&](const ExpertView& expert) {
+        return expert.sets == experts.front().sets && expert.text_sets == experts.front().text_sets;
+      })) {
     return owners;
   }
   for (std::size_t e = 0; e < experts.size(); ++e) {
-    owners[e] = experts[e].every_partition ? 0.0f : static_cast<float>(CountRelevant(searcher_->state(), item.query, experts[e]));
+    owners[e] = experts[e].every_partition
+                    ? 0.0f
+                    : static_cast<float>(CountRelevant(searcher_->state(), item.query, experts[e]));
   }
   return owners;
 }

@@ -29,7 +29,7 @@ import sys
 import tempfile
 
 import numpy as np
-from dispatch_benchmark import ROOT, commit, data_directory, processor
+from shell import ROOT, commit, data_directory, processor
 
 import trivium
 from trivium.encoders import MiniLM

@@ -21,11 +21,10 @@ import json
 import os
 import pathlib
 import shutil
-import sys
 import tempfile
 
 from adapter_benchmark import sets_of
-from dispatch_benchmark import ROOT, commit, data_directory, processor, query_arguments, run
+from shell import ROOT, collection_names, commit, data_directory, processor, query_arguments, run
 
 WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 
@@ -54,13 +53,7 @@ def main():
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build/bench/lexical.json")
     options = parser.parse_args()
     data = data_directory()
-    if not (data / "retrieval").is_dir():
-        sys.exit(
-            f"lexical_benchmark: data: {data}, expected the collections of shared/data (set TRIVIUM_DATA)"
-        )
-    names = sorted(
-        path.name for path in (data / "retrieval").iterdir() if (path / "corpus.jsonl.gz").exists()
-    )
+    names = collection_names(data)
     work = pathlib.Path(tempfile.mkdtemp(prefix="trivium-bench-"))
     store = work / "store"
 

@@ -178,7 +178,7 @@ struct SearchOptions {
   bool load_vectors = false;    // fill the hits' vectors
   std::string router;           // dispatch: a trained router by name, even one that the gate left off
   std::optional<double> top_p;  // dispatch: overrides the trained share of probability to cover, (0, 1]
-  std::optional<int> max_experts;  // dispatch: overrides the trained cap, >= 1
+  std::optional<int> max_experts;       // dispatch: overrides the trained cap, >= 1
   OnReject on_reject = OnReject::kAll;  // dispatch: of queries that the guard rejects
   std::optional<std::chrono::steady_clock::time_point>
       deadline;  // checked between vector sets, in a batch after up to 64 searches of one; kDeadlineExceeded
