@@ -99,8 +99,9 @@ void BindRoute(py::module_& module) {
       .def_readonly("router", &Route::router, "The router that chose; \"\" where none did.")
       .def_readonly("reading", &Route::reading,
                     "\"plain\", \"adapted\" by an adapter, or \"mixed\" out of several readings.")
-      .def_readonly("fusion", &Route::fusion,
-                    "\"single\", \"score\", \"score+prior\", \"rrf\", \"convex\", or \"none\" without a search.")
+      .def_readonly(
+          "fusion", &Route::fusion,
+          "\"single\", \"score\", \"score+prior\", \"rrf\", \"convex\", or \"none\" without a search.")
       .def_readonly("rejected", &Route::rejected,
                     "Whether the guard took the query for one that no expert serves.")
       .def_readonly("in_domain", &Route::in_domain,

@@ -24,7 +24,16 @@ def guarded(trivium, data, built_store, background, tmp_path_factory):
     """The built store with dispatch and a guard, and the report. Not to be written to."""
     store = tmp_path_factory.mktemp("guarded") / "store"
     shutil.copytree(built_store, store)
-    report = trivium("train", "dispatch", store, *query_arguments(data, "train"), *background, "--json").json
+    report = trivium(
+        "train",
+        "dispatch",
+        store,
+        *query_arguments(data, "train"),
+        *background,
+        "--guard-acceptance",
+        0,
+        "--json",
+    ).json
     return store, report
 
 
@@ -42,7 +51,7 @@ def test_training_reports_the_guard_and_inspect_shows_it(trivium, guarded):
     guard = report["guard"]
     assert guard["enabled"] and guard["reason"]
     assert (guard["queries"], guard["background"]) == (60, 40)
-    assert guard["acceptance"] >= 0.95 and guard["rejection"] > 0.5
+    assert guard["acceptance"] + guard["rejection"] > 1.1  # chance: 1; the best balance was asked for
     assert guard["auroc_interval"][0] <= guard["auroc"] <= guard["auroc_interval"][1]
     assert trivium("inspect", store, "--json").json["dispatch"]["guard"] == guard
     assert "guard: on by default: tells them apart" in trivium("inspect", store).out
@@ -54,7 +63,7 @@ def test_a_store_without_background_has_no_guard(trivium, trained_store):
 
 
 def test_search_answers_a_rejected_query_as_it_is_told(ask):
-    foreign = "sailing1 sailing2 sailing3 sailing4 sailing5"
+    foreign = Collection("sailing").queries[0]["text"]
     answer = ask(foreign, "--json").json
     assert answer["route"]["rejected"] is True and 0 <= answer["route"]["in_domain"] < 0.5
     assert len(answer["hits"]) == 10
