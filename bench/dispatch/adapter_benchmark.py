@@ -21,7 +21,6 @@ import json
 import os
 import pathlib
 import shutil
-import sys
 import tempfile
 
 from shell import ROOT, collection_names, commit, data_directory, processor, query_arguments, run

@@ -26,9 +26,10 @@ import tempfile
 import time
 
 import numpy as np
-import trivium
 from judged_collections import Collection, clean_rows, fill_federated, fill_shared, judged_queries
 from shell import ROOT, collection_names, commit, data_directory, processor
+
+import trivium
 
 ROUNDS = 2000  # of the bootstrap
 

@@ -6,6 +6,7 @@ import gzip
 import json
 
 import numpy as np
+
 import trivium
 
 SPACE, DIMENSION = "minilm", 384

@@ -8,7 +8,17 @@ import math
 
 import numpy as np
 import pytest
-from taught_graphs import DIMENSION, OTHERS, QUESTIONS, ROWS, SMALL, hops_at_recall, index, refuse, saved  # noqa: F401
+from taught_graphs import (  # noqa: F401
+    DIMENSION,
+    OTHERS,
+    QUESTIONS,
+    ROWS,
+    SMALL,
+    hops_at_recall,
+    index,
+    refuse,
+    saved,
+)
 
 import trivium
 
