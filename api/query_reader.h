@@ -37,12 +37,13 @@ class QueryReader {
   absl::Status ReadAsAll(std::uint32_t space, const float* query, std::vector<float>* reading) const;
 
   // Whether a mixture in the space would differ from the query: it has the cosine metric and adapters. A
-  // mixture takes those that the gate refused, too, unless none at all are to be used: its weights were
-  // learned with them, and alone they need only be too few judged queries away from proof.
+  // mixture also takes those that the gate refused for use alone, unless none at all are to be used: its own
+  // weights were learned with them.
   bool CanMix(std::uint32_t space) const;
   // Overwrites `reading` with a mixture of the readings of the space's experts by their probabilities
   // (`choices`: one per expert of the store). An expert without an adapter reads as all domains do. Experts
-  // of less than a hundredth of the space's probability are left out. REQUIRES: CanMix. As ReadAs.
+  // of less than a hundredth of the space's probability are left out. REQUIRES: CanMix. Errors as of ReadAs.
+  // O(dimension^2) for each expert heard.
   absl::Status Mix(std::uint32_t space, absl::Span<const routing::ExpertChoice> choices,
                    const routing::QueryMixture& mixture, const float* query,
                    std::vector<float>* reading) const;

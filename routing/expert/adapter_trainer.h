@@ -89,8 +89,8 @@ struct TrainedAdapter {
 //
 // kInvalidArgument: arrays of different lengths, options out of range. kFailedPrecondition: fewer than
 // kFewestAdapterQueries, or a single group, which no split can separate. kCancelled.
-// The same for any number of threads. Memory: 6 (fold_count + 1) d^2 floats. Cost: (fold_count + 1) x
-// step_count batches of batch_size, fold_count x as many steps as were best, two evaluations a query.
+// The same for any number of threads. Memory: at most 6 (2 fold_count + 1) d^2 floats. Cost: (fold_count + 1)
+// x step_count batches of batch_size, fold_count x as many steps as were best, two evaluations a query.
 absl::StatusOr<TrainedAdapter> TrainAdapter(const AdapterQueries& queries, const EvaluateReading& evaluate,
                                             const AdapterTrainingOptions& options);
 

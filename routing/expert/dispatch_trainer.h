@@ -56,7 +56,7 @@ struct DispatchTrainingOptions {
   // Without validation queries, every training query is judged by routers trained on the other folds.
   std::size_t fold_count = 5;
   // Queries on which settings are compared, shared evenly by the sets. The cost of training is about
-  // 40 settings x 12 policies x this x the cost of EvaluateChoice, and where mixtures are tuned 30 more a
+  // 40 settings x 12 policies x this x the cost of EvaluateChoice, and where mixtures are tuned 60 more a
   // router, for which EvaluateChoice has to search anew.
   std::size_t evaluation_count = 6000;
   // One more expert a query must bring this much quality, or the setting with fewer experts is preferred.
