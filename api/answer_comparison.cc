@@ -58,13 +58,14 @@ class QueryComparison {
   absl::Status Run(ComparedQuery* compared) {
     for (std::uint32_t e = 0; e < state_.experts.size(); ++e) {
       std::vector<ExpertList> single;
-      TRIVIUM_RETURN_IF_ERROR(
-          searcher_.SearchExperts(searcher_.PlanNamed({&e, 1}), depth_, vectors_, scratch_, &single));
+      TRIVIUM_RETURN_IF_ERROR(searcher_.SearchExperts(searcher_.planner().PlanNamed({&e, 1}), depth_,
+                                                      vectors_, scratch_, &single));
       lists_.push_back(std::move(single.front()));
-      singles_.push_back(Judge(searcher_.PlanNamed({&e, 1}), {&lists_[e]}, routing::FusionMethod::kAuto));
+      singles_.push_back(
+          Judge(searcher_.planner().PlanNamed({&e, 1}), {&lists_[e]}, routing::FusionMethod::kAuto));
     }
     for (const AnswerOutcome& single : singles_) best_ = std::max(best_, single.ndcg);
-    const Plan all = searcher_.PlanAll();
+    const Plan all = searcher_.planner().PlanAll();
     std::vector<ExpertList> lists;
     TRIVIUM_RETURN_IF_ERROR(searcher_.SearchExperts(all, depth_, vectors_, scratch_, &lists));
     std::vector<const ExpertList*> everyone;
@@ -73,7 +74,7 @@ class QueryComparison {
     AnswerOutcome unrouted = plain;
     if (AnySpaceAdapter(searcher_)) {
       Plan plan;
-      TRIVIUM_RETURN_IF_ERROR(searcher_.PlanUnrouted(vectors_, &plan));
+      TRIVIUM_RETURN_IF_ERROR(searcher_.planner().PlanUnrouted(vectors_, &plan));
       TRIVIUM_ASSIGN_OR_RETURN(unrouted, Answer(plan));
     }
 
@@ -84,7 +85,7 @@ class QueryComparison {
     }
     if (searcher_.options().experts.mode != ExpertSelection::Mode::kAll) {
       Plan plan;
-      TRIVIUM_RETURN_IF_ERROR(searcher_.Choose(vectors_, scratch_, &plan));
+      TRIVIUM_RETURN_IF_ERROR(searcher_.planner().Choose(vectors_, &scratch_->planner, &plan));
       TRIVIUM_ASSIGN_OR_RETURN(compared->ways.emplace_back(), Answer(plan));
     }
     compared->ways.push_back(plain);
@@ -99,7 +100,7 @@ class QueryComparison {
   absl::Status RunRouter(const Dispatcher::Entry& router, const AnswerOutcome& unrouted,
                          ComparedQuery* compared) {
     Plan plan;
-    TRIVIUM_RETURN_IF_ERROR(searcher_.PlanRouted(router, vectors_, scratch_, &plan));
+    TRIVIUM_RETURN_IF_ERROR(searcher_.planner().PlanRouted(router, vectors_, &scratch_->planner, &plan));
     FirstExpert& first = compared->first.emplace_back();
     if (plan.dispatch.fell_back || plan.dispatch.chosen.empty()) {
       compared->ways.push_back(unrouted);

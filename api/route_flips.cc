@@ -42,7 +42,7 @@ absl::StatusOr<RouteFlips> CountRouteFlips(const Searcher& searcher, EncoderSet*
   TRIVIUM_ASSIGN_OR_RETURN(const base::AlignedMatrix vectors,
                            encoders->Encode(*state.schema.SpaceById(space), edited, TextKind::kQuery));
   flips.queries = rows.size();
-  SearcherScratch scratch;
+  PlannerScratch scratch;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     QueryVectors as_typed = JudgedVectors(state, encoders, judged, rows[i], prepared);
     QueryVectors mistyped(&state, encoders, &edited[i]);
@@ -50,8 +50,8 @@ absl::StatusOr<RouteFlips> CountRouteFlips(const Searcher& searcher, EncoderSet*
     for (std::size_t r = 0; r < flips.flipped.size(); ++r) {
       const Dispatcher::Entry& router = state.dispatcher->entries()[r];
       Plan before, after;
-      TRIVIUM_RETURN_IF_ERROR(searcher.PlanRouted(router, &as_typed, &scratch, &before));
-      TRIVIUM_RETURN_IF_ERROR(searcher.PlanRouted(router, &mistyped, &scratch, &after));
+      TRIVIUM_RETURN_IF_ERROR(searcher.planner().PlanRouted(router, &as_typed, &scratch, &before));
+      TRIVIUM_RETURN_IF_ERROR(searcher.planner().PlanRouted(router, &mistyped, &scratch, &after));
       flips.flipped[r] += FirstExpert(before.dispatch) != FirstExpert(after.dispatch) ? 1 : 0;
     }
   }

@@ -186,7 +186,7 @@ absl::StatusOr<BatchResult> Store::SearchBatch(const std::vector<SpaceVectors>& 
   std::vector<std::uint32_t> spaces;
   if (state->dispatcher != nullptr) spaces.push_back(state->dispatcher->space());
   if (state->schema.spaces.size() == 1) spaces.push_back(state->schema.spaces.front().id);
-  if (searcher.AsksOnlyLexical()) spaces.clear();
+  if (searcher.planner().AsksOnlyLexical()) spaces.clear();
   TRIVIUM_ASSIGN_OR_RETURN(const PreparedQueries prepared,
                            PrepareQueries(*state, &impl_->encoders, count, vectors, texts, spaces));
 

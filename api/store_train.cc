@@ -97,7 +97,7 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   search.cancelled = options.cancelled;
   TRIVIUM_ASSIGN_OR_RETURN(Searcher searcher, impl_->MakeSearcher(state, search));
   TRIVIUM_ASSIGN_OR_RETURN(const HeldOutReadings held_out, LoadHeldOut(*state));
-  searcher.ReadHeldOut(&held_out);
+  searcher.planner().ReadHeldOut(&held_out);
   std::vector<QuerySet> background(options.background.size() > 0 ? 1 : 0);
   if (!background.empty()) {
     background[0].texts = options.background.texts;
@@ -129,8 +129,9 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
     if (!expert.lexical) spaces.insert(expert.space);
   }
   learning.tune_prior = spaces.size() == 1;
-  learning.tune_mixture = std::any_of(spaces.begin(), spaces.end(),
-                                      [&](std::uint32_t each) { return searcher.reader().CanMix(each); });
+  learning.tune_mixture = std::any_of(spaces.begin(), spaces.end(), [&](std::uint32_t each) {
+    return searcher.planner().reader().CanMix(each);
+  });
   if (options.progress) {
     learning.progress = [&](double share) {
       options.progress("train", static_cast<std::uint64_t>(share * 100), 100);

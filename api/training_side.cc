@@ -113,7 +113,7 @@ absl::Status TrainingSide::MeasureUtilities(int thread_count, const ProgressCall
         }
         // Its nDCG is 0 whatever it finds.
         if (CountRelevant(searcher_->state(), item.query, experts[e]) == 0) continue;
-        const Plan plan = searcher_->PlanNamed({&e, 1});
+        const Plan plan = searcher_->planner().PlanNamed({&e, 1});
         failures[thread] =
             searcher_->SearchExperts(plan, kUtilityDepth + item.query.own.size(), &vectors, &scratch, &lists);
         if (!failures[thread].ok()) return;
@@ -180,7 +180,7 @@ const std::vector<ExpertList>& TrainingSide::Lists(const Item& item) const {
   std::call_once(item.searched, [&] {
     std::vector<std::uint32_t> everyone(searcher_->state().experts.size());
     for (std::uint32_t e = 0; e < everyone.size(); ++e) everyone[e] = e;
-    Search(item, searcher_->PlanNamed(everyone), &item.lists);
+    Search(item, searcher_->planner().PlanNamed(everyone), &item.lists);
   });
   return item.lists;
 }
@@ -198,7 +198,7 @@ const std::vector<ExpertList>& TrainingSide::UnroutedLists(const Item& item) con
   std::call_once(item.searched_unrouted, [&] {
     QueryVectors vectors = Vectors(item);
     Plan plan;
-    const absl::Status status = searcher_->PlanUnrouted(&vectors, &plan);
+    const absl::Status status = searcher_->planner().PlanUnrouted(&vectors, &plan);
     status.ok() ? Search(item, plan, &item.unrouted_lists) : Fail(status);
   });
   return item.unrouted_lists;
@@ -221,7 +221,7 @@ double TrainingSide::EvaluateChoice(std::size_t query, const routing::Dispatch& 
   std::vector<ExpertList> mixed;
   if (settings.mixture && !everybody) {
     QueryVectors vectors = Vectors(item);
-    const absl::Status status = searcher_->MixReadings(*settings.mixture, &vectors, &plan);
+    const absl::Status status = searcher_->planner().MixReadings(*settings.mixture, &vectors, &plan);
     status.ok() ? Search(item, plan, &mixed) : Fail(status);
   }
   std::vector<const ExpertList*> chosen;

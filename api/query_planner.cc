@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/query_planner.h"
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "api/vector_rules.h"
+#include "base/status_macros.h"
+#include "routing/expert/query_guard.h"
+
+namespace trivium {
+
+absl::StatusOr<QueryPlanner> QueryPlanner::Create(std::shared_ptr<const StoreState> state,
+                                                  const SearchOptions& options) {
+  QueryPlanner planner;
+  planner.state_ = std::move(state);
+  planner.options_ = options;
+  planner.reader_ = QueryReader(planner.state_.get(), options.adapters);
+  const std::vector<ExpertView>& experts = planner.state_->experts;
+  for (const std::string& name : options.experts.names) {
+    const auto found = std::find_if(experts.begin(), experts.end(),
+                                    [&](const ExpertView& expert) { return expert.name == name; });
+    if (found == experts.end()) {
+      return absl::NotFoundError(absl::StrFormat("expert: '%s', expected one of the store's %d",
+                                                 name.substr(0, 80), experts.size()));
+    }
+    planner.named_.push_back(static_cast<std::uint32_t>(found - experts.begin()));
+  }
+  if (!options.router.empty() && (planner.state_->dispatcher == nullptr ||
+                                  planner.state_->dispatcher->Find(options.router) == nullptr)) {
+    return absl::NotFoundError(
+        absl::StrFormat("router: '%s', expected one that was trained", options.router.substr(0, 80)));
+  }
+  return planner;
+}
+
+absl::Status QueryPlanner::Choose(QueryVectors* query, PlannerScratch* scratch, Plan* plan) const {
+  TRIVIUM_RETURN_IF_ERROR(ChooseAmongAll(query, scratch, plan));
+  return query->text().empty() ? LeaveOutLexical(plan) : absl::OkStatus();
+}
+
+absl::Status QueryPlanner::ChooseAmongAll(QueryVectors* query, PlannerScratch* scratch, Plan* plan) const {
+  if (options_.experts.mode == ExpertSelection::Mode::kNamed) {
+    *plan = PlanNamed(named_);
+    return absl::OkStatus();
+  }
+  if (options_.experts.mode == ExpertSelection::Mode::kAll) {
+    *plan = PlanAll();
+    return absl::OkStatus();
+  }
+  TRIVIUM_ASSIGN_OR_RETURN(const std::optional<double> in_domain, AskGuard(query, scratch));
+  const bool rejected = in_domain && !state_->dispatcher->guard()->Accepts(*in_domain);
+  TRIVIUM_RETURN_IF_ERROR(rejected ? PlanRejected(query, plan) : PlanAuto(query, scratch, plan));
+  plan->in_domain = in_domain;
+  plan->rejected = rejected;
+  return absl::OkStatus();
+}
+
+absl::Status QueryPlanner::PlanAuto(QueryVectors* query, PlannerScratch* scratch, Plan* plan) const {
+  if (const Dispatcher::Entry* entry = RouterInUse(*query)) {
+    *plan = Plan();
+    plan->mode = "auto";
+    TRIVIUM_RETURN_IF_ERROR(PlanRouted(*entry, query, scratch, plan));
+    if (!plan->dispatch.fell_back) return absl::OkStatus();
+  }
+  return PlanUnrouted(query, plan);
+}
+
+Plan QueryPlanner::PlanAll() const {
+  Plan plan;
+  plan.mode = "all";
+  plan.plain = true;
+  std::vector<std::uint32_t> experts(state_->experts.size());
+  for (std::uint32_t i = 0; i < experts.size(); ++i) experts[i] = i;
+  // The narrowest expert first: it lends its name to the hits of a vector set that several share.
+  std::stable_sort(experts.begin(), experts.end(), [&](std::uint32_t a, std::uint32_t b) {
+    const ExpertView &x = state_->experts[a], &y = state_->experts[b];
+    return std::make_tuple(x.every_partition, x.adapter != nullptr) <
+           std::make_tuple(y.every_partition, y.adapter != nullptr);
+  });
+  routing::RequestExperts(state_->experts.size(), experts, &plan.dispatch);
+  return plan;
+}
+
+absl::Status QueryPlanner::PlanUnrouted(QueryVectors* query, Plan* plan) const {
+  *plan = PlanAll();
+  plan->mode = "auto";
+  for (const ExpertView& expert : state_->experts) {
+    if (expert.sets.empty() || !reader_.AdaptsAll(expert.space) || plan->readings.count(expert.space) > 0)
+      continue;
+    TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
+    TRIVIUM_RETURN_IF_ERROR(reader_.ReadAsAll(expert.space, vector, &plan->readings[expert.space]));
+  }
+  return absl::OkStatus();
+}
+
+Plan QueryPlanner::PlanNamed(absl::Span<const std::uint32_t> experts) const {
+  Plan plan;
+  plan.mode = "named";
+  routing::RequestExperts(state_->experts.size(), experts, &plan.dispatch);
+  return plan;
+}
+
+absl::Status QueryPlanner::PlanRejected(QueryVectors* query, Plan* plan) const {
+  if (options_.on_reject == OnReject::kAll) return PlanUnrouted(query, plan);
+  *plan = PlanAll();
+  plan->mode = "auto";
+  if (options_.on_reject == OnReject::kNothing) {
+    routing::RequestExperts(state_->experts.size(), {}, &plan->dispatch);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status QueryPlanner::PlanRouted(const Dispatcher::Entry& entry, QueryVectors* query,
+                                      PlannerScratch* scratch, Plan* plan) const {
+  TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(state_->dispatcher->space()));
+  const SpaceRecord& space = *state_->schema.SpaceById(state_->dispatcher->space());
+  if (space.metric != Metric::kCosine) {  // routers read directions
+    UnitCopy(vector, space.dimension, &scratch->direction);
+    vector = scratch->direction.data();
+  }
+  const std::size_t columns = entry.router->expert_count();
+  scratch->predicted.resize(columns);
+  scratch->errors.resize(columns);
+  const std::size_t dimension = entry.router->dimension();
+  entry.router->Predict(absl::MakeConstSpan(vector, dimension), &scratch->router,
+                        absl::MakeSpan(scratch->predicted), absl::MakeSpan(scratch->errors));
+  const std::size_t count = state_->experts.size();
+  scratch->utility.assign(count, std::numeric_limits<float>::quiet_NaN());
+  scratch->uncertainty.assign(count, std::numeric_limits<float>::quiet_NaN());
+  scratch->costs.resize(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const ExpertView& expert = state_->experts[i];
+    scratch->costs[i] = expert.cost;
+    if (expert.column < 0) continue;
+    scratch->utility[i] = scratch->predicted[expert.column];
+    scratch->uncertainty[i] = scratch->errors[expert.column];
+  }
+  routing::DispatchOptions policy = entry.settings.policy;
+  if (options_.top_p) policy.top_p = static_cast<float>(*options_.top_p);
+  if (options_.max_experts) policy.max_experts = static_cast<std::size_t>(*options_.max_experts);
+  plan->router = entry.settings.router;
+  plan->prior_weight = entry.settings.answer.prior_weight;
+  routing::ChooseExperts(scratch->utility, scratch->uncertainty, scratch->costs, nullptr, policy,
+                         &plan->dispatch);
+  const std::optional<routing::QueryMixture>& mixture = entry.settings.answer.mixture;
+  return mixture && !plan->dispatch.fell_back ? MixReadings(*mixture, query, plan) : absl::OkStatus();
+}
+
+absl::Status QueryPlanner::MixReadings(const routing::QueryMixture& mixture, QueryVectors* query,
+                                       Plan* plan) const {
+  for (const std::uint32_t chosen : plan->dispatch.chosen) {
+    const ExpertView& expert = state_->experts[chosen];
+    if (expert.sets.empty() || !reader_.CanMix(expert.space) || plan->readings.count(expert.space) > 0)
+      continue;
+    TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
+    TRIVIUM_RETURN_IF_ERROR(
+        reader_.Mix(expert.space, plan->dispatch.experts, mixture, vector, &plan->readings[expert.space]));
+    plan->mixed = true;
+  }
+  return absl::OkStatus();
+}
+
+// Null where everybody is to be asked.
+const Dispatcher::Entry* QueryPlanner::RouterInUse(const QueryVectors& query) const {
+  if (state_->dispatcher == nullptr) return nullptr;
+  const DispatchRecord& record = *state_->schema.dispatch;
+  if (options_.router.empty() && !record.enabled) return nullptr;
+  const std::uint32_t space = state_->dispatcher->space();
+  if (!query.Has(space) && !query.CanEncode(space)) return nullptr;
+  return state_->dispatcher->Find(options_.router.empty() ? record.router : options_.router);
+}
+
+// None where the store has no guard that may reject, or the query no vector for it.
+absl::StatusOr<std::optional<double>> QueryPlanner::AskGuard(QueryVectors* query,
+                                                             PlannerScratch* scratch) const {
+  if (state_->dispatcher == nullptr || state_->dispatcher->guard() == nullptr) return std::nullopt;
+  const std::uint32_t space = state_->dispatcher->space();
+  const std::optional<GuardRecord>& record = state_->schema.dispatch->guard;
+  if (!record->report.enabled || (!query->Has(space) && !query->CanEncode(space))) return std::nullopt;
+  TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(space));
+  const SpaceRecord& routing_space = *state_->schema.SpaceById(space);
+  if (routing_space.metric != Metric::kCosine) {  // the guard reads directions, as routers do
+    UnitCopy(vector, routing_space.dimension, &scratch->direction);
+    vector = scratch->direction.data();
+  }
+  return state_->dispatcher->guard()->Score(absl::MakeConstSpan(vector, routing_space.dimension),
+                                            &scratch->router);
+}
+
+// Takes lexical experts out of a plan for a query without a text. kInvalidArgument where one was named, or
+// nobody is left.
+absl::Status QueryPlanner::LeaveOutLexical(Plan* plan) const {
+  std::vector<std::uint32_t>& chosen = plan->dispatch.chosen;
+  const auto is_lexical = [&](std::uint32_t e) { return state_->experts[e].lexical; };
+  const auto first = std::find_if(chosen.begin(), chosen.end(), is_lexical);
+  if (first == chosen.end()) return absl::OkStatus();
+  if (plan->mode == "named" || std::all_of(chosen.begin(), chosen.end(), is_lexical)) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "query: no text, expected one because expert '%s' is lexical", state_->experts[*first].name));
+  }
+  for (const std::uint32_t e : chosen) {
+    if (!is_lexical(e)) continue;
+    plan->dispatch.experts[e].chosen = false;
+    plan->dispatch.experts[e].reason = routing::ChoiceReason::kNoText;
+  }
+  std::erase_if(chosen, is_lexical);
+  return absl::OkStatus();
+}
+
+bool QueryPlanner::AsksOnlyLexical() const {
+  return !named_.empty() && std::all_of(named_.begin(), named_.end(),
+                                        [&](std::uint32_t e) { return state_->experts[e].lexical; });
+}
+
+}  // namespace trivium

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Before anything is searched: which experts a query is sent to, and how they read it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "api/query_reader.h"
+#include "api/query_vectors.h"
+#include "api/store_state.h"
+#include "routing/expert/dispatch_policy.h"
+#include "routing/expert/expert_router.h"
+#include "trivium/options.h"
+
+namespace trivium {
+
+// Buffers of one thread, reused from query to query.
+struct PlannerScratch {
+  routing::RouterScratch router;
+  std::vector<float> predicted, errors;            // by column of the router
+  std::vector<float> utility, uncertainty, costs;  // by expert
+  std::vector<float> direction;
+};
+
+// How a query is to be answered: which experts, with what weight.
+struct Plan {
+  std::string mode;                 // "auto", "all" or "named"
+  bool rejected = false;            // by the guard
+  std::optional<double> in_domain;  // the guard's probability; none: it was not asked
+  std::string router;               // empty: none chose
+  routing::Dispatch dispatch;
+  float prior_weight = 0;
+  bool plain = false;      // "all": the experts' adapters are not applied, every vector set is searched once
+  QueryReadings readings;  // asked instead of the query and of adapters, in their spaces
+  bool mixed = false;      // they are mixtures
+};
+
+// Const functions are safe to call concurrently, each thread with a scratch of its own.
+class QueryPlanner {
+ public:
+  QueryPlanner() = default;
+
+  // `options` are valid. kNotFound: an expert or router that the store does not have.
+  static absl::StatusOr<QueryPlanner> Create(std::shared_ptr<const StoreState> state,
+                                             const SearchOptions& options);
+
+  // From now on queries that adapters learned from are read as `held_out`, which must outlive this, says.
+  void ReadHeldOut(const HeldOutReadings* held_out) {
+    reader_ = QueryReader(state_.get(), options_.adapters, held_out);
+  }
+
+  // The plan that the options ask for.
+  absl::Status Choose(QueryVectors* query, PlannerScratch* scratch, Plan* plan) const;
+
+  // The plan that asks every expert as an untrained store would.
+  Plan PlanAll() const;
+  // The plan of "auto" where no router chooses: as PlanAll, the query read by the adapters of all domains
+  // that are in use. What the encoder says where a text must be encoded for that.
+  absl::Status PlanUnrouted(QueryVectors* query, Plan* plan) const;
+  // The plan that asks these experts as they are.
+  Plan PlanNamed(absl::Span<const std::uint32_t> experts) const;
+  // The choice of one router with its own settings. REQUIRES: the dispatcher has it and the query has a
+  // vector of its space.
+  absl::Status PlanRouted(const Dispatcher::Entry& entry, QueryVectors* query, PlannerScratch* scratch,
+                          Plan* plan) const;
+  // Lets the plan ask a mixture of readings in every space where that differs from asking as it is. What the
+  // encoder says where a text must be encoded for that.
+  absl::Status MixReadings(const routing::QueryMixture& mixture, QueryVectors* query, Plan* plan) const;
+
+  // Whether the experts named are all lexical, so that no vector is needed.
+  bool AsksOnlyLexical() const;
+
+  const StoreState& state() const { return *state_; }
+  const SearchOptions& options() const { return options_; }
+  const QueryReader& reader() const { return reader_; }
+
+ private:
+  absl::Status ChooseAmongAll(QueryVectors* query, PlannerScratch* scratch, Plan* plan) const;
+  absl::Status PlanAuto(QueryVectors* query, PlannerScratch* scratch, Plan* plan) const;
+  absl::Status PlanRejected(QueryVectors* query, Plan* plan) const;
+  const Dispatcher::Entry* RouterInUse(const QueryVectors& query) const;
+  absl::StatusOr<std::optional<double>> AskGuard(QueryVectors* query, PlannerScratch* scratch) const;
+  absl::Status LeaveOutLexical(Plan* plan) const;
+
+  std::shared_ptr<const StoreState> state_;
+  SearchOptions options_;
+  QueryReader reader_{nullptr, AdapterUse::kStore};
+  std::vector<std::uint32_t> named_;
+};
+
+}  // namespace trivium
