@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -14,26 +13,16 @@
 #include "routing/expert/answer_statistics.h"
 #include "routing/expert/dispatch_candidates.h"
 #include "routing/expert/query_folds.h"
+#include "routing/expert/usage_tuner.h"
 
 namespace trivium::routing {
 namespace {
 
-// One way of training one router, and what it predicts for the evaluated queries.
+// One way of training one router, with what it predicts.
 struct Candidate {
   std::size_t router = 0;  // index into the names
   RouterOptions options;
-  std::vector<float> utility;      // evaluated x E
-  std::vector<float> uncertainty;  // evaluated x E
-};
-
-// One way of using predictions, and what it answers.
-struct Usage {
-  DispatchOptions policy;
-  AnswerSettings answer;
-  std::vector<double> quality;  // per evaluated query
-  std::vector<double> top1;     // utility of the expert ranked first
-  std::vector<double> asked;    // experts asked
-  double objective = 0;
+  RouterPredictions predictions;
 };
 
 absl::Status CheckQueries(const DispatchQueries& queries, const char* what) {
@@ -52,9 +41,6 @@ absl::Status CheckQueries(const DispatchQueries& queries, const char* what) {
   return absl::OkStatus();
 }
 
-// Settings are compared by means over sets, in which a set of so many queries counts half: a dozen queries
-// would otherwise decide by chance.
-constexpr double kDoubt = 50;
 constexpr double kLagToMix = 0.02;  // objective behind the best router's
 
 double KnownOrZero(float utility) { return std::isnan(utility) ? 0.0 : utility; }
@@ -66,12 +52,9 @@ class Trainer {
       : training_(training),
         judged_(validation != nullptr ? *validation : training),
         cross_validated_(validation == nullptr),
-        evaluate_(evaluate),
         options_(options),
-        expert_count_(training.pilots->expert_count()) {
-    base_policy_.max_experts = options.max_experts;
-    base_policy_.cost_weight = options.cost_weight;
-  }
+        expert_count_(training.pilots->expert_count()),
+        tuner_(judged_, queries_, sets_, evaluate, options) {}
 
   absl::StatusOr<TrainedDispatch> Run();
 
@@ -80,16 +63,6 @@ class Trainer {
   absl::Status MakeCandidates();
   absl::Status PredictCandidates();
   absl::Status TrainAndPredict(const PilotSet& pilots, std::uint32_t fold, Candidate* candidate) const;
-  Usage Evaluate(const Candidate& candidate, const DispatchOptions& policy,
-                 const AnswerSettings& answer) const;
-  Usage EvaluateSingles(const std::vector<std::uint32_t>& expert_of_query) const;
-  Usage EvaluateAll() const;
-  void Score(Usage* usage) const;
-  // Replaces *best by what is asked for where that is better.
-  void Try(const Candidate& candidate, const DispatchOptions& policy, const AnswerSettings& answer,
-           Usage* best) const;
-  void TunePrior(const Candidate& candidate, Usage* best) const;
-  void TuneMixture(const Candidate& candidate, Usage* best) const;
   absl::Status TuneUsage(TrainedDispatch* trained);
   std::vector<std::uint32_t> BestPerSet() const;
   std::vector<std::uint32_t> BestPerQuery() const;
@@ -101,15 +74,14 @@ class Trainer {
   const DispatchQueries& training_;
   const DispatchQueries& judged_;
   const bool cross_validated_;
-  const EvaluateChoice& evaluate_;
   const DispatchTrainingOptions& options_;
   const std::size_t expert_count_;
-  DispatchOptions base_policy_;
   std::vector<std::string> names_;
   std::vector<std::uint32_t> folds_;    // per judged query
   std::vector<std::uint32_t> queries_;  // evaluated: rows of judged_
   QuerySets sets_;                      // positions in queries_
   std::vector<Candidate> candidates_;
+  const UsageTuner tuner_;
   std::vector<Usage> best_usage_;  // per router
 };
 
@@ -160,8 +132,8 @@ absl::Status Trainer::MakeCandidates() {
       candidate.options = options;
       // The settings are compared on scans: a graph costs more to build than these few searches save.
       candidate.options.graph_threshold = std::numeric_limits<std::size_t>::max();
-      candidate.utility.resize(queries_.size() * expert_count_);
-      candidate.uncertainty.resize(queries_.size() * expert_count_);
+      candidate.predictions.utility.resize(queries_.size() * expert_count_);
+      candidate.predictions.uncertainty.resize(queries_.size() * expert_count_);
       candidates_.push_back(std::move(candidate));
     }
   }
@@ -176,8 +148,8 @@ absl::Status Trainer::TrainAndPredict(const PilotSet& pilots, std::uint32_t fold
   for (std::size_t i = 0; i < queries_.size(); ++i) {
     if (folds_[queries_[i]] != fold) continue;
     router->Predict(judged_.pilots->pilot(queries_[i]).vector, &scratch,
-                    absl::MakeSpan(&candidate->utility[i * expert_count_], expert_count_),
-                    absl::MakeSpan(&candidate->uncertainty[i * expert_count_], expert_count_));
+                    absl::MakeSpan(&candidate->predictions.utility[i * expert_count_], expert_count_),
+                    absl::MakeSpan(&candidate->predictions.uncertainty[i * expert_count_], expert_count_));
   }
   return absl::OkStatus();
 }
@@ -201,127 +173,14 @@ absl::Status Trainer::PredictCandidates() {
   return absl::OkStatus();
 }
 
-void Trainer::Score(Usage* usage) const {
-  double sum = 0, total = 0;
-  for (const std::vector<std::uint32_t>& set : sets_) {
-    const auto count = static_cast<double>(set.size());
-    double worth = 0;
-    for (const std::uint32_t i : set) {
-      worth += usage->quality[i] - options_.quality_per_expert * usage->asked[i];
-    }
-    const double weight = count / (count + kDoubt);
-    sum += weight * worth / count;
-    total += weight;
-  }
-  usage->objective = sum / total;
-}
-
-Usage Trainer::Evaluate(const Candidate& candidate, const DispatchOptions& policy,
-                        const AnswerSettings& answer) const {
-  Usage usage;
-  usage.policy = policy;
-  usage.answer = answer;
-  usage.quality.resize(queries_.size());
-  usage.top1.resize(queries_.size());
-  usage.asked.resize(queries_.size());
-  const int thread_count = base::ResolveThreadCount(options_.thread_count);
-  std::vector<Dispatch> dispatches(thread_count);
-  base::ParallelFor(queries_.size(), thread_count, 64, [&](std::size_t i, int thread) {
-    Dispatch& dispatch = dispatches[thread];
-    ChooseExperts(absl::MakeConstSpan(&candidate.utility[i * expert_count_], expert_count_),
-                  absl::MakeConstSpan(&candidate.uncertainty[i * expert_count_], expert_count_),
-                  options_.costs,
-                  /*allowed=*/nullptr, policy, &dispatch);
-    usage.quality[i] = evaluate_(queries_[i], dispatch, answer);
-    usage.top1[i] = KnownOrZero(judged_.pilots->utilities(queries_[i])[dispatch.chosen.front()]);
-    usage.asked[i] = static_cast<double>(dispatch.chosen.size());
-  });
-  Score(&usage);
-  return usage;
-}
-
-Usage Trainer::EvaluateSingles(const std::vector<std::uint32_t>& expert_of_query) const {
-  Usage usage;
-  Dispatch dispatch;
-  for (std::size_t i = 0; i < queries_.size(); ++i) {
-    RequestExperts(expert_count_, absl::MakeConstSpan(&expert_of_query[i], 1), &dispatch);
-    usage.quality.push_back(evaluate_(queries_[i], dispatch, {}));
-    usage.top1.push_back(KnownOrZero(judged_.pilots->utilities(queries_[i])[expert_of_query[i]]));
-    usage.asked.push_back(1.0);
-  }
-  Score(&usage);
-  return usage;
-}
-
-Usage Trainer::EvaluateAll() const {
-  std::vector<std::uint32_t> everyone(expert_count_);
-  std::iota(everyone.begin(), everyone.end(), 0);
-  Usage usage;
-  Dispatch dispatch;
-  RequestExperts(expert_count_, everyone, &dispatch);
-  for (std::uint32_t query : queries_) {
-    double mean_utility = 0;  // of an expert drawn at random, as nobody is ranked first
-    for (float u : judged_.pilots->utilities(query)) mean_utility += KnownOrZero(u);
-    usage.quality.push_back(evaluate_(query, dispatch, {}));
-    usage.top1.push_back(mean_utility / static_cast<double>(expert_count_));
-    usage.asked.push_back(static_cast<double>(expert_count_));
-  }
-  Score(&usage);
-  return usage;
-}
-
-void Trainer::Try(const Candidate& candidate, const DispatchOptions& policy, const AnswerSettings& answer,
-                  Usage* best) const {
-  Usage usage = Evaluate(candidate, policy, answer);
-  if (usage.objective > best->objective) *best = std::move(usage);
-}
-
-void Trainer::TunePrior(const Candidate& candidate, Usage* best) const {
-  if (!options_.tune_prior) return;
-  const Usage start = *best;
-  for (float prior_weight : kPriorCandidates) {
-    AnswerSettings answer = start.answer;
-    answer.prior_weight = prior_weight;
-    Try(candidate, start.policy, answer, best);
-  }
-}
-
-void Trainer::TuneMixture(const Candidate& candidate, Usage* best) const {
-  const float prior = options_.tune_prior ? kPriorWhileTuning : 0.0f;
-  const Usage unmixed = *best;
-  for (float own : kOwnCandidates) {
-    for (const DispatchOptions& policy : PolicyCandidates(names_[candidate.router], base_policy_)) {
-      if (policy.top_p != unmixed.policy.top_p) continue;
-      Try(candidate, policy, {prior, QueryMixture{own, kPlainWhileTuning}}, best);
-    }
-  }
-  if (!best->answer.mixture) return;
-  const Usage mixed = *best;
-  for (float own : kOwnCandidates) {
-    for (float plain : kPlainCandidates)
-      Try(candidate, mixed.policy, {prior, QueryMixture{own, plain}}, best);
-  }
-  // One search more costs less here than what a wrong adapter would: the cap is tried twice as high, too.
-  const Usage weighed = *best;
-  for (DispatchOptions policy : PolicyCandidates(names_[candidate.router], base_policy_)) {
-    if (policy.temperature != weighed.policy.temperature) continue;
-    for (std::size_t factor : {1, 2}) {
-      policy.max_experts = factor * base_policy_.max_experts;
-      Try(candidate, policy, weighed.answer, best);
-    }
-  }
-}
-
 absl::Status Trainer::TuneUsage(TrainedDispatch* trained) {
   constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
   std::vector<std::size_t> best_candidate(names_.size(), kNone);
   best_usage_.resize(names_.size());
-  const float tuning_prior = options_.tune_prior ? kPriorWhileTuning : 0.0f;
   for (std::size_t c = 0; c < candidates_.size(); ++c) {
     const std::size_t r = candidates_[c].router;
-    for (const DispatchOptions& policy : PolicyCandidates(names_[r], base_policy_)) {
-      Usage usage = Evaluate(candidates_[c], policy, {tuning_prior, std::nullopt});
-      if (best_candidate[r] != kNone && usage.objective <= best_usage_[r].objective) continue;
+    Usage usage = tuner_.TunePolicy(names_[r], candidates_[c].predictions);
+    if (best_candidate[r] == kNone || usage.objective > best_usage_[r].objective) {
       best_candidate[r] = c;
       best_usage_[r] = std::move(usage);
     }
@@ -333,8 +192,10 @@ absl::Status Trainer::TuneUsage(TrainedDispatch* trained) {
     const Candidate& candidate = candidates_[best_candidate[r]];
     // Mixing is tuned by many searches, so only for routers that may win by it.
     const bool may_win = best_usage_[r].objective > best_objective - kLagToMix;
-    if (options_.tune_mixture && may_win) TuneMixture(candidate, &best_usage_[r]);
-    TunePrior(candidate, &best_usage_[r]);
+    if (options_.tune_mixture && may_win) {
+      tuner_.TuneMixture(names_[r], candidate.predictions, &best_usage_[r]);
+    }
+    tuner_.TunePrior(candidate.predictions, &best_usage_[r]);
     TRIVIUM_RETURN_IF_ERROR(
         Step(0.8 + 0.2 * static_cast<double>(r + 1) / static_cast<double>(names_.size())));
     DispatchSettings settings;
@@ -440,13 +301,13 @@ absl::StatusOr<TrainedDispatch> Trainer::Run() {
   DispatchReport& report = trained.report;
   report.training_count = training_.pilots->size();
   report.evaluated_count = queries_.size();
-  const Usage all = EvaluateAll();
-  const Usage oracle = EvaluateSingles(BestPerQuery());
+  const Usage all = tuner_.EvaluateAll();
+  const Usage oracle = tuner_.EvaluateSingles(BestPerQuery());
   report.answers.push_back(Describe("all", all, all, oracle));
   for (std::size_t r = 0; r < names_.size(); ++r) {
     report.answers.push_back(Describe(names_[r], best_usage_[r], all, oracle));
   }
-  report.answers.push_back(Describe("best_per_set", EvaluateSingles(BestPerSet()), all, oracle));
+  report.answers.push_back(Describe("best_per_set", tuner_.EvaluateSingles(BestPerSet()), all, oracle));
   report.answers.push_back(Describe("best_per_query", oracle, all, oracle));
   DecideGate(&report);
   TRIVIUM_RETURN_IF_ERROR(TrainFinal(&trained));

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// How one router's predictions are best used: the policy that chooses, and how the chosen ones are asked and
+// merged. Every way is judged by what the whole chain would answer.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "routing/expert/answer_statistics.h"
+#include "routing/expert/dispatch_policy.h"
+#include "routing/expert/dispatch_trainer.h"
+#include "routing/expert/expert_router.h"
+
+namespace trivium::routing {
+
+// What one router, trained in one way, predicts for the evaluated queries.
+struct RouterPredictions {
+  std::vector<float> utility;      // evaluated x E
+  std::vector<float> uncertainty;  // evaluated x E
+};
+
+// One way of using predictions, and what it answers.
+struct Usage {
+  DispatchOptions policy;
+  AnswerSettings answer;
+  std::vector<double> quality;  // per evaluated query
+  std::vector<double> top1;     // utility of the expert ranked first
+  std::vector<double> asked;    // experts asked
+  double objective = 0;         // mean quality less the price of experts, see Score in the source
+};
+
+class UsageTuner {
+ public:
+  // All borrowed. `queries`: the rows of `judged` that are evaluated; `sets`: positions in `queries`.
+  UsageTuner(const DispatchQueries& judged, const std::vector<std::uint32_t>& queries, const QuerySets& sets,
+             const EvaluateChoice& evaluate, const DispatchTrainingOptions& options);
+
+  // The best of the policies that suit the router named.
+  Usage TunePolicy(std::string_view router, const RouterPredictions& predictions) const;
+  // Replace *best by what is better: another mixture, with the policy that suits it; another prior.
+  void TuneMixture(std::string_view router, const RouterPredictions& predictions, Usage* best) const;
+  void TunePrior(const RouterPredictions& predictions, Usage* best) const;
+
+  // What everybody answers, and each query's given expert alone.
+  Usage EvaluateAll() const;
+  Usage EvaluateSingles(const std::vector<std::uint32_t>& expert_of_query) const;
+
+ private:
+  Usage Evaluate(const RouterPredictions& predictions, const DispatchOptions& policy,
+                 const AnswerSettings& answer) const;
+  void Score(Usage* usage) const;
+  void Try(const RouterPredictions& predictions, const DispatchOptions& policy, const AnswerSettings& answer,
+           Usage* best) const;
+  double UtilityOf(std::size_t i, std::uint32_t expert) const;  // of evaluated query i; unknown: 0
+
+  const DispatchQueries& judged_;
+  const std::vector<std::uint32_t>& queries_;
+  const QuerySets& sets_;
+  const EvaluateChoice& evaluate_;
+  const DispatchTrainingOptions& options_;
+  const std::size_t expert_count_;
+  DispatchOptions base_policy_;
+};
+
+}  // namespace trivium::routing
