@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Usage: scripts/setup_bench.sh
 #
-# Makes the virtual environment .venv-bench with the peers of scripts/requirements-bench.txt and this tree's Python
-# package. A peer that cannot be installed is named and left out; the benchmark then reports it as absent.
+# Makes the virtual environment .venv-bench with the peers of scripts/requirements-bench.txt, the encoder that
+# `bench_graph_routing.sh --extra` asks, and this tree's Python package. What cannot be installed is named and left
+# out; the benchmark then reports a peer as absent.
 # Expects `make build` to have run. Does only what is missing.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
@@ -17,7 +18,7 @@ if ! "$bench_python" -c 'import pip' 2>/dev/null; then
   /usr/bin/python3 -m venv --clear "$environment"
 fi
 
-missing=$(missing_packages "$bench_python" "$root/scripts/requirements-bench.txt")
+missing=$(missing_packages "$bench_python" "$root"/scripts/requirements-{bench,encoder}.txt)
 packages=()
 [ -z "$missing" ] || mapfile -t packages <<<"$missing"
 for package in "${packages[@]}"; do
