@@ -16,14 +16,12 @@ Data: $TRIVIUM_DATA, or ../shared/data beside the repository.
 """
 
 import argparse
-import datetime
 import json
-import os
 import pathlib
 import shutil
 import tempfile
 
-from shell import ROOT, collection_names, commit, data_directory, processor, query_arguments, run
+from shell import ROOT, collection_names, data_directory, origin, query_arguments, run, write_report
 
 
 def sets_of(data, names, split):
@@ -79,17 +77,13 @@ def main():
     finally:
         shutil.rmtree(work, ignore_errors=True)
     report = {
-        "benchmark": "adapters",
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": {"processor": processor(), "cores": os.cpu_count()},
+        **origin("adapters"),
         "seed": options.seed,
         "rank": options.rank,
         "train": {"seconds": seconds, "peak_bytes": peak, "report": training},
         "answers": answers,
     }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(report, indent=1) + "\n")
+    write_report(options.output, report)
     print(f"{len(training['adapters'])} adapters in {seconds:.0f} s")
     print(f"{'on held-out train queries':<28}{'queries':>8}{'steps':>7}{'plain':>8}{'adapted':>9}  used")
     for one in training["adapters"]:

@@ -17,21 +17,25 @@ Data: $TRIVIUM_DATA, or ../shared/data beside the repository. Writes a table bes
 """
 
 import argparse
-import datetime
-import json
-import os
 import pathlib
 import shutil
 import tempfile
 import time
 
 import numpy as np
-from judged_collections import Collection, clean_rows, fill_federated, fill_shared, judged_queries
-from shell import ROOT, collection_names, commit, data_directory, processor
+from judged_collections import (
+    Collection,
+    clean_rows,
+    copy_store,
+    fill_federated,
+    fill_shared,
+    found_by_training,
+    judged_queries,
+)
+from set_means import SetMeans, qualities
+from shell import ROOT, collection_names, data_directory, origin, write_report
 
 import trivium
-
-ROUNDS = 2000  # of the bootstrap
 
 
 class Bench:
@@ -41,62 +45,28 @@ class Bench:
         self.train = {shared: judged_queries(collections, "train", shared) for shared in (False, True)}
         self.test = {shared: judged_queries(collections, "test", shared) for shared in (False, True)}
         self.clean = clean_rows(self.train[False], self.test[False])
-        self.sets = [np.flatnonzero(np.array(self.test[False]["groups"]) == name) for name in self.names]
+        self.means = SetMeans(self.test[False]["groups"])
         fill_federated(work / "federated", collections)
         fill_shared(work / "shared", collections)
 
     def copy(self, source, name):
-        shutil.rmtree(self.work / name, ignore_errors=True)
-        shutil.copytree(self.work / source, self.work / name)
-        return self.work / name
-
-    def macro(self, values, among=None):
-        """The mean over sets of their means; sets without a query among those asked for are left out."""
-        means = [
-            np.mean([values[row] for row in rows if among is None or among[row]])
-            for rows in self.sets
-            if among is None or among[rows].any()
-        ]
-        return float(np.mean(means))
-
-    def difference(self, better, worse, among=None):
-        """Macro gain with its 95 % interval: queries resampled within sets."""
-        gains = np.asarray(better) - np.asarray(worse)
-        sets = [rows if among is None else rows[among[rows]] for rows in self.sets]
-        sets = [rows for rows in sets if len(rows)]
-        random = np.random.default_rng(0)
-        drawn = [
-            np.mean([gains[random.choice(rows, len(rows))].mean() for rows in sets]) for _ in range(ROUNDS)
-        ]
-        low, high = np.quantile(drawn, (0.025, 0.975))
-        return {"gain": float(np.mean([gains[rows].mean() for rows in sets])), "interval": [low, high]}
+        return copy_store(self.work / source, self.work / name)
 
     def answer(self, store, shared=False, **how):
         report = store.evaluate(**self.test[shared], depth=10, **how)
-        quality = np.array([outcome.ndcg_at_10 for one in report.sets for outcome in one.outcomes])
+        quality = qualities(report)
         assert len(quality) == len(self.clean)
         return {
             "quality": quality.tolist(),
-            "ndcg@10": self.macro(quality),
-            "clean ndcg@10": self.macro(quality, self.clean),
+            "ndcg@10": self.means.macro(quality),
+            "clean ndcg@10": self.means.macro(quality, self.clean),
             "experts_per_query": report.macro.experts_per_query,
             "searches_per_query": report.macro.searches_per_query,
             "distances_per_query": report.macro.distance_computations_per_query,
         }
 
     def train_dispatch(self, store, seed, shared=False):
-        report = store.train_dispatch(**self.train[shared], seed=seed, threads=self.threads)
-        return {
-            "router": report.router,
-            "enabled": report.enabled,
-            "reason": report.reason,
-            "mixture": report.mixture,
-            "prior_weight": report.prior_weight,
-            "top_p": report.top_p,
-            "max_experts": report.max_experts,
-            "held_out": {row.name: row.ndcg_at_10 for row in report.rows},
-            "seconds": report.seconds,
-        }
+        return found_by_training(store.train_dispatch(**self.train[shared], seed=seed, threads=self.threads))
 
     def run(self, seed):
         rows, trained = {}, {}
@@ -128,28 +98,26 @@ class Bench:
 
 
 def summary(bench, runs):
-    rows = {}
+    rows, mean = {}, {}
     for name in runs[0]["rows"]:
-        quality = np.mean([run["rows"][name]["quality"] for run in runs], axis=0)  # of each query
+        mean[name] = np.mean([run["rows"][name]["quality"] for run in runs], axis=0)  # of each query
         rows[name] = {
             key: float(np.mean([run["rows"][name][key] for run in runs]))
             for key in runs[0]["rows"][name]
             if key != "quality"
         }
         rows[name]["by seed"] = [run["rows"][name]["ndcg@10"] for run in runs]
-        rows[name]["sets"] = {
-            one: float(quality[which].mean()) for one, which in zip(bench.names, bench.sets)
-        }
-    mean = {name: np.mean([run["rows"][name]["quality"] for run in runs], axis=0) for name in runs[0]["rows"]}
+        rows[name]["sets"] = bench.means.by_set(mean[name])
+    gain = bench.means.gain
     gains = {
-        "auto - plain": bench.difference(mean["auto"], mean["plain"]),
-        "auto - plain, clean": bench.difference(mean["auto"], mean["plain"], bench.clean),
-        "auto - all domains, chosen": bench.difference(mean["auto"], mean["all domains, chosen"]),
-        "partitions chosen - plain": bench.difference(mean["partitions chosen"], mean["plain"]),
+        "auto - plain": gain(mean["auto"], mean["plain"]),
+        "auto - plain, clean": gain(mean["auto"], mean["plain"], bench.clean),
+        "auto - all domains, chosen": gain(mean["auto"], mean["all domains, chosen"]),
+        "partitions chosen - plain": gain(mean["partitions chosen"], mean["plain"]),
     }
     losses = {
         one: rows["auto"]["sets"][one] - rows["plain"]["sets"][one]
-        for one, which in zip(bench.names, bench.sets)
+        for one, which in zip(bench.means.names, bench.means.sets)
         if len(which) >= 100
     }
     worst = min(losses, key=losses.get)
@@ -231,10 +199,7 @@ def main():
         for seed in range(options.seeds):
             runs.append(bench.run(seed))
             result = {
-                "benchmark": "dispatch",
-                "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-                "commit": commit(),
-                "machine": {"processor": processor(), "cores": os.cpu_count()},
+                **origin("dispatch"),
                 "collections": bench.names,
                 "test_queries": len(bench.clean),
                 "clean_queries": int(bench.clean.sum()),
@@ -250,7 +215,7 @@ def main():
                     for run in runs
                 ],
             }
-            options.output.write_text(json.dumps(result, indent=1) + "\n")
+            write_report(options.output, result)
             options.output.with_suffix(".md").write_text(table(result))
             print(f"seed {seed} done after {result['seconds']:.0f} s", flush=True)
     finally:

@@ -18,10 +18,7 @@ Data: $TRIVIUM_DATA, or ../shared/data beside the repository. Needs the encoder 
 """
 
 import argparse
-import datetime
 import gzip
-import json
-import os
 import pathlib
 import shutil
 import statistics
@@ -29,7 +26,7 @@ import sys
 import tempfile
 
 import numpy as np
-from shell import ROOT, commit, data_directory, processor
+from shell import ROOT, data_directory, origin, write_report
 
 import trivium
 from trivium.encoders import MiniLM
@@ -153,15 +150,11 @@ def main():
     finally:
         shutil.rmtree(work, ignore_errors=True)
     report = {
-        "benchmark": "guard",
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": {"processor": processor(), "cores": os.cpu_count()},
+        **origin("guard"),
         "seed": options.seed,
         "answers": answers,
     }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(report, indent=1) + "\n")
+    write_report(options.output, report)
     print(
         f"{'on test, once':<18}{'accepted':>9}{'right':>8}{'rejected':>9}{'mean':>8}{'AUROC':>8}{'error':>8}"
     )

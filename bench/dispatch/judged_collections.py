@@ -4,6 +4,7 @@
 import csv
 import gzip
 import json
+import shutil
 
 import numpy as np
 
@@ -96,3 +97,25 @@ def clean_rows(train, test):
         for row, cosine in enumerate(nearest, first):
             clean[row] = clean[row] and cosine < TWIN_COSINE
     return np.array(clean)
+
+
+def copy_store(source, target):
+    """Replaces the directory `target`; returns it."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+    return target
+
+
+def found_by_training(report):
+    """What `train_dispatch` chose, for a report."""
+    return {
+        "router": report.router,
+        "enabled": report.enabled,
+        "reason": report.reason,
+        "mixture": report.mixture,
+        "prior_weight": report.prior_weight,
+        "top_p": report.top_p,
+        "max_experts": report.max_experts,
+        "held_out": {row.name: row.ndcg_at_10 for row in report.rows},
+        "seconds": report.seconds,
+    }

@@ -16,15 +16,13 @@ Data: $TRIVIUM_DATA, or ../shared/data beside the repository.
 """
 
 import argparse
-import datetime
 import json
-import os
 import pathlib
 import shutil
 import tempfile
 
 from adapter_benchmark import sets_of
-from shell import ROOT, collection_names, commit, data_directory, processor, query_arguments, run
+from shell import ROOT, collection_names, data_directory, origin, query_arguments, run, write_report
 
 WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 
@@ -88,18 +86,15 @@ def main():
     finally:
         shutil.rmtree(work, ignore_errors=True)
     report = {
-        "benchmark": "lexical",
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "kernels": inspected["kernels"]},
+        **origin("lexical"),
+        "kernels": inspected["kernels"],
         "documents": inspected["documents"],
         "build": {"seconds": build_seconds, "lexical_bytes": sum(s["bytes"] for s in inspected["text_sets"])},
         "train_ndcg@10_by_lexical_weight": weights,
         "lexical_weight": best,
         "answers": answers,
     }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(report, indent=1) + "\n")
+    write_report(options.output, report)
     print("convex, macro nDCG@10 on train by weight of BM25: ", end="")
     print(", ".join(f"{weight} {value:.4f}" for weight, value in weights.items()))
     print(f"{'on test judgements, once':<32}{'nDCG@10':>8}{'p50 ms':>8}{'p95 ms':>8}")

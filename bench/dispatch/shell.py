@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running the `trivium` command and saying where a figure came from, for the benches of this folder."""
+"""Running the `trivium` command, and saying where a figure came from, for the benches of this folder."""
 
+import datetime
+import json
 import os
 import pathlib
 import platform
@@ -61,3 +63,18 @@ def processor():
     return next(
         (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
     )
+
+
+def origin(benchmark):
+    """The first fields of every report."""
+    return {
+        "benchmark": benchmark,
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "machine": {"processor": processor(), "cores": os.cpu_count()},
+    }
+
+
+def write_report(path, report):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n")
