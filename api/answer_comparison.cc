@@ -125,7 +125,7 @@ class QueryComparison {
       routing::DispatchOptions policy = router.settings.policy;
       policy.max_experts = budget.max_experts;
       policy.top_p = budget.top_p;
-      routing::ChooseExperts(utility, uncertainty, costs, nullptr, policy, &plan.dispatch);
+      searcher_.planner().ChooseBy(router.settings, policy, utility, uncertainty, costs, &plan);
       TRIVIUM_ASSIGN_OR_RETURN(compared->budgets.emplace_back(), Answer(plan));
     }
     return absl::OkStatus();

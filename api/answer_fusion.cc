@@ -3,13 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <map>
 
 namespace trivium {
 namespace {
 
 // A prior is at least beta * log(this), so that an improbable expert's hits stay comparable.
 constexpr float kSmallestProbability = 1e-6f;
+constexpr double kDefaultLexicalWeight = 0.3;
 
 }  // namespace
 
@@ -18,7 +19,8 @@ std::string FuseLists(const StoreState& state, const SearchOptions& options, con
                       routing::FusionMethod method, routing::FusionScratch* scratch,
                       std::vector<routing::FusedHit>* hits) {
   std::vector<routing::ExpertResult> results;
-  std::set<std::uint32_t> spaces;  // of dense lists
+  std::map<std::uint32_t, float> spaces;  // of dense lists, with the probability of their experts
+  float probability = 0;
   std::size_t lexical_count = 0;
   for (const ExpertList* list : lists) {
     const routing::ExpertChoice& choice = plan.dispatch.experts[list->expert];
@@ -31,18 +33,28 @@ std::string FuseLists(const StoreState& state, const SearchOptions& options, con
     result.weight = std::max(choice.probability, kSmallestProbability);
     if (plan.prior_weight > 0 && !expert.lexical) result.prior = plan.prior_weight * std::log(result.weight);
     result.hits = list->hits;
-    if (!expert.lexical) spaces.insert(expert.space);
     lexical_count += expert.lexical ? 1 : 0;
+    if (!expert.lexical) {
+      spaces[expert.space] += result.weight;
+      probability += result.weight;
+    }
     results.push_back(result);
   }
   const bool one_voter = spaces.size() + lexical_count <= 1;
-  if (method == routing::FusionMethod::kAuto && options.fusion == FusionChoice::kConvex && !one_voter) {
+  const FusionChoice wanted =
+      options.fusion.value_or(plan.lexical_weight ? FusionChoice::kConvex : FusionChoice::kReciprocalRank);
+  if (method == routing::FusionMethod::kAuto && wanted == FusionChoice::kConvex && !one_voter) {
     method = routing::FusionMethod::kConvex;
-    const auto share = static_cast<float>(options.lexical_weight);
-    for (routing::ExpertResult& result : results) {  // of its kind's share, as much as the others
-      const bool lexical = result.kind == routing::ExpertKind::kLexical;
-      result.weight *= lexical ? share / static_cast<float>(lexical_count)
-                               : (1 - share) / static_cast<float>(spaces.size());
+    const auto share = static_cast<float>(
+        options.lexical_weight.value_or(plan.lexical_weight.value_or(kDefaultLexicalWeight)));
+    for (routing::ExpertResult& result : results) {
+      if (result.kind == routing::ExpertKind::kLexical) {
+        result.weight = share / static_cast<float>(lexical_count);
+      } else {  // a space counts by its experts' probability where a router knows it
+        const float of_space =
+            plan.router.empty() ? 1 / static_cast<float>(spaces.size()) : spaces[result.space] / probability;
+        result.weight = (1 - share) * of_space;
+      }
     }
   }
   routing::FuseResults(results, k, method, scratch, hits);

@@ -2,6 +2,7 @@
 #include "api/dispatcher.h"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -12,6 +13,12 @@
 #include "routing/expert/query_guard.h"
 
 namespace trivium {
+
+std::optional<double> MeanLexicalWeight(const routing::DispatchSettings& settings) {
+  const std::vector<float>& weights = settings.answer.lexical_weights;
+  if (weights.empty()) return std::nullopt;
+  return std::accumulate(weights.begin(), weights.end(), 0.0) / static_cast<double>(weights.size());
+}
 
 absl::StatusOr<Dispatcher::Entry> Dispatcher::LoadEntry(const routing::DispatchSettings& settings,
                                                         const std::string& bytes,
@@ -40,6 +47,11 @@ absl::StatusOr<std::shared_ptr<const Dispatcher>> Dispatcher::Load(const Dispatc
     if (entry.router->expert_count() != record.expert_ids.size()) {
       return absl::DataLossError(absl::StrFormat("router '%s': %d experts, expected %d (db)", name,
                                                  entry.router->expert_count(), record.expert_ids.size()));
+    }
+    const std::size_t weights = saved.settings.answer.lexical_weights.size();
+    if (weights != 0 && weights != record.expert_ids.size()) {
+      return absl::DataLossError(absl::StrFormat("router '%s': %d lexical weights, expected %d (db)", name,
+                                                 weights, record.expert_ids.size()));
     }
     dispatcher->entries_.push_back(std::move(entry));
   }

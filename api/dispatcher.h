@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +19,9 @@ namespace trivium {
 namespace routing {
 class QueryGuard;
 }
+
+// Over the experts; none where none was learned.
+std::optional<double> MeanLexicalWeight(const routing::DispatchSettings& settings);
 
 class Dispatcher {
  public:

@@ -136,8 +136,8 @@ absl::Status SearchOptions::Validate() const {
   if (beam_width > 100000) {
     return OutOfRange("beam_width", absl::StrFormat("%d", beam_width), "0 (the default) to 100000");
   }
-  if (!(lexical_weight >= 0 && lexical_weight <= 1)) {
-    return OutOfRange("lexical_weight", absl::StrFormat("%g", lexical_weight), "0 to 1");
+  if (lexical_weight && !(*lexical_weight >= 0 && *lexical_weight <= 1)) {
+    return OutOfRange("lexical_weight", absl::StrFormat("%g", *lexical_weight), "0 to 1");
   }
   if (top_p && !(*top_p > 0 && *top_p <= 1)) {
     return OutOfRange("top_p", absl::StrFormat("%g", *top_p), "more than 0, at most 1");

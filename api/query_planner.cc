@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "api/vector_rules.h"
 #include "base/status_macros.h"
+#include "routing/expert/lexical_share.h"
 #include "routing/expert/query_guard.h"
 
 namespace trivium {
@@ -28,6 +29,13 @@ absl::StatusOr<QueryPlanner> QueryPlanner::Create(std::shared_ptr<const StoreSta
                                                  name.substr(0, 80), experts.size()));
     }
     planner.named_.push_back(static_cast<std::uint32_t>(found - experts.begin()));
+  }
+  planner.dense_.Resize(experts.size(), true);
+  for (std::uint32_t e = 0; e < experts.size(); ++e) {
+    planner.columns_.push_back(experts[e].column);
+    if (!experts[e].lexical) continue;
+    planner.lexical_.push_back(e);
+    planner.dense_.Clear(e);
   }
   if (!options.router.empty() && (planner.state_->dispatcher == nullptr ||
                                   planner.state_->dispatcher->Find(options.router) == nullptr)) {
@@ -88,6 +96,7 @@ Plan QueryPlanner::PlanAll() const {
 absl::Status QueryPlanner::PlanUnrouted(QueryVectors* query, Plan* plan) const {
   *plan = PlanAll();
   plan->mode = "auto";
+  if (state_->schema.dispatch) plan->lexical_weight = state_->schema.dispatch->lexical_weight;
   for (const ExpertView& expert : state_->experts) {
     if (expert.sets.empty() || !reader_.AdaptsAll(expert.space) || plan->readings.count(expert.space) > 0)
       continue;
@@ -144,10 +153,22 @@ absl::Status QueryPlanner::PlanRouted(const Dispatcher::Entry& entry, QueryVecto
   if (options_.max_experts) policy.max_experts = static_cast<std::size_t>(*options_.max_experts);
   plan->router = entry.settings.router;
   plan->prior_weight = entry.settings.answer.prior_weight;
-  routing::ChooseExperts(scratch->utility, scratch->uncertainty, scratch->costs, nullptr, policy,
-                         &plan->dispatch);
+  ChooseBy(entry.settings, policy, scratch->utility, scratch->uncertainty, scratch->costs, plan);
   const std::optional<routing::QueryMixture>& mixture = entry.settings.answer.mixture;
   return mixture && !plan->dispatch.fell_back ? MixReadings(*mixture, query, plan) : absl::OkStatus();
+}
+
+void QueryPlanner::ChooseBy(const routing::DispatchSettings& settings, const routing::DispatchOptions& policy,
+                            absl::Span<const float> utility, absl::Span<const float> uncertainty,
+                            absl::Span<const float> costs, Plan* plan) const {
+  const std::vector<float>& weights = settings.answer.lexical_weights;
+  routing::ChooseExperts(utility, uncertainty, costs, weights.empty() ? nullptr : &dense_, policy,
+                         &plan->dispatch);
+  if (weights.empty()) return;
+  plan->lexical_weight = options_.lexical_weight
+                             ? static_cast<float>(*options_.lexical_weight)
+                             : routing::LexicalShare(weights, plan->dispatch.experts, columns_);
+  if (*plan->lexical_weight > 0) routing::JoinExperts(lexical_, *plan->lexical_weight, &plan->dispatch);
 }
 
 absl::Status QueryPlanner::MixReadings(const routing::QueryMixture& mixture, QueryVectors* query,

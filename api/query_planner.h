@@ -14,6 +14,7 @@
 #include "api/query_reader.h"
 #include "api/query_vectors.h"
 #include "api/store_state.h"
+#include "base/bitmap.h"
 #include "routing/expert/dispatch_policy.h"
 #include "routing/expert/expert_router.h"
 #include "trivium/options.h"
@@ -39,6 +40,7 @@ struct Plan {
   bool plain = false;      // "all": the experts' adapters are not applied, every vector set is searched once
   QueryReadings readings;  // asked instead of the query and of adapters, in their spaces
   bool mixed = false;      // they are mixtures
+  std::optional<float> lexical_weight;  // learned share of lexical experts in the answer
 };
 
 // Const functions are safe to call concurrently, each thread with a scratch of its own.
@@ -66,9 +68,13 @@ class QueryPlanner {
   // The plan that asks these experts as they are.
   Plan PlanNamed(absl::Span<const std::uint32_t> experts) const;
   // The choice of one router with its own settings. REQUIRES: the dispatcher has it and the query has a
-  // vector of its space.
+  // vector of its space. Lexical experts whose share was learned join the chosen ones.
   absl::Status PlanRouted(const Dispatcher::Entry& entry, QueryVectors* query, PlannerScratch* scratch,
                           Plan* plan) const;
+  // Chooses by what a router predicts for each expert of the store: its settings, but another policy.
+  void ChooseBy(const routing::DispatchSettings& settings, const routing::DispatchOptions& policy,
+                absl::Span<const float> utility, absl::Span<const float> uncertainty,
+                absl::Span<const float> costs, Plan* plan) const;
   // Lets the plan ask a mixture of readings in every space where that differs from asking as it is. What the
   // encoder says where a text must be encoded for that.
   absl::Status MixReadings(const routing::QueryMixture& mixture, QueryVectors* query, Plan* plan) const;
@@ -91,7 +97,9 @@ class QueryPlanner {
   std::shared_ptr<const StoreState> state_;
   SearchOptions options_;
   QueryReader reader_{nullptr, AdapterUse::kStore};
-  std::vector<std::uint32_t> named_;
+  std::vector<std::uint32_t> named_, lexical_;
+  std::vector<int> columns_;  // of each expert, as trained
+  base::Bitmap dense_;
 };
 
 }  // namespace trivium

@@ -48,6 +48,7 @@ Json SettingsToJson(const routing::DispatchSettings& settings) {
           {"cost_weight", policy.cost_weight},
           {"ask_unknown", policy.ask_unknown},
           {"prior_weight", settings.answer.prior_weight},
+          {"lexical_weights", settings.answer.lexical_weights},
           {"mixture", mixture ? Json{{"own", mixture->own}, {"plain", mixture->plain}} : Json()}};
 }
 
@@ -69,6 +70,7 @@ routing::DispatchSettings SettingsFromJson(const Json& json) {
   if (const auto mixture = json.find("mixture"); mixture != json.end() && !mixture->is_null()) {
     settings.answer.mixture = {mixture->at("own").get<float>(), mixture->at("plain").get<float>()};
   }
+  settings.answer.lexical_weights = json.value("lexical_weights", std::vector<float>());  // absent before
   return settings;
 }
 
@@ -110,6 +112,7 @@ Json DispatchToJson(const DispatchRecord& dispatch) {
           {"pilots", dispatch.pilots},
           {"routers", std::move(routers)},
           {"expert_ids", dispatch.expert_ids},
+          {"lexical_weight", dispatch.lexical_weight ? Json(*dispatch.lexical_weight) : Json(nullptr)},
           {"guard", dispatch.guard ? GuardToJson(*dispatch.guard) : Json(nullptr)}};
 }
 
@@ -125,6 +128,8 @@ DispatchRecord DispatchFromJson(const Json& json) {
     dispatch.routers.push_back(
         {SettingsFromJson(router.at("settings")), router.at("index_file").get<std::string>()});
   }
+  const Json weight = json.value("lexical_weight", Json());  // absent before shares were learned
+  if (!weight.is_null()) dispatch.lexical_weight = weight.get<float>();
   const Json guard = json.value("guard", Json());  // absent before there were guards
   if (!guard.is_null()) dispatch.guard = GuardFromJson(guard);
   return dispatch;

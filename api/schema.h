@@ -95,6 +95,7 @@ struct DispatchRecord {
   std::vector<RouterRecord> routers;
   std::uint64_t pilots = 0;
   std::optional<GuardRecord> guard = {};
+  std::optional<float> lexical_weight = {};  // of the answer that asks everybody; none: merged by rank
 
   std::vector<std::string> files() const;  // of routers and guard, under segments/
 };

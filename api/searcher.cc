@@ -44,15 +44,15 @@ absl::Status Searcher::SearchExperts(const Plan& plan, std::size_t depth, QueryV
   return searches.Run(&scratch->sets);
 }
 
-std::size_t Searcher::SearchDepth(const Plan& plan) const {
+std::size_t Searcher::SearchDepth(const Plan& plan, std::size_t k) const {
   for (std::uint32_t expert : plan.dispatch.chosen) {
     const ExpertView& first = state().experts[plan.dispatch.chosen.front()];
     const bool own_voter = state().experts[expert].lexical && plan.dispatch.chosen.size() > 1;
     if (own_voter || state().experts[expert].space != first.space) {
-      return std::max(options().k, kRankFusionDepth);
+      return std::max(k, kRankFusionDepth);
     }
   }
-  return options().k;
+  return k;
 }
 
 std::string Searcher::Fuse(const Plan& plan, const std::vector<const ExpertList*>& lists, std::size_t k,
@@ -108,7 +108,7 @@ absl::Status Searcher::AskEverybodyToo(absl::Span<QueryVectors> queries,
     answer.plan.router = std::move(router);
     answer.plan.in_domain = in_domain;
     TRIVIUM_RETURN_IF_ERROR(searches.Add(answer.plan.dispatch.chosen, answer.plan.plain, answer.plan.readings,
-                                         SearchDepth(answer.plan), &queries[i], &answer.lists));
+                                         SearchDepth(answer.plan, options().k), &queries[i], &answer.lists));
   }
   TRIVIUM_RETURN_IF_ERROR(searches.Run(&scratch->sets));
   for (std::size_t a = 0; a < asking.size(); ++a) {
@@ -136,8 +136,8 @@ absl::Status Searcher::RunTogether(absl::Span<QueryVectors> queries, SearcherScr
   for (std::size_t i = 0; i < queries.size(); ++i) {
     const Plan& plan = answers[i].plan;
     const double encoded_us = queries[i].encode_us();
-    TRIVIUM_RETURN_IF_ERROR(searches.Add(plan.dispatch.chosen, plan.plain, plan.readings, SearchDepth(plan),
-                                         &queries[i], &answers[i].lists));
+    TRIVIUM_RETURN_IF_ERROR(searches.Add(plan.dispatch.chosen, plan.plain, plan.readings,
+                                         SearchDepth(plan, options().k), &queries[i], &answers[i].lists));
     encode_us += queries[i].encode_us() - encoded_us;
   }
   TRIVIUM_RETURN_IF_ERROR(searches.Run(&scratch->sets));

@@ -55,6 +55,8 @@ class Searcher {
   // One list per chosen expert, `depth` hits each.
   absl::Status SearchExperts(const Plan& plan, std::size_t depth, QueryVectors* query,
                              SearcherScratch* scratch, std::vector<ExpertList>* lists) const;
+  // How many hits of each expert the k best of the plan's answer are merged from.
+  std::size_t SearchDepth(const Plan& plan, std::size_t k) const;
   // Returns the method used: "single", "score", "score+prior", "rrf" or "convex", and "none" without lists.
   // kAuto: as the options say.
   std::string Fuse(const Plan& plan, const std::vector<const ExpertList*>& lists, std::size_t k,
@@ -67,7 +69,6 @@ class Searcher {
   const SearchOptions& options() const { return planner_.options(); }
 
  private:
-  std::size_t SearchDepth(const Plan& plan) const;
   std::size_t QueriesAtOnce() const;
   absl::Status RunTogether(absl::Span<QueryVectors> queries, SearcherScratch* scratch,
                            absl::Span<Answer> answers) const;

@@ -21,10 +21,12 @@ DispatchInfo DescribeDispatch(const StoreState& state) {
   info.router = record.router;
   info.reason = record.reason;
   info.pilots = record.pilots;
+  if (!record.enabled) info.lexical_weight = record.lexical_weight;
   if (const Dispatcher::Entry* entry = state.dispatcher->Find(record.router)) {
     info.top_p = entry->settings.policy.top_p;
     info.max_experts = static_cast<int>(entry->settings.policy.max_experts);
     info.prior_weight = entry->settings.answer.prior_weight;
+    if (record.enabled) info.lexical_weight = MeanLexicalWeight(entry->settings);
     if (const auto& mixture = entry->settings.answer.mixture) info.mixture = {mixture->own, mixture->plain};
   }
   if (record.guard) info.guard = record.guard->report;

@@ -70,6 +70,8 @@ DispatchReport Describe(const routing::DispatchReport& trained) {
   report.top_p = best.policy.top_p;
   report.max_experts = static_cast<int>(best.policy.max_experts);
   report.prior_weight = best.answer.prior_weight;
+  report.lexical_weight = trained.lexical_weight;
+  if (trained.accepted) report.lexical_weight = MeanLexicalWeight(best);
   if (best.answer.mixture) report.mixture = {best.answer.mixture->own, best.answer.mixture->plain};
   for (const routing::AnswerQuality& answer : trained.answers) {
     report.rows.push_back(
@@ -126,8 +128,13 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   std::set<std::uint32_t> spaces;
   for (const ExpertView& expert : state->experts) {
     learning.costs.push_back(expert.cost);
-    if (!expert.lexical) spaces.insert(expert.space);
+    if (expert.lexical) {
+      learning.lexical.push_back(static_cast<std::uint32_t>(learning.costs.size() - 1));
+    } else {
+      spaces.insert(expert.space);
+    }
   }
+  if (!training.has_texts() || !validation.has_texts()) learning.lexical.clear();
   learning.tune_prior = spaces.size() == 1;
   learning.tune_mixture = std::any_of(spaces.begin(), spaces.end(), [&](std::uint32_t each) {
     return searcher.planner().reader().CanMix(each);
@@ -184,6 +191,7 @@ absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained, 
   record.enabled = trained.report.accepted;
   record.router = trained.report.settings[trained.report.chosen].router;
   record.reason = trained.report.reason;
+  record.lexical_weight = trained.report.lexical_weight;
   record.space = space;
   for (const ExpertView& expert : state->experts) record.expert_ids.push_back(expert.id);
   std::vector<std::string> obsolete;

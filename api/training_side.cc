@@ -9,6 +9,7 @@
 #include "api/vector_rules.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
+#include "routing/expert/lexical_share.h"
 
 namespace trivium {
 namespace {
@@ -114,11 +115,9 @@ absl::Status TrainingSide::MeasureUtilities(int thread_count, const ProgressCall
         // Its nDCG is 0 whatever it finds.
         if (CountRelevant(searcher_->state(), item.query, experts[e]) == 0) continue;
         const Plan plan = searcher_->planner().PlanNamed({&e, 1});
-        failures[thread] =
-            searcher_->SearchExperts(plan, kUtilityDepth + item.query.own.size(), &vectors, &scratch, &lists);
+        failures[thread] = searcher_->SearchExperts(plan, Wanted(item), &vectors, &scratch, &lists);
         if (!failures[thread].ok()) return;
-        searcher_->Fuse(plan, {&lists.front()}, kUtilityDepth + item.query.own.size(),
-                        routing::FusionMethod::kAuto, &scratch, &hits);
+        searcher_->Fuse(plan, {&lists.front()}, Wanted(item), routing::FusionMethod::kAuto, &scratch, &hits);
         RankedKeys(hits, item.query, kUtilityDepth, &keys);
         utilities[(begin + offset) * experts.size() + e] =
             static_cast<float>(routing::NdcgAt(kUtilityDepth, keys, item.query.judgements));
@@ -143,6 +142,12 @@ absl::Status TrainingSide::MeasureUtilities(int thread_count, const ProgressCall
   return absl::OkStatus();
 }
 
+bool TrainingSide::has_texts() const {
+  return std::all_of(queries_.begin(), queries_.end(), [](const std::unique_ptr<Item>& item) {
+    return !item->set->texts.empty() && !item->set->texts[item->query.row].empty();
+  });
+}
+
 routing::DispatchQueries TrainingSide::View(int thread_count) const {
   routing::DispatchQueries view;
   view.pilots = &pilots_;
@@ -157,10 +162,17 @@ routing::DispatchQueries TrainingSide::View(int thread_count) const {
   return view;
 }
 
-void TrainingSide::Search(const Item& item, const Plan& plan, std::vector<ExpertList>* lists) const {
+// Hits of which kUtilityDepth are left without those that do not count.
+std::size_t TrainingSide::Wanted(const Item& item) const { return kUtilityDepth + item.query.own.size(); }
+
+std::size_t TrainingSide::Depth(const Item& item, const Plan& plan) const {
+  return searcher_->SearchDepth(plan, Wanted(item));
+}
+
+void TrainingSide::Search(const Item& item, const Plan& plan, std::size_t depth,
+                          std::vector<ExpertList>* lists) const {
   QueryVectors vectors = Vectors(item);
-  const absl::Status status = searcher_->SearchExperts(plan, kUtilityDepth + item.query.own.size(), &vectors,
-                                                       &ThreadScratch(), lists);
+  const absl::Status status = searcher_->SearchExperts(plan, depth, &vectors, &ThreadScratch(), lists);
   if (status.ok()) return;
   lists->clear();
   Fail(status);
@@ -180,7 +192,8 @@ const std::vector<ExpertList>& TrainingSide::Lists(const Item& item) const {
   std::call_once(item.searched, [&] {
     std::vector<std::uint32_t> everyone(searcher_->state().experts.size());
     for (std::uint32_t e = 0; e < everyone.size(); ++e) everyone[e] = e;
-    Search(item, searcher_->planner().PlanNamed(everyone), &item.lists);
+    const Plan plan = searcher_->planner().PlanNamed(everyone);
+    Search(item, plan, Depth(item, plan), &item.lists);
   });
   return item.lists;
 }
@@ -199,7 +212,7 @@ const std::vector<ExpertList>& TrainingSide::UnroutedLists(const Item& item) con
     QueryVectors vectors = Vectors(item);
     Plan plan;
     const absl::Status status = searcher_->planner().PlanUnrouted(&vectors, &plan);
-    status.ok() ? Search(item, plan, &item.unrouted_lists) : Fail(status);
+    status.ok() ? Search(item, plan, Depth(item, plan), &item.unrouted_lists) : Fail(status);
   });
   return item.unrouted_lists;
 }
@@ -211,6 +224,14 @@ bool AsksEverybody(const routing::Dispatch& choice) {
           choice.experts[choice.chosen.front()].reason == routing::ChoiceReason::kRequested);
 }
 
+// The lists of the plan's dense experts; lexical ones do not depend on how the query is read.
+void TrainingSide::SearchDense(const Item& item, Plan plan, std::vector<ExpertList>* lists) const {
+  const std::size_t depth = Depth(item, plan);
+  std::erase_if(plan.dispatch.chosen,
+                [&](std::uint32_t expert) { return searcher_->state().experts[expert].lexical; });
+  Search(item, plan, depth, lists);
+}
+
 double TrainingSide::EvaluateChoice(std::size_t query, const routing::Dispatch& choice,
                                     const routing::AnswerSettings& settings) const {
   const Item& item = *queries_[query];
@@ -218,20 +239,25 @@ double TrainingSide::EvaluateChoice(std::size_t query, const routing::Dispatch& 
   plan.dispatch = choice;
   const bool everybody = AsksEverybody(choice);
   if (!everybody) plan.prior_weight = settings.prior_weight;
+  if (!settings.lexical_weights.empty()) {
+    plan.lexical_weight = routing::LexicalShare(settings.lexical_weights, choice.experts);
+  }
+  const bool is_mixed = settings.mixture && !everybody;
   std::vector<ExpertList> mixed;
-  if (settings.mixture && !everybody) {
+  std::vector<const ExpertList*> chosen;
+  if (is_mixed) {
     QueryVectors vectors = Vectors(item);
     const absl::Status status = searcher_->planner().MixReadings(*settings.mixture, &vectors, &plan);
-    status.ok() ? Search(item, plan, &mixed) : Fail(status);
+    status.ok() ? SearchDense(item, plan, &mixed) : Fail(status);
+    for (const ExpertList& list : mixed) chosen.push_back(&list);
   }
-  std::vector<const ExpertList*> chosen;
-  for (const ExpertList& list : everybody ? UnroutedLists(item) : settings.mixture ? mixed : Lists(item)) {
-    if (choice.experts[list.expert].chosen) chosen.push_back(&list);
+  for (const ExpertList& list : everybody ? UnroutedLists(item) : Lists(item)) {
+    const bool found_above = is_mixed && !searcher_->state().experts[list.expert].lexical;
+    if (choice.experts[list.expert].chosen && !found_above) chosen.push_back(&list);
   }
   std::vector<routing::FusedHit> hits;
   std::vector<std::uint64_t> keys;
-  searcher_->Fuse(plan, chosen, kUtilityDepth + item.query.own.size(), routing::FusionMethod::kAuto,
-                  &ThreadScratch(), &hits);
+  searcher_->Fuse(plan, chosen, Wanted(item), routing::FusionMethod::kAuto, &ThreadScratch(), &hits);
   RankedKeys(hits, item.query, kUtilityDepth, &keys);
   return routing::NdcgAt(kUtilityDepth, keys, item.query.judgements);
 }

@@ -25,6 +25,8 @@ class TrainingSide {
                                 const std::atomic<bool>* cancelled);
 
   std::size_t size() const { return queries_.size(); }
+  // Whether every query has a text, which lexical experts read.
+  bool has_texts() const;
   std::uint64_t unknown_judgements() const { return unknown_judgements_; }
   const routing::PilotSet& pilots() const { return pilots_; }
   routing::DispatchQueries View(int thread_count) const;
@@ -55,7 +57,10 @@ class TrainingSide {
   QueryVectors Vectors(const Item& item) const;
   const std::vector<ExpertList>& Lists(const Item& item) const;
   const std::vector<ExpertList>& UnroutedLists(const Item& item) const;
-  void Search(const Item& item, const Plan& plan, std::vector<ExpertList>* lists) const;
+  std::size_t Wanted(const Item& item) const;
+  std::size_t Depth(const Item& item, const Plan& plan) const;
+  void Search(const Item& item, const Plan& plan, std::size_t depth, std::vector<ExpertList>* lists) const;
+  void SearchDense(const Item& item, Plan plan, std::vector<ExpertList>* lists) const;
   void Fail(const absl::Status& status) const;
   std::vector<float> OwnersOf(const Item& item) const;
 

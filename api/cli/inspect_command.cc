@@ -85,16 +85,18 @@ Json ToJson(const StoreInfo& info) {
       all.push_back(training.empty() ? Json() : Json::parse(training, nullptr, /*allow_exceptions=*/false));
     }
   }
-  json["dispatch"] = {{"trained", info.dispatch.trained},
-                      {"enabled", info.dispatch.enabled},
-                      {"router", info.dispatch.router},
-                      {"reason", info.dispatch.reason},
-                      {"pilots", info.dispatch.pilots},
-                      {"top_p", info.dispatch.top_p},
-                      {"max_experts", info.dispatch.max_experts},
-                      {"prior_weight", info.dispatch.prior_weight},
-                      {"mixture", MixtureJson(info.dispatch.mixture)},
-                      {"guard", GuardToJson(info.dispatch.guard)}};
+  json["dispatch"] = {
+      {"trained", info.dispatch.trained},
+      {"enabled", info.dispatch.enabled},
+      {"router", info.dispatch.router},
+      {"reason", info.dispatch.reason},
+      {"pilots", info.dispatch.pilots},
+      {"top_p", info.dispatch.top_p},
+      {"max_experts", info.dispatch.max_experts},
+      {"prior_weight", info.dispatch.prior_weight},
+      {"lexical_weight", info.dispatch.lexical_weight ? Json(*info.dispatch.lexical_weight) : Json(nullptr)},
+      {"mixture", MixtureJson(info.dispatch.mixture)},
+      {"guard", GuardToJson(info.dispatch.guard)}};
   return json;
 }
 

@@ -55,12 +55,12 @@ void AddSearchOptions(CLI::App& command, SearchArguments* arguments) {
   command
       .add_option(
           "--fusion", arguments->fusion,
-          "How lists of several spaces, or of dense and lexical experts, are merged: by rank (default) or "
-          "by scaled scores")
+          "How lists of several spaces, or of dense and lexical experts, are merged: by rank (default, but "
+          "for what training found) or by scaled scores")
       ->type_name("rrf|convex");
   command
       .add_option("--lexical-weight", arguments->lexical_weight,
-                  "Share of lexical experts with --fusion convex (default 0.3)")
+                  "Share of lexical experts with --fusion convex (default 0.3, but for what training found)")
       ->type_name("W");
   command.add_option("--index", arguments->index, "Use the graph, or scan all vectors (default: by size)")
       ->type_name("graph|exact");
@@ -99,7 +99,7 @@ absl::StatusOr<SearchOptions> ToSearchOptions(const SearchArguments& arguments, 
   if (!arguments.fusion.empty()) {
     TRIVIUM_CLI_ASSIGN_OR_RETURN(options.fusion, ParseFusion(arguments.fusion));
   }
-  if (arguments.lexical_weight) options.lexical_weight = *arguments.lexical_weight;
+  options.lexical_weight = arguments.lexical_weight;
   options.beam_width = arguments.beam_width;
   options.top_p = arguments.top_p;
   options.max_experts = arguments.max_experts;

@@ -33,6 +33,7 @@ Json ToJson(const DispatchReport& report) {
                {"top_p", report.top_p},
                {"max_experts", report.max_experts},
                {"prior_weight", report.prior_weight},
+               {"lexical_weight", report.lexical_weight ? Json(*report.lexical_weight) : Json(nullptr)},
                {"mixture", MixtureJson(report.mixture)},
                {"gain", report.gain},
                {"gain_interval", {report.gain_low, report.gain_high}},
@@ -59,6 +60,10 @@ std::string ToText(const DispatchReport& report) {
                           report.reason);
   text += absl::StrFormat("gain over all experts: %+.4f, 95 %% interval %+.4f to %+.4f\n", report.gain,
                           report.gain_low, report.gain_high);
+  if (report.lexical_weight) {
+    text += absl::StrFormat("lexical experts: %.2f of the answer in the mean, as was best\n",
+                            *report.lexical_weight);
+  }
   text += absl::StrFormat("%s judged queries, %s of them validation (%.1f s)\n", Grouped(report.queries),
                           Grouped(report.validation_queries), report.seconds);
   text += GuardText(report.guard);

@@ -11,6 +11,8 @@ test queries that have neither a near twin (cosine 0.95) nor a relevant document
   all domains, chosen   dispatch trained in a store that has only that adapter
   auto                  dispatch trained in a store with all adapters: mixed readings, partitions chosen
   auto, one partition   S1: the same with all documents in one partition, so without a choice of partitions
+  plain and words       every partition and a lexical expert (BM25) over all, untrained: merged by rank
+  auto and words        auto with that lexical expert, whose share was learned
 
 Usage: dispatch_benchmark.py [--seeds 5] [--output build/bench/dispatch/result.json]
 Data: $TRIVIUM_DATA, or ../shared/data beside the repository. Writes a table beside the JSON file.
@@ -24,7 +26,9 @@ import time
 
 import numpy as np
 from judged_collections import (
+    SPACE,
     Collection,
+    KnownVectors,
     clean_rows,
     copy_store,
     fill_federated,
@@ -46,14 +50,16 @@ class Bench:
         self.test = {shared: judged_queries(collections, "test", shared) for shared in (False, True)}
         self.clean = clean_rows(self.train[False], self.test[False])
         self.means = SetMeans(self.test[False]["groups"])
-        fill_federated(work / "federated", collections)
+        self.encoders = {SPACE: KnownVectors(collections)}
+        self.asked = {split: judged_queries(collections, split, texts=True) for split in ("train", "test")}
+        fill_federated(work / "federated", collections, self.encoders)
         fill_shared(work / "shared", collections)
 
     def copy(self, source, name):
         return copy_store(self.work / source, self.work / name)
 
-    def answer(self, store, shared=False, **how):
-        report = store.evaluate(**self.test[shared], depth=10, **how)
+    def answer(self, store, shared=False, texts=False, **how):
+        report = store.evaluate(**(self.asked["test"] if texts else self.test[shared]), depth=10, **how)
         quality = qualities(report)
         assert len(quality) == len(self.clean)
         return {
@@ -90,6 +96,14 @@ class Bench:
         with trivium.open(self.work / "with") as store:
             trained["auto"] = self.train_dispatch(store, seed)
             rows["auto"] = self.answer(store)
+        with trivium.open(self.copy("with", "without"), encoders=self.encoders) as store:
+            store.add_expert("words", kind="lexical")
+            store.build()
+            rows["plain and words"] = self.answer(store, texts=True, experts="all")
+            trained["auto and words"] = found_by_training(
+                store.train_dispatch(**self.asked["train"], seed=seed, threads=self.threads)
+            )
+            rows["auto and words"] = self.answer(store, texts=True)
         with trivium.open(self.copy("shared", "with")) as store:
             store.train_adapter(**self.train[True], seed=seed, threads=self.threads)
             trained["auto, one partition"] = self.train_dispatch(store, seed, shared=True)
@@ -112,15 +126,19 @@ def summary(bench, runs):
     gains = {
         "auto - plain": gain(mean["auto"], mean["plain"]),
         "auto - plain, clean": gain(mean["auto"], mean["plain"], bench.clean),
+        "auto and words - plain, clean": gain(mean["auto and words"], mean["plain"], bench.clean),
+        "auto and words - auto": gain(mean["auto and words"], mean["auto"]),
+        "auto and words - plain and words": gain(mean["auto and words"], mean["plain and words"]),
         "auto - all domains, chosen": gain(mean["auto"], mean["all domains, chosen"]),
         "partitions chosen - plain": gain(mean["partitions chosen"], mean["plain"]),
     }
-    losses = {
-        one: rows["auto"]["sets"][one] - rows["plain"]["sets"][one]
-        for one, which in zip(bench.means.names, bench.means.sets)
-        if len(which) >= 100
-    }
-    worst = min(losses, key=losses.get)
+
+    def worst_set(name):
+        """Of those of at least 100 queries, and its gain over plain."""
+        large = [one for one, which in zip(bench.means.names, bench.means.sets) if len(which) >= 100]
+        gains_of = {one: rows[name]["sets"][one] - rows["plain"]["sets"][one] for one in large}
+        return min(gains_of.items(), key=lambda item: item[1])
+
     auto, chosen = rows["auto"], rows["partitions chosen"]
     checks = [
         ("auto", auto["ndcg@10"], 0.545, ">="),
@@ -132,10 +150,16 @@ def summary(bench, runs):
             0,
             ">=",
         ),
+        ("auto and words", rows["auto and words"]["ndcg@10"], 0.545, ">="),
+        ("auto and words - plain, clean", gains["auto and words - plain, clean"]["gain"], 0.06, ">="),
         ("auto, one partition", rows["auto, one partition"]["ndcg@10"], 0.525, ">="),
         ("partitions chosen - plain", gains["partitions chosen - plain"]["gain"], 0.03, ">="),
         ("partitions chosen: vector sets a query", chosen["experts_per_query"], 2, "<="),
-        (f"auto - plain, worst set of 100 queries ({worst})", losses[worst], -0.01, ">="),
+        *(
+            (f"{name} - plain, worst set of 100 queries ({worst})", loss, -0.01, ">=")
+            for name in ("auto", "auto and words")
+            for worst, loss in [worst_set(name)]
+        ),
         (
             "adapters: seconds each, at most",
             max(run["trained"]["adapters"]["seconds"] for run in runs) / 18,

@@ -19,10 +19,13 @@ class Collection:
         folder, vectors = data / "retrieval" / name, data / "embeddings" / "minilm-384"
         self.name = name
         with gzip.open(folder / "corpus.jsonl.gz", "rt", encoding="utf-8") as lines:
-            self.ids = [json.loads(line)["_id"] for line in lines]
+            corpus = [json.loads(line) for line in lines]
+        self.ids = [one["_id"] for one in corpus]
+        self.texts = [". ".join(filter(None, (one.get("title"), one.get("text")))) for one in corpus]
         self.documents = np.load(vectors / f"{name}.documents.npy").astype(np.float32)
         with open(folder / "queries.jsonl", encoding="utf-8") as lines:
-            self.query_ids = [json.loads(line)["_id"] for line in lines]
+            asked = [json.loads(line) for line in lines]
+        self.query_ids, self.query_texts = ([one[key] for one in asked] for key in ("_id", "text"))
         self.query_vectors = np.load(vectors / f"{name}.queries.npy").astype(np.float32)
         self.judgements = {
             split: self._read(folder / "qrels" / f"{split}.tsv") for split in ("train", "test")
@@ -38,12 +41,26 @@ class Collection:
         return grades
 
 
-def fill_federated(path, collections):
-    """S3: a partition and an expert each."""
-    with trivium.open(path) as store:
-        store.add_space(SPACE, DIMENSION)
+class KnownVectors:
+    """An encoder that looks up the vectors of the collections' queries."""
+
+    dimension, fingerprint = DIMENSION, "minilm"
+
+    def __init__(self, collections):
+        self.rows = {
+            text: vector for one in collections for text, vector in zip(one.query_texts, one.query_vectors)
+        }
+
+    def __call__(self, texts, kind):
+        return np.array([self.rows[text] for text in texts])
+
+
+def fill_federated(path, collections, encoders=None):
+    """S3: a partition and an expert each. With encoders, queries can be texts, and documents have theirs."""
+    with trivium.open(path, encoders=encoders) as store:
+        store.add_space(SPACE, DIMENSION, encoder=SPACE if encoders else None)
         for one in collections:
-            store.upsert(one.ids, one.documents, partition=one.name)
+            store.upsert(one.ids, {SPACE: one.documents}, one.texts if encoders else None, partition=one.name)
             store.add_expert(one.name, space=SPACE, partition=one.name)
         store.build()
 
@@ -58,15 +75,15 @@ def fill_shared(path, collections):
         store.build()
 
 
-def judged_queries(collections, split, shared=False):
-    """Arguments of train_* and evaluate."""
-    vectors, qrels, groups, query_ids = [], [], [], []
+def judged_queries(collections, split, shared=False, texts=False):
+    """Arguments of train_* and evaluate; queries are vectors, or texts for `KnownVectors`."""
+    queries, qrels, groups, query_ids = [], [], [], []
     for one in collections:
-        for query, vector in zip(one.query_ids, one.query_vectors):
+        for query, asked in zip(one.query_ids, one.query_texts if texts else one.query_vectors):
             grades = one.judgements[split].get(query)
             if grades is None:
                 continue
-            vectors.append(vector)
+            queries.append(asked)
             groups.append(one.name)
             query_ids.append(f"{one.name}/{query}" if shared else query)
             qrels.append(
@@ -76,7 +93,7 @@ def judged_queries(collections, split, shared=False):
                 }
             )
     return {
-        "queries": np.array(vectors),
+        "queries": queries if texts else np.array(queries),
         "qrels": qrels,
         "groups": groups,
         "query_ids": query_ids,
@@ -114,6 +131,7 @@ def found_by_training(report):
         "reason": report.reason,
         "mixture": report.mixture,
         "prior_weight": report.prior_weight,
+        "lexical_weight": report.lexical_weight,
         "top_p": report.top_p,
         "max_experts": report.max_experts,
         "held_out": {row.name: row.ndcg_at_10 for row in report.rows},

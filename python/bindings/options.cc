@@ -46,11 +46,11 @@ SearchOptions MakeSearchOptions(std::int64_t k, const py::object& experts, std::
                                 bool load_documents, bool load_vectors, std::string router,
                                 std::optional<double> top_p, std::optional<int> max_experts,
                                 std::optional<double> timeout, std::optional<bool> adapters,
-                                const std::string& fusion, double lexical_weight,
-                                const std::string& on_reject) {
+                                const std::optional<std::string>& fusion,
+                                std::optional<double> lexical_weight, const std::string& on_reject) {
   SearchOptions options;
   if (adapters) options.adapters = *adapters ? AdapterUse::kAlways : AdapterUse::kNever;
-  options.fusion = Check(ParseFusion(fusion));
+  if (fusion) options.fusion = Check(ParseFusion(*fusion));
   options.lexical_weight = lexical_weight;
   options.k = AsCount(k, "k");
   options.experts = AsExperts(experts);
@@ -88,10 +88,8 @@ void BindOptions(py::module_& module) {
            "index"_a = py::none(), "beam_width"_a = search.beam_width,
            "load_documents"_a = search.load_documents, "load_vectors"_a = search.load_vectors,
            "router"_a = search.router, "top_p"_a = search.top_p, "max_experts"_a = search.max_experts,
-           "timeout"_a = py::none(), "adapters"_a = py::none(),
-           "fusion"_a = std::string(FusionName(search.fusion)), "lexical_weight"_a = search.lexical_weight,
-           "on_reject"_a = std::string(OnRejectName(search.on_reject)))
-      .def_readonly("lexical_weight", &SearchOptions::lexical_weight)
+           "timeout"_a = py::none(), "adapters"_a = py::none(), "fusion"_a = py::none(),
+           "lexical_weight"_a = py::none(), "on_reject"_a = std::string(OnRejectName(search.on_reject)))
       .def_readonly("k", &SearchOptions::k)
       .def_readonly("beam_width", &SearchOptions::beam_width)
       .def_readonly("load_documents", &SearchOptions::load_documents)

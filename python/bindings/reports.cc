@@ -83,8 +83,9 @@ py::object Dispatch(const DispatchInfo& dispatch) {
   return Class("DispatchInfo")(
       "trained"_a = dispatch.trained, "enabled"_a = dispatch.enabled, "router"_a = dispatch.router,
       "reason"_a = dispatch.reason, "pilots"_a = dispatch.pilots, "top_p"_a = dispatch.top_p,
-      "prior_weight"_a = dispatch.prior_weight, "mixture"_a = AsMixture(dispatch.mixture),
-      "max_experts"_a = dispatch.max_experts, "guard"_a = Guard(dispatch.guard));
+      "prior_weight"_a = dispatch.prior_weight, "lexical_weight"_a = dispatch.lexical_weight,
+      "mixture"_a = AsMixture(dispatch.mixture), "max_experts"_a = dispatch.max_experts,
+      "guard"_a = Guard(dispatch.guard));
 }
 
 }  // namespace
@@ -165,9 +166,9 @@ py::object AsPython(const DispatchReport& report) {
       "unknown_judgements"_a = report.unknown_judgements, "router"_a = report.router,
       "enabled"_a = report.enabled, "reason"_a = report.reason, "top_p"_a = report.top_p,
       "max_experts"_a = report.max_experts, "prior_weight"_a = report.prior_weight,
-      "mixture"_a = AsMixture(report.mixture), "gain"_a = report.gain, "gain_low"_a = report.gain_low,
-      "gain_high"_a = report.gain_high, "rows"_a = rows, "guard"_a = Guard(report.guard),
-      "seconds"_a = report.seconds);
+      "lexical_weight"_a = report.lexical_weight, "mixture"_a = AsMixture(report.mixture),
+      "gain"_a = report.gain, "gain_low"_a = report.gain_low, "gain_high"_a = report.gain_high,
+      "rows"_a = rows, "guard"_a = Guard(report.guard), "seconds"_a = report.seconds);
 }
 
 py::object AsPython(const StoreInfo& info) {

@@ -145,12 +145,10 @@ class SearchOptions:
         max_experts: int | None = ...,
         timeout: float | None = ...,
         adapters: bool | None = ...,
-        fusion: str = ...,
-        lexical_weight: float = ...,
+        fusion: str | None = ...,
+        lexical_weight: float | None = ...,
         on_reject: str = ...,
     ) -> None: ...
-    @property
-    def lexical_weight(self) -> float: ...
     @property
     def k(self) -> int: ...
     @property

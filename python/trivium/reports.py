@@ -262,6 +262,9 @@ class DispatchReport(Report):
     top_p: float
     max_experts: int
     prior_weight: float
+    lexical_weight: float | None
+    """Share of lexical experts in the answer of "auto", mean over experts, for whose queries it differs; None:
+    merged by rank, or there are none."""
     mixture: dict[str, float] | None
     """Readings mixed in one query (`own`, `plain`: shares, 0 to 1); None: each expert asks as it reads it."""
     gain: float
@@ -405,8 +408,9 @@ class DispatchInfo(Report):
     pilots: int
     top_p: float
     prior_weight: float
+    lexical_weight: float | None
     mixture: dict[str, float] | None
-    """As in `DispatchReport`."""
+    """Both as in `DispatchReport`."""
     max_experts: int
     guard: GuardReport | None
     """As trained."""

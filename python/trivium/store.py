@@ -294,8 +294,8 @@ class Store(StoreTraining):
         max_experts: int | None = None,
         timeout: float | None = None,
         adapters: bool | None = None,
-        fusion: FusionName = "rrf",
-        lexical_weight: float = _SEARCH.lexical_weight,
+        fusion: FusionName | None = None,
+        lexical_weight: float | None = None,
         on_reject: OnReject = "all",
     ) -> Hits:
         """The k nearest documents, best first, with the route and the cost (`.route`, `.trace`).
@@ -314,7 +314,8 @@ class Store(StoreTraining):
         adapters: True reads the query also by adapters that the gate left off, False by none; experts="all" is
         always plain. fusion: how the lists of several spaces, or of dense and lexical experts, become one: by their
         ranks ("rrf"), or by their scores, brought to 0..1 by the best and worst hit of each list and added
-        ("convex"), with `lexical_weight` (0 to 1) the share of the lexical experts. on_reject: what
+        ("convex"), with `lexical_weight` (0 to 1) the share of the lexical experts; without, "rrf" and 0.3, or for
+        "auto" what training the dispatch found. on_reject: what
         "auto" answers a query that the guard takes for out of domain: "all" asks every expert, "plain" gives the
         untrained answer, "nothing" no hits; see `.route.rejected`.
         """
@@ -352,8 +353,8 @@ class Store(StoreTraining):
         max_experts: int | None = None,
         timeout: float | None = None,
         adapters: bool | None = None,
-        fusion: FusionName = "rrf",
-        lexical_weight: float = _SEARCH.lexical_weight,
+        fusion: FusionName | None = None,
+        lexical_weight: float | None = None,
         on_reject: OnReject = "all",
     ) -> Batch:
         """`search` for n texts or n x dimension floats, on `threads` threads (0: all processors).
@@ -399,8 +400,8 @@ class Store(StoreTraining):
         max_experts: int | None,
         timeout: float | None,
         adapters: bool | None,
-        fusion: str,
-        lexical_weight: float,
+        fusion: str | None,
+        lexical_weight: float | None,
         on_reject: OnReject,
     ) -> _trivium.SearchOptions:
         unknown = [include] if isinstance(include, str) else [name for name in include if name != "vectors"]
@@ -445,8 +446,8 @@ class Store(StoreTraining):
         top_p: float | None = None,
         max_experts: int | None = None,
         adapters: bool | None = None,
-        fusion: FusionName = "rrf",
-        lexical_weight: float = _SEARCH.lexical_weight,
+        fusion: FusionName | None = None,
+        lexical_weight: float | None = None,
         on_reject: OnReject = "all",
         progress: Progress = False,
     ) -> EvaluationReport:

@@ -63,6 +63,9 @@ inline std::vector<DispatchOptions> PolicyCandidates(std::string_view router, co
 inline constexpr float kPriorCandidates[] = {0.0f, 0.01f, 0.02f, 0.03f, 0.04f, 0.06f, 0.08f};
 inline constexpr float kPriorWhileTuning = 0.02f;
 
+// Shares of lexical experts. Measured on 17 collections, see docs/dispatch.md.
+inline constexpr float kLexicalCandidates[] = {0.1f, 0.2f, 0.3f, 0.4f, 0.5f};
+
 // Mixtures: shares of the experts with every temperature of the policy, then all shares. Measured on 17
 // collections, see docs/dispatch.md.
 inline constexpr float kOwnCandidates[] = {0.0f, 0.5f, 0.65f, 0.8f, 1.0f};

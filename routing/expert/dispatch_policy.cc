@@ -108,6 +108,8 @@ std::string_view ReasonText(ChoiceReason reason) {
       return "not allowed";
     case ChoiceReason::kNoText:
       return "needs the query's text";
+    case ChoiceReason::kJoins:
+      return "joins with a learned share";
   }
   return "";
 }
@@ -172,6 +174,15 @@ void RequestExperts(std::size_t expert_count, absl::Span<const std::uint32_t> re
     dispatch->experts[e].chosen = true;
     dispatch->experts[e].reason = ChoiceReason::kRequested;
     dispatch->experts[e].probability = 1.0f / static_cast<float>(requested.size());
+  }
+}
+
+void JoinExperts(absl::Span<const std::uint32_t> joining, float share, Dispatch* dispatch) {
+  for (std::uint32_t e : joining) {
+    dispatch->experts[e].chosen = true;
+    dispatch->experts[e].reason = ChoiceReason::kJoins;
+    dispatch->experts[e].probability = share;
+    dispatch->chosen.push_back(e);
   }
 }
 

@@ -36,6 +36,7 @@ enum class ChoiceReason : std::uint8_t {
   kNotWorthCost,   // not chosen: its expected utility does not exceed its cost
   kNotAllowed,     // not chosen: excluded by the caller
   kNoText,         // not chosen: it reads texts, and the query has none
+  kJoins,          // chosen: its share of the answer was learned, whoever else is chosen
 };
 std::string_view ReasonText(ChoiceReason reason);  // a few words for a route's explanation
 
@@ -73,5 +74,9 @@ void ChooseExperts(absl::Span<const float> utility, absl::Span<const float> unce
 // A choice made by the caller: exactly `requested` (indices below `expert_count`, distinct), equally
 // probable.
 void RequestExperts(std::size_t expert_count, absl::Span<const std::uint32_t> requested, Dispatch* dispatch);
+
+// Adds experts that were not chosen, behind those that were. `share` of the answer, in [0, 1], is said as
+// the probability of each.
+void JoinExperts(absl::Span<const std::uint32_t> joining, float share, Dispatch* dispatch);
 
 }  // namespace trivium::routing

@@ -64,6 +64,7 @@ class Trainer {
   absl::Status PredictCandidates();
   absl::Status TrainAndPredict(const PilotSet& pilots, std::uint32_t fold, Candidate* candidate) const;
   absl::Status TuneUsage(TrainedDispatch* trained);
+  Usage AnswerOfAll(DispatchReport* report) const;
   std::vector<std::uint32_t> BestPerSet() const;
   std::vector<std::uint32_t> BestPerQuery() const;
   AnswerQuality Describe(std::string name, const Usage& usage, const Usage& all, const Usage& oracle) const;
@@ -196,6 +197,7 @@ absl::Status Trainer::TuneUsage(TrainedDispatch* trained) {
       tuner_.TuneMixture(names_[r], candidate.predictions, &best_usage_[r]);
     }
     tuner_.TunePrior(candidate.predictions, &best_usage_[r]);
+    if (may_win) tuner_.TuneLexical(candidate.predictions, &best_usage_[r]);
     TRIVIUM_RETURN_IF_ERROR(
         Step(0.8 + 0.2 * static_cast<double>(r + 1) / static_cast<double>(names_.size())));
     DispatchSettings settings;
@@ -207,6 +209,23 @@ absl::Status Trainer::TuneUsage(TrainedDispatch* trained) {
     trained->report.settings.push_back(std::move(settings));
   }
   return absl::OkStatus();
+}
+
+Usage Trainer::AnswerOfAll(DispatchReport* report) const {
+  Usage by_rank = tuner_.EvaluateAll({});
+  if (options_.lexical.empty()) return by_rank;
+  Usage best = by_rank;
+  for (const float share : kLexicalCandidates) {
+    AnswerSettings answer;
+    answer.lexical_weights.assign(expert_count_, share);
+    Usage usage = tuner_.EvaluateAll(answer);
+    if (usage.objective > best.objective) best = std::move(usage);
+  }
+  const GainIntervals intervals = BootstrapGain(best.quality, by_rank.quality, best.quality, sets_,
+                                                options_.bootstrap_rounds, options_.seed);
+  if (intervals.gain.low <= 0) return by_rank;
+  report->lexical_weight = best.answer.lexical_weights.front();
+  return best;
 }
 
 std::vector<std::uint32_t> Trainer::BestPerSet() const {
@@ -301,7 +320,7 @@ absl::StatusOr<TrainedDispatch> Trainer::Run() {
   DispatchReport& report = trained.report;
   report.training_count = training_.pilots->size();
   report.evaluated_count = queries_.size();
-  const Usage all = tuner_.EvaluateAll();
+  const Usage all = AnswerOfAll(&report);
   const Usage oracle = tuner_.EvaluateSingles(BestPerQuery());
   report.answers.push_back(Describe("all", all, all, oracle));
   for (std::size_t r = 0; r < names_.size(); ++r) {
@@ -320,6 +339,12 @@ absl::StatusOr<TrainedDispatch> Trainer::Run() {
 absl::Status DispatchTrainingOptions::Validate(std::size_t expert_count) const {
   if (!costs.empty() && costs.size() != expert_count) {
     return absl::InvalidArgumentError(absl::StrFormat("costs: %d, expected %d", costs.size(), expert_count));
+  }
+  for (const std::uint32_t column : lexical) {
+    if (column >= expert_count) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("lexical: column %d, expected below %d", column, expert_count));
+    }
   }
   if (fold_count < 2)
     return absl::InvalidArgumentError(absl::StrFormat("fold_count: %d, expected at least 2", fold_count));

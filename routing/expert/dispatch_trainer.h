@@ -37,6 +37,10 @@ struct AnswerSettings {
   float prior_weight = 0;  // beta of score + beta * log(probability); 0: none
   std::optional<QueryMixture>
       mixture;  // asked of all chosen experts; none: each is asked as it reads queries
+  // E weights for LexicalShare: lexical experts join whoever is chosen with that share of the answer, merged
+  // by convex combination; where it is 0 they are not asked. Empty: they are chosen and merged by rank as
+  // experts of another space are.
+  std::vector<float> lexical_weights = {};
 };
 
 // True quality (nDCG@10) of the fused answer when the experts `choice.chosen` are asked for pilot `query` of
@@ -46,8 +50,9 @@ using EvaluateChoice =
     std::function<double(std::size_t query, const Dispatch& choice, const AnswerSettings& settings)>;
 
 struct DispatchTrainingOptions {
-  std::vector<std::string> routers;  // empty: all of RouterNames()
-  std::vector<float> costs;          // per expert; empty: all free
+  std::vector<std::string> routers;    // empty: all of RouterNames()
+  std::vector<float> costs;            // per expert; empty: all free
+  std::vector<std::uint32_t> lexical;  // columns of lexical experts, whose share is learned
   float cost_weight = 0;
   std::size_t max_experts = 3;
   bool tune_prior = true;     // false: scores of the experts cannot be compared, so they get no prior
@@ -99,6 +104,9 @@ struct DispatchReport {
   std::vector<AnswerQuality> answers;      // "all" first, then routers, then oracles
   std::vector<DispatchSettings> settings;  // best found for each router trained, same order
   std::size_t chosen = 0;                  // index into `settings`: the best on validation
+  // Of the answer that asks everybody: a share of lexical experts that beats merging by rank, with 97.5 %
+  // confidence. "all" in `answers` has it.
+  std::optional<float> lexical_weight;
   bool accepted = false;  // gate: `chosen` becomes the default; otherwise all experts stay it
   std::string reason;     // one sentence for people
   std::size_t training_count = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "routing/expert/usage_tuner.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <optional>
@@ -8,6 +9,7 @@
 
 #include "base/thread_pool.h"
 #include "routing/expert/dispatch_candidates.h"
+#include "routing/expert/lexical_share.h"
 
 namespace trivium::routing {
 namespace {
@@ -29,6 +31,11 @@ UsageTuner::UsageTuner(const DispatchQueries& judged, const std::vector<std::uin
       expert_count_(judged.pilots->expert_count()) {
   base_policy_.max_experts = options.max_experts;
   base_policy_.cost_weight = options.cost_weight;
+  if (options.tune_prior) base_answer_.prior_weight = kPriorWhileTuning;
+  if (options.lexical.empty()) return;
+  base_answer_.lexical_weights.assign(expert_count_, 0.0f);
+  choosable_.emplace(expert_count_, true);
+  for (const std::uint32_t expert : options.lexical) choosable_->Clear(expert);
 }
 
 double UsageTuner::UtilityOf(std::size_t i, std::uint32_t expert) const {
@@ -51,11 +58,22 @@ void UsageTuner::Score(Usage* usage) const {
   usage->objective = sum / total;
 }
 
+void UsageTuner::Choose(const RouterPredictions& predictions, std::size_t i, const DispatchOptions& policy,
+                        const AnswerSettings& answer, Dispatch* dispatch) const {
+  ChooseExperts(absl::MakeConstSpan(&predictions.utility[i * expert_count_], expert_count_),
+                absl::MakeConstSpan(&predictions.uncertainty[i * expert_count_], expert_count_),
+                options_.costs, choosable_ ? &*choosable_ : nullptr, policy, dispatch);
+  const float share =
+      answer.lexical_weights.empty() ? 0.0f : LexicalShare(answer.lexical_weights, dispatch->experts);
+  if (share > 0 || dispatch->fell_back) JoinExperts(options_.lexical, share, dispatch);
+}
+
 Usage UsageTuner::Evaluate(const RouterPredictions& predictions, const DispatchOptions& policy,
-                           const AnswerSettings& answer) const {
+                           const FoldedAnswers& answers) const {
   Usage usage;
   usage.policy = policy;
-  usage.answer = answer;
+  usage.answer = answers.back();
+  const std::size_t folds = std::max<std::size_t>(1, answers.size() - 1);
   usage.quality.resize(queries_.size());
   usage.top1.resize(queries_.size());
   usage.asked.resize(queries_.size());
@@ -63,10 +81,8 @@ Usage UsageTuner::Evaluate(const RouterPredictions& predictions, const DispatchO
   std::vector<Dispatch> dispatches(thread_count);
   base::ParallelFor(queries_.size(), thread_count, 64, [&](std::size_t i, int thread) {
     Dispatch& dispatch = dispatches[thread];
-    ChooseExperts(absl::MakeConstSpan(&predictions.utility[i * expert_count_], expert_count_),
-                  absl::MakeConstSpan(&predictions.uncertainty[i * expert_count_], expert_count_),
-                  options_.costs,
-                  /*allowed=*/nullptr, policy, &dispatch);
+    const AnswerSettings& answer = answers[i % folds];
+    Choose(predictions, i, policy, answer, &dispatch);
     usage.quality[i] = evaluate_(queries_[i], dispatch, answer);
     usage.top1[i] = UtilityOf(i, dispatch.chosen.front());
     usage.asked[i] = static_cast<double>(dispatch.chosen.size());
@@ -88,16 +104,17 @@ Usage UsageTuner::EvaluateSingles(const std::vector<std::uint32_t>& expert_of_qu
   return usage;
 }
 
-Usage UsageTuner::EvaluateAll() const {
+Usage UsageTuner::EvaluateAll(const AnswerSettings& answer) const {
   std::vector<std::uint32_t> everyone(expert_count_);
   std::iota(everyone.begin(), everyone.end(), 0);
   Usage usage;
+  usage.answer = answer;
   Dispatch dispatch;
   RequestExperts(expert_count_, everyone, &dispatch);
   for (std::size_t i = 0; i < queries_.size(); ++i) {
     double mean_utility = 0;  // of an expert drawn at random, as nobody is ranked first
     for (const std::uint32_t expert : everyone) mean_utility += UtilityOf(i, expert);
-    usage.quality.push_back(evaluate_(queries_[i], dispatch, {}));
+    usage.quality.push_back(evaluate_(queries_[i], dispatch, answer));
     usage.top1.push_back(mean_utility / static_cast<double>(expert_count_));
     usage.asked.push_back(static_cast<double>(expert_count_));
   }
@@ -107,15 +124,14 @@ Usage UsageTuner::EvaluateAll() const {
 
 void UsageTuner::Try(const RouterPredictions& predictions, const DispatchOptions& policy,
                      const AnswerSettings& answer, Usage* best) const {
-  Usage usage = Evaluate(predictions, policy, answer);
+  Usage usage = Evaluate(predictions, policy, {answer});
   if (usage.objective > best->objective) *best = std::move(usage);
 }
 
 Usage UsageTuner::TunePolicy(std::string_view router, const RouterPredictions& predictions) const {
-  const AnswerSettings answer{.prior_weight = options_.tune_prior ? kPriorWhileTuning : 0.0f};
   std::optional<Usage> best;
   for (const DispatchOptions& policy : PolicyCandidates(router, base_policy_)) {
-    Usage usage = Evaluate(predictions, policy, answer);
+    Usage usage = Evaluate(predictions, policy, {base_answer_});
     if (!best || usage.objective > best->objective) best = std::move(usage);
   }
   return *std::move(best);
@@ -131,21 +147,80 @@ void UsageTuner::TunePrior(const RouterPredictions& predictions, Usage* best) co
   }
 }
 
+void UsageTuner::TuneLexical(const RouterPredictions& predictions, Usage* best) const {
+  if (options_.lexical.empty()) return;
+  std::vector<Usage> by_share = {*best};  // without them
+  for (const float share : kLexicalCandidates) {
+    AnswerSettings answer = best->answer;
+    answer.lexical_weights.assign(expert_count_, share);
+    by_share.push_back(Evaluate(predictions, best->policy, {answer}));
+  }
+  Usage weighed = Evaluate(predictions, best->policy, LearnLexicalWeights(predictions, by_share));
+  for (Usage& usage : by_share) {
+    if (usage.objective > best->objective) *best = std::move(usage);
+  }
+  if (weighed.objective > best->objective) *best = std::move(weighed);
+}
+
+// A weight for each expert: the share that answered the queries best which are likely its own, drawn to what
+// is best for all as if that had been seen in kDoubt queries more. By folds, then with all queries.
+FoldedAnswers UsageTuner::LearnLexicalWeights(const RouterPredictions& predictions,
+                                              const std::vector<Usage>& by_share) const {
+  constexpr std::size_t kFolds = 5;
+  const std::size_t shares = by_share.size();
+  std::vector<double> of_all(shares);
+  for (std::size_t s = 0; s < shares; ++s) of_all[s] = by_share[s].objective;
+  // Fold x expert x share; the last fold has all queries.
+  std::vector<double> worth((kFolds + 1) * expert_count_ * shares);
+  for (std::size_t f = 0; f <= kFolds; ++f) {
+    for (std::size_t e = 0; e < expert_count_; ++e) {
+      for (std::size_t s = 0; s < shares; ++s)
+        worth[(f * expert_count_ + e) * shares + s] = kDoubt * of_all[s];
+    }
+  }
+  Dispatch dispatch;
+  for (std::size_t i = 0; i < queries_.size(); ++i) {
+    Choose(predictions, i, by_share.front().policy, by_share.front().answer, &dispatch);
+    for (std::size_t f = 0; f <= kFolds; ++f) {
+      if (i % kFolds == f) continue;  // the fold's own queries are held out
+      for (std::size_t e = 0; e < expert_count_; ++e) {
+        for (std::size_t s = 0; s < shares; ++s) {
+          worth[(f * expert_count_ + e) * shares + s] +=
+              dispatch.experts[e].probability * by_share[s].quality[i];
+        }
+      }
+    }
+  }
+  FoldedAnswers answers;
+  for (std::size_t f = 0; f <= kFolds; ++f) {
+    AnswerSettings& answer = answers.emplace_back(by_share.front().answer);
+    for (std::size_t e = 0; e < expert_count_; ++e) {
+      const auto first = worth.begin() + static_cast<std::ptrdiff_t>((f * expert_count_ + e) * shares);
+      const auto best = std::max_element(first, first + static_cast<std::ptrdiff_t>(shares)) - first;
+      answer.lexical_weights[e] = best == 0 ? 0.0f : kLexicalCandidates[best - 1];
+    }
+  }
+  return answers;
+}
+
 void UsageTuner::TuneMixture(std::string_view router, const RouterPredictions& predictions,
                              Usage* best) const {
-  const float prior = options_.tune_prior ? kPriorWhileTuning : 0.0f;
+  const auto mixed_by = [&](float own, float plain) {
+    AnswerSettings answer = base_answer_;
+    answer.mixture = QueryMixture{own, plain};
+    return answer;
+  };
   const Usage unmixed = *best;
   for (float own : kOwnCandidates) {
     for (const DispatchOptions& policy : PolicyCandidates(router, base_policy_)) {
       if (policy.top_p != unmixed.policy.top_p) continue;
-      Try(predictions, policy, {prior, QueryMixture{own, kPlainWhileTuning}}, best);
+      Try(predictions, policy, mixed_by(own, kPlainWhileTuning), best);
     }
   }
   if (!best->answer.mixture) return;
   const Usage mixed = *best;
   for (float own : kOwnCandidates) {
-    for (float plain : kPlainCandidates)
-      Try(predictions, mixed.policy, {prior, QueryMixture{own, plain}}, best);
+    for (float plain : kPlainCandidates) Try(predictions, mixed.policy, mixed_by(own, plain), best);
   }
   // One search more costs less here than what a wrong adapter would: the cap is tried twice as high, too.
   const Usage weighed = *best;

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
+#include "base/bitmap.h"
 #include "routing/expert/answer_statistics.h"
 #include "routing/expert/dispatch_policy.h"
 #include "routing/expert/dispatch_trainer.h"
@@ -30,6 +32,10 @@ struct Usage {
   double objective = 0;         // mean quality less the price of experts, see Score in the source
 };
 
+// Settings to be judged: those of each fold, learned from the queries i with i % folds != fold; then those
+// learned from all, which are kept. Or only the last, learned from none.
+using FoldedAnswers = std::vector<AnswerSettings>;
+
 class UsageTuner {
  public:
   // All borrowed. `queries`: the rows of `judged` that are evaluated; `sets`: positions in `queries`.
@@ -38,17 +44,23 @@ class UsageTuner {
 
   // The best of the policies that suit the router named.
   Usage TunePolicy(std::string_view router, const RouterPredictions& predictions) const;
-  // Replace *best by what is better: another mixture, with the policy that suits it; another prior.
+  // Replace *best by what is better: another mixture, with the policy that suits it; another prior; another
+  // share of lexical experts, which are not asked before.
   void TuneMixture(std::string_view router, const RouterPredictions& predictions, Usage* best) const;
   void TunePrior(const RouterPredictions& predictions, Usage* best) const;
+  void TuneLexical(const RouterPredictions& predictions, Usage* best) const;
 
-  // What everybody answers, and each query's given expert alone.
-  Usage EvaluateAll() const;
+  // What everybody answers, merged as `answer` says, and each query's given expert alone.
+  Usage EvaluateAll(const AnswerSettings& answer) const;
   Usage EvaluateSingles(const std::vector<std::uint32_t>& expert_of_query) const;
 
  private:
+  void Choose(const RouterPredictions& predictions, std::size_t i, const DispatchOptions& policy,
+              const AnswerSettings& answer, Dispatch* dispatch) const;
   Usage Evaluate(const RouterPredictions& predictions, const DispatchOptions& policy,
-                 const AnswerSettings& answer) const;
+                 const FoldedAnswers& answers) const;
+  FoldedAnswers LearnLexicalWeights(const RouterPredictions& predictions,
+                                    const std::vector<Usage>& by_share) const;
   void Score(Usage* usage) const;
   void Try(const RouterPredictions& predictions, const DispatchOptions& policy, const AnswerSettings& answer,
            Usage* best) const;
@@ -61,6 +73,8 @@ class UsageTuner {
   const DispatchTrainingOptions& options_;
   const std::size_t expert_count_;
   DispatchOptions base_policy_;
+  AnswerSettings base_answer_;
+  std::optional<base::Bitmap> choosable_;  // none: every expert
 };
 
 }  // namespace trivium::routing

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lexical experts of a store: their rankings against the formula, and who is asked when.
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -353,6 +354,110 @@ TEST_F(MixedStore, RefusesWhatALexicalExpertCannotHave) {
   SearchOptions options;
   options.lexical_weight = 1.5;
   EXPECT_THAT(options.Validate(), refused("lexical_weight: 1.5, expected 0 to 1"));
+}
+
+// Vectors tell the two partitions apart and nothing else; words tell their documents apart.
+class TaughtWords : public LexicalStore {
+ protected:
+  static constexpr std::size_t kCount = 60;
+
+  TaughtWords() {
+    EXPECT_OK(store_->AddSpace({.name = "plane", .dimension = 2}));
+    AddLexical("words");
+    for (const char* partition : {"left", "right"}) {
+      ExpertOptions expert{.name = partition, .space = "plane"};
+      expert.partition = partition;
+      EXPECT_OK(store_->AddExpert(expert));
+      Fill(partition);
+    }
+  }
+
+  static std::vector<float> Vector(std::string_view partition, std::size_t i) {
+    const float angle = (partition == "left" ? 0.0f : 1.5f) + 0.001f * static_cast<float>(i * 37 % kCount);
+    return {std::cos(angle), std::sin(angle)};
+  }
+  static std::string Text(std::size_t i) { return "common item" + std::to_string(i); }
+
+  void Fill(const std::string& partition) {
+    std::vector<std::string> ids, texts;
+    std::vector<float> rows;
+    for (std::size_t i = 0; i < kCount; ++i) {
+      ids.push_back(partition + std::to_string(i));
+      texts.push_back(Text(i));
+      const std::vector<float> row = Vector(partition, i);
+      rows.insert(rows.end(), row.begin(), row.end());
+    }
+    UpsertBatch batch;
+    batch.ids = ids;
+    batch.texts = texts;
+    batch.vectors = {{"plane", {rows.data(), kCount, 2}}};
+    batch.partition = partition;
+    EXPECT_OK(store_->Upsert(batch));
+  }
+
+  absl::StatusOr<DispatchReport> Train(bool with_texts) {
+    TrainDispatchOptions options;
+    options.routers = {"logistic", "static_best"};
+    rows_.clear();
+    for (const char* partition : {"left", "right"}) {
+      std::vector<float>& rows = rows_.emplace_back();
+      QuerySet& set = options.train.emplace_back();
+      set.name = partition;
+      for (std::size_t i = 0; i < kCount; ++i) {
+        if (with_texts) set.texts.push_back(Text(i));
+        set.judgements.push_back({{partition + std::to_string(i), partition, 1.0}});
+        const std::vector<float> row = Vector(partition, (i * 11 + 5) % kCount);
+        rows.insert(rows.end(), row.begin(), row.end());
+      }
+      set.vectors = {{"plane", {rows.data(), kCount, 2}}};
+    }
+    return store_->TrainDispatch(options);
+  }
+
+  SearchResult Ask(std::size_t i, std::optional<double> lexical_weight = std::nullopt) const {
+    SearchOptions options;
+    options.router = "logistic";
+    options.lexical_weight = lexical_weight;
+    const std::vector<float> row = Vector("right", (i * 11 + 5) % kCount);
+    Query query;
+    query.text = Text(i);
+    query.vectors = {{"plane", {row.data(), 1, 2}}};
+    absl::StatusOr<SearchResult> result = store_->Search(query, options);
+    EXPECT_OK(result);
+    return result.ok() ? *std::move(result) : SearchResult();
+  }
+
+  std::vector<std::vector<float>> rows_;
+};
+
+TEST_F(TaughtWords, JoinWithTheShareThatTrainingFound) {
+  ASSERT_OK_AND_ASSIGN(const DispatchReport report, Train(/*with_texts=*/true));
+  EXPECT_EQ(report.router, "logistic");
+  float share = 0;
+  for (int opened = 0; opened < 2; ++opened) {
+    ASSERT_OK_AND_ASSIGN(const StoreInfo info, store_->Inspect());
+    EXPECT_EQ(info.dispatch.lexical_weight, report.lexical_weight);
+    const SearchResult found = Ask(7);
+    ASSERT_FALSE(found.hits.empty());
+    EXPECT_EQ(found.hits[0].id, "right7");
+    EXPECT_EQ(found.route.fusion, "convex");
+    const ExpertConsidered& words = found.route.experts[1];
+    EXPECT_EQ(found.route.experts[0].expert, "right");
+    EXPECT_EQ(words.expert, "words");
+    EXPECT_EQ(words.reason, "joins with a learned share");
+    EXPECT_GT(words.probability, 0);
+    if (opened > 0) {
+      EXPECT_EQ(words.probability, share);
+    }
+    share = words.probability;
+    EXPECT_EQ(Ask(7, 0.0).trace.searches, found.trace.searches - 1);
+    Reopen();
+  }
+}
+
+TEST_F(TaughtWords, AreLeftAsTheyWereWhereQueriesHaveNoTexts) {
+  ASSERT_OK_AND_ASSIGN(const DispatchReport report, Train(/*with_texts=*/false));
+  EXPECT_FALSE(report.lexical_weight.has_value());
 }
 
 }  // namespace

@@ -81,10 +81,10 @@ def public_headers_compile_alone(compiler):
 def routing_leaves_training_out():
     """An embedded build can drop the trainers: nothing else in routing/ includes them."""
     for path in sources("routing"):
-        if "trainer" in path.name or "regression" in path.name or "learning" in path.parts:
+        if any(word in path.name for word in ("trainer", "tuner", "regression")) or "learning" in path.parts:
             continue
         for name in QUOTED.findall(path.read_text()):
-            if name.endswith("_trainer.h") or name.startswith("routing/learning/"):
+            if name.endswith(("_trainer.h", "_tuner.h")) or name.startswith("routing/learning/"):
                 yield f"{path.relative_to(ROOT)}: includes {name}"
 
 

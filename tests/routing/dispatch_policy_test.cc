@@ -191,5 +191,18 @@ TEST(ReasonText, IsDistinctForEveryReason) {
   EXPECT_EQ(std::adjacent_find(texts.begin(), texts.end()), texts.end());
 }
 
+TEST(JoinExperts, AddsThemBehindTheChosen) {
+  Dispatch dispatch;
+  ChooseExperts({0.9f, 0.1f, 0.5f}, {0, 0, 0}, {}, nullptr, {.top_p = 0.5f, .max_experts = 1}, &dispatch);
+  ASSERT_THAT(dispatch.chosen, ::testing::ElementsAre(0));
+  JoinExperts({2}, 0.25f, &dispatch);
+  EXPECT_THAT(dispatch.chosen, ::testing::ElementsAre(0, 2));
+  EXPECT_TRUE(dispatch.experts[2].chosen);
+  EXPECT_EQ(dispatch.experts[2].reason, ChoiceReason::kJoins);
+  EXPECT_EQ(dispatch.experts[2].probability, 0.25f);
+  EXPECT_FALSE(dispatch.experts[1].chosen);
+  EXPECT_FALSE(ReasonText(ChoiceReason::kJoins).empty());
+}
+
 }  // namespace
 }  // namespace trivium::routing

@@ -9,13 +9,16 @@
 #include "base/random.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "routing/expert/lexical_share.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/synthetic_pilots.h"
 
 namespace trivium::routing {
 namespace {
 
+using ::testing::Each;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using testing_support::ClusteredQueries;
 
 constexpr std::size_t kExpertCount = 6;
@@ -157,6 +160,87 @@ TEST(TrainDispatch, LearnsAScorePriorOnlyWhereItHelpsAndIsWanted) {
   options.tune_prior = false;
   ASSERT_OK_AND_ASSIGN(const TrainedDispatch without, TrainDispatch(queries, nullptr, likes_prior, options));
   EXPECT_EQ(without.report.settings[0].answer.prior_weight, 0);
+}
+
+// The last expert is lexical: with share s of the answer it adds `worth` less the distance of s from 0.3.
+EvaluateChoice WithWords(const PilotSet& pilots, double worth) {
+  return [inner = Diluted(pilots, 0.0), worth](std::size_t query, const Dispatch& choice,
+                                               const AnswerSettings& settings) {
+    const ExpertChoice& words = choice.experts[kExpertCount - 1];
+    const double share =
+        settings.lexical_weights.empty() ? 1.0 : LexicalShare(settings.lexical_weights, choice.experts);
+    if (words.reason == ChoiceReason::kJoins) {
+      EXPECT_EQ(words.probability, static_cast<float>(share));
+    }
+    EXPECT_NE(words.reason, ChoiceReason::kTopP);  // it is not chosen by its utility
+    return inner(query, choice, {}) + (words.chosen && share > 0 ? worth - std::abs(share - 0.3) : 0.0);
+  };
+}
+
+TEST(TrainDispatch, LearnsTheShareOfLexicalExperts) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  const PilotSet pilots = source.Pilots(120);
+  DispatchQueries queries{.pilots = &pilots};
+  DispatchTrainingOptions options = Quick();
+  options.routers = {"linear"};
+  options.lexical = {kExpertCount - 1};
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch trained,
+                       TrainDispatch(queries, nullptr, WithWords(pilots, 0.2), options));
+  EXPECT_THAT(trained.report.settings[0].answer.lexical_weights, Each(0.3f));
+  EXPECT_EQ(trained.report.lexical_weight, 0.3f);
+  EXPECT_NEAR(Answer(trained.report, "all").quality, 0.9 + 0.2, 1e-6);
+
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch harmed,
+                       TrainDispatch(queries, nullptr, WithWords(pilots, -1.0), options));
+  EXPECT_THAT(harmed.report.settings[0].answer.lexical_weights, Each(0.0f));
+  options.lexical = {kExpertCount};
+  EXPECT_THAT(TrainDispatch(queries, nullptr, WithWords(pilots, 0.2), options).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("lexical: column 6")));
+}
+
+// Words serve the queries of the first expert, and harm those of all others.
+TEST(TrainDispatch, LearnsAShareForTheQueriesOfEachExpert) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  const PilotSet pilots = source.Pilots(600);
+  const EvaluateChoice evaluate = [&pilots](std::size_t query, const Dispatch& choice,
+                                            const AnswerSettings& settings) {
+    const double share =
+        settings.lexical_weights.empty() ? 0.5 : LexicalShare(settings.lexical_weights, choice.experts);
+    const absl::Span<const float> utilities = pilots.utilities(query);
+    const auto best = std::max_element(utilities.begin(), utilities.end()) - utilities.begin();
+    return best == kExpertCount - 1 ? 0.0 : best == 0 ? 0.5 + share : 0.5 - share;
+  };
+  DispatchQueries queries{.pilots = &pilots};
+  DispatchTrainingOptions options = Quick();
+  options.routers = {"linear"};
+  options.lexical = {kExpertCount - 1};
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch trained, TrainDispatch(queries, nullptr, evaluate, options));
+  const std::vector<float>& weights = trained.report.settings[0].answer.lexical_weights;
+  ASSERT_EQ(weights.size(), kExpertCount);
+  EXPECT_EQ(weights[0], 0.5f);
+  for (std::size_t e = 1; e + 1 < kExpertCount; ++e) EXPECT_EQ(weights[e], 0.0f) << e;
+}
+
+TEST(LexicalShare, IsTheMeanOfTheWeightsByProbability) {
+  std::vector<ExpertChoice> experts(4);
+  for (std::size_t e = 0; e < 4; ++e) experts[e].probability = 0.1f * static_cast<float>(e + 1);
+  experts[3].reason = ChoiceReason::kJoins;
+  const std::vector<float> weights = {0.5f, 0.2f, 0.0f, 1.0f};
+  EXPECT_NEAR(LexicalShare(weights, experts), (0.1 * 0.5 + 0.2 * 0.2) / 0.6, 1e-6);
+  EXPECT_NEAR(LexicalShare(weights, experts, {1, -1, 0, 3}), (0.1 * 0.2 + 0.3 * 0.5) / 0.4, 1e-6);
+  EXPECT_EQ(LexicalShare(weights, experts, {-1, -1, -1, -1}), 0);
+}
+
+TEST(TrainDispatch, LearnsNoShareWhereThereAreNoLexicalExperts) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  const PilotSet pilots = source.Pilots(120);
+  DispatchQueries queries{.pilots = &pilots};
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch trained,
+                       TrainDispatch(queries, nullptr, Diluted(pilots, 0.05), Quick()));
+  for (const DispatchSettings& settings : trained.report.settings) {
+    EXPECT_THAT(settings.answer.lexical_weights, IsEmpty()) << settings.router;
+  }
+  EXPECT_FALSE(trained.report.lexical_weight.has_value());
 }
 
 TEST(TrainDispatch, LearnsAMixtureOnlyWhereItHelpsAndIsWanted) {

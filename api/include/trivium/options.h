@@ -171,14 +171,17 @@ struct SearchOptions {
   std::string filter;                        // JSON, see Store::Search; empty: none
   AdapterUse adapters = AdapterUse::kStore;  // of experts named and of "auto"; "all" is always plain
   IndexChoice index = IndexChoice::kStore;
-  FusionChoice fusion = FusionChoice::kReciprocalRank;
-  double lexical_weight = 0.3;  // kConvex: share of the lexical experts, 0 to 1; the rest is the dense ones'
-  std::size_t beam_width = 0;   // graph only: candidates kept while walking; 0: the default
-  bool load_documents = true;   // fill text and metadata of the hits
-  bool load_vectors = false;    // fill the hits' vectors
-  std::string router;           // dispatch: a trained router by name, even one that the gate left off
-  std::optional<double> top_p;  // dispatch: overrides the trained share of probability to cover, (0, 1]
-  std::optional<int> max_experts;       // dispatch: overrides the trained cap, >= 1
+  // None: by rank, or what training the dispatch found best for "auto".
+  std::optional<FusionChoice> fusion;
+  // kConvex: share of the lexical experts, 0 to 1; the rest is the dense ones'. None: what training the
+  // dispatch found best for "auto", else 0.3.
+  std::optional<double> lexical_weight;
+  std::size_t beam_width = 0;      // graph only: candidates kept while walking; 0: the default
+  bool load_documents = true;      // fill text and metadata of the hits
+  bool load_vectors = false;       // fill the hits' vectors
+  std::string router;              // dispatch: a trained router by name, even one that the gate left off
+  std::optional<double> top_p;     // dispatch: overrides the trained share of probability to cover, (0, 1]
+  std::optional<int> max_experts;  // dispatch: overrides the trained cap, >= 1
   OnReject on_reject = OnReject::kAll;  // dispatch: of queries that the guard rejects
   std::optional<std::chrono::steady_clock::time_point>
       deadline;  // checked between vector sets, in a batch after up to 64 searches of one; kDeadlineExceeded

@@ -82,6 +82,9 @@ struct DispatchReport {
   double top_p = 0;
   int max_experts = 0;
   double prior_weight = 0;
+  // Share of the lexical experts in the answer of "auto", mean over experts, for whose queries it differs;
+  // none: merged by rank, or there are none.
+  std::optional<double> lexical_weight;
   std::optional<ReadingMixture> mixture;  // none: each expert asks as it reads the query
   double gain = 0;                        // nDCG@10 of `router` minus "all", macro over sets
   double gain_low = 0, gain_high = 0;     // paired bootstrap 95 % interval
@@ -186,6 +189,7 @@ struct DispatchInfo {
   std::string router, reason;
   std::uint64_t pilots = 0;
   double top_p = 0, prior_weight = 0;
+  std::optional<double> lexical_weight;  // as in DispatchReport
   std::optional<ReadingMixture> mixture;
   int max_experts = 0;
   GuardReport guard;  // as trained
