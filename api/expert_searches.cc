@@ -41,7 +41,7 @@ absl::Status ExpertSearches::Add(absl::Span<const std::uint32_t> chosen, bool pl
     const ExpertView& expert = state_.experts[chosen[i]];
     ExpertList& list = (*lists)[i];
     list.expert = chosen[i];
-    if (expert.lexical && !query->text().empty() && !(plain && IsCovered(chosen, i))) {
+    if (expert.lexical && !query->text().empty() && !(plain && state_.TextsAreCovered(chosen, i))) {
       text_searches_.push_back({&list, &expert, &query->text(), depth});
     }
     if (expert.sets.empty()) continue;
@@ -98,18 +98,6 @@ void ExpertSearches::RunGroup(const GroupKey& key, VectorSetScratch* scratch, Gr
 
 // Whether another lexical expert among those chosen searches all that expert i does, and more; or as much and
 // comes before.
-bool ExpertSearches::IsCovered(absl::Span<const std::uint32_t> chosen, std::size_t i) const {
-  const std::vector<std::uint32_t>& mine = state_.experts[chosen[i]].text_sets;
-  for (std::size_t j = 0; j < chosen.size(); ++j) {
-    const std::vector<std::uint32_t>& other = state_.experts[chosen[j]].text_sets;
-    if (j != i && (other.size() > mine.size() || (other.size() == mine.size() && j < i)) &&
-        std::includes(other.begin(), other.end(), mine.begin(), mine.end())) {
-      return true;
-    }
-  }
-  return false;
-}
-
 void ExpertSearches::RunTextSearch(const TextSearch& search, VectorSetScratch* scratch) const {
   std::vector<index::LexicalPart> parts;
   for (const std::uint32_t set : search.expert->text_sets) state_.text_sets[set]->AppendTo(&parts);

@@ -88,7 +88,6 @@ class ExpertSearches {
   };
 
   absl::Status CheckStop() const;
-  bool IsCovered(absl::Span<const std::uint32_t> chosen, std::size_t i) const;
   void RunTextSearch(const TextSearch& search, VectorSetScratch* scratch) const;
   Search AddSearch(std::uint32_t set, std::size_t depth, const float* query);
   void RunGroup(const GroupKey& key, VectorSetScratch* scratch, Group* group) const;

@@ -30,12 +30,16 @@ absl::StatusOr<QueryPlanner> QueryPlanner::Create(std::shared_ptr<const StoreSta
     }
     planner.named_.push_back(static_cast<std::uint32_t>(found - experts.begin()));
   }
+  std::vector<std::uint32_t> lexical;
   planner.dense_.Resize(experts.size(), true);
   for (std::uint32_t e = 0; e < experts.size(); ++e) {
     planner.columns_.push_back(experts[e].column);
     if (!experts[e].lexical) continue;
-    planner.lexical_.push_back(e);
+    lexical.push_back(e);
     planner.dense_.Clear(e);
+  }
+  for (std::size_t i = 0; i < lexical.size(); ++i) {
+    if (!planner.state_->TextsAreCovered(lexical, i)) planner.joining_.push_back(lexical[i]);
   }
   if (!options.router.empty() && (planner.state_->dispatcher == nullptr ||
                                   planner.state_->dispatcher->Find(options.router) == nullptr)) {
@@ -168,7 +172,7 @@ void QueryPlanner::ChooseBy(const routing::DispatchSettings& settings, const rou
   plan->lexical_weight = options_.lexical_weight
                              ? static_cast<float>(*options_.lexical_weight)
                              : routing::LexicalShare(weights, plan->dispatch.experts, columns_);
-  if (*plan->lexical_weight > 0) routing::JoinExperts(lexical_, *plan->lexical_weight, &plan->dispatch);
+  if (*plan->lexical_weight > 0) routing::JoinExperts(joining_, *plan->lexical_weight, &plan->dispatch);
 }
 
 absl::Status QueryPlanner::MixReadings(const routing::QueryMixture& mixture, QueryVectors* query,

@@ -79,6 +79,8 @@ class QueryPlanner {
   // encoder says where a text must be encoded for that.
   absl::Status MixReadings(const routing::QueryMixture& mixture, QueryVectors* query, Plan* plan) const;
 
+  // The lexical experts that join where a share was learned: of those that search the same texts the widest.
+  const std::vector<std::uint32_t>& joining() const { return joining_; }
   // Whether the experts named are all lexical, so that no vector is needed.
   bool AsksOnlyLexical() const;
 
@@ -97,7 +99,7 @@ class QueryPlanner {
   std::shared_ptr<const StoreState> state_;
   SearchOptions options_;
   QueryReader reader_{nullptr, AdapterUse::kStore};
-  std::vector<std::uint32_t> named_, lexical_;
+  std::vector<std::uint32_t> named_, joining_;
   std::vector<int> columns_;  // of each expert, as trained
   base::Bitmap dense_;
 };

@@ -66,4 +66,16 @@ void StoreState::ResolveExperts() {
   }
 }
 
+bool StoreState::TextsAreCovered(absl::Span<const std::uint32_t> chosen, std::size_t i) const {
+  const std::vector<std::uint32_t>& mine = experts[chosen[i]].text_sets;
+  for (std::size_t j = 0; j < chosen.size(); ++j) {
+    const std::vector<std::uint32_t>& other = experts[chosen[j]].text_sets;
+    if (j != i && (other.size() > mine.size() || (other.size() == mine.size() && j < i)) &&
+        std::includes(other.begin(), other.end(), mine.begin(), mine.end())) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace trivium

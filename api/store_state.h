@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "api/dispatcher.h"
 #include "api/document_directory.h"
 #include "api/schema.h"
@@ -56,6 +57,9 @@ struct StoreState {
   std::map<std::uint32_t, std::shared_ptr<const std::vector<float>>> adapters;  // by expert or space
   std::shared_ptr<const Dispatcher> dispatcher;                                 // null: not trained
   std::vector<ExpertView> experts;                                              // derived, see ResolveExperts
+
+  // Whether another one of the `chosen` experts searches all the texts that the i-th searches.
+  bool TextsAreCovered(absl::Span<const std::uint32_t> chosen, std::size_t i) const;
 
   const VectorSet* FindSet(std::uint32_t space, std::uint32_t partition) const {
     for (const auto& set : sets) {

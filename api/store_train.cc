@@ -135,6 +135,7 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
     }
   }
   if (!training.has_texts() || !validation.has_texts()) learning.lexical.clear();
+  if (!learning.lexical.empty()) learning.joining = searcher.planner().joining();
   learning.tune_prior = spaces.size() == 1;
   learning.tune_mixture = std::any_of(spaces.begin(), spaces.end(), [&](std::uint32_t each) {
     return searcher.planner().reader().CanMix(each);

@@ -340,10 +340,11 @@ absl::Status DispatchTrainingOptions::Validate(std::size_t expert_count) const {
   if (!costs.empty() && costs.size() != expert_count) {
     return absl::InvalidArgumentError(absl::StrFormat("costs: %d, expected %d", costs.size(), expert_count));
   }
-  for (const std::uint32_t column : lexical) {
-    if (column >= expert_count) {
+  for (const auto& [name, columns] : {std::pair("lexical", &lexical), std::pair("joining", &joining)}) {
+    for (const std::uint32_t column : *columns) {
+      if (column < expert_count) continue;
       return absl::InvalidArgumentError(
-          absl::StrFormat("lexical: column %d, expected below %d", column, expert_count));
+          absl::StrFormat("%s: column %d, expected below %d", name, column, expert_count));
     }
   }
   if (fold_count < 2)

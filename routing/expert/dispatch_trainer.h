@@ -53,6 +53,7 @@ struct DispatchTrainingOptions {
   std::vector<std::string> routers;    // empty: all of RouterNames()
   std::vector<float> costs;            // per expert; empty: all free
   std::vector<std::uint32_t> lexical;  // columns of lexical experts, whose share is learned
+  std::vector<std::uint32_t> joining;  // those of them that join with it; the others search the same texts
   float cost_weight = 0;
   std::size_t max_experts = 3;
   bool tune_prior = true;     // false: scores of the experts cannot be compared, so they get no prior

@@ -65,7 +65,7 @@ void UsageTuner::Choose(const RouterPredictions& predictions, std::size_t i, con
                 options_.costs, choosable_ ? &*choosable_ : nullptr, policy, dispatch);
   const float share =
       answer.lexical_weights.empty() ? 0.0f : LexicalShare(answer.lexical_weights, dispatch->experts);
-  if (share > 0 || dispatch->fell_back) JoinExperts(options_.lexical, share, dispatch);
+  if (share > 0 || dispatch->fell_back) JoinExperts(options_.joining, share, dispatch);
 }
 
 Usage UsageTuner::Evaluate(const RouterPredictions& predictions, const DispatchOptions& policy,

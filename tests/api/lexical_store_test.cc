@@ -370,6 +370,7 @@ class TaughtWords : public LexicalStore {
       EXPECT_OK(store_->AddExpert(expert));
       Fill(partition);
     }
+    AddLexical("left.words", "left");  // covered by "words"
   }
 
   static std::vector<float> Vector(std::string_view partition, std::size_t i) {
@@ -450,6 +451,9 @@ TEST_F(TaughtWords, JoinWithTheShareThatTrainingFound) {
       EXPECT_EQ(words.probability, share);
     }
     share = words.probability;
+    for (const ExpertConsidered& expert : found.route.experts) {
+      EXPECT_TRUE(expert.expert != "left.words" || !expert.chosen);
+    }
     EXPECT_EQ(Ask(7, 0.0).trace.searches, found.trace.searches - 1);
     Reopen();
   }

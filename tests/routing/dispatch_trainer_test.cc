@@ -183,7 +183,7 @@ TEST(TrainDispatch, LearnsTheShareOfLexicalExperts) {
   DispatchQueries queries{.pilots = &pilots};
   DispatchTrainingOptions options = Quick();
   options.routers = {"linear"};
-  options.lexical = {kExpertCount - 1};
+  options.lexical = options.joining = {kExpertCount - 1};
   ASSERT_OK_AND_ASSIGN(const TrainedDispatch trained,
                        TrainDispatch(queries, nullptr, WithWords(pilots, 0.2), options));
   EXPECT_THAT(trained.report.settings[0].answer.lexical_weights, Each(0.3f));
@@ -213,7 +213,7 @@ TEST(TrainDispatch, LearnsAShareForTheQueriesOfEachExpert) {
   DispatchQueries queries{.pilots = &pilots};
   DispatchTrainingOptions options = Quick();
   options.routers = {"linear"};
-  options.lexical = {kExpertCount - 1};
+  options.lexical = options.joining = {kExpertCount - 1};
   ASSERT_OK_AND_ASSIGN(const TrainedDispatch trained, TrainDispatch(queries, nullptr, evaluate, options));
   const std::vector<float>& weights = trained.report.settings[0].answer.lexical_weights;
   ASSERT_EQ(weights.size(), kExpertCount);
