@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "routing/expert/knn_utility_router.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -17,8 +16,6 @@ namespace trivium::routing {
 namespace {
 
 constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
-
-using Votes = RouterScratch::Buffers::Votes;
 
 }  // namespace
 
@@ -44,33 +41,16 @@ void KnnUtilityRouter::Predict(absl::Span<const float> query, RouterScratch* scr
   RouterScratch::Buffers& buffers = scratch->buffers();
   const std::size_t experts = expert_count();
   index_.Nearest(query.data(), neighbor_count_, &buffers.search, &buffers.found);
-  buffers.votes.assign(experts, Votes{});
+  buffers.votes.assign(experts, UtilityVotes{});
   for (const base::Neighbor& neighbor : buffers.found) {
     const float gap = neighbor.distance - buffers.found.front().distance;
     const float weight = std::exp(-gap / temperature_) * weights_[neighbor.row];
     const float* known = &utilities_[neighbor.row * experts];
-    for (std::size_t e = 0; e < experts; ++e) {
-      const bool votes = !std::isnan(known[e]);
-      const float w = votes ? weight : 0.0f;
-      const float u = votes ? known[e] : 0.0f;
-      buffers.votes[e].weight += w;
-      buffers.votes[e].squared_weight += w * w;
-      buffers.votes[e].utility += w * u;
-      buffers.votes[e].squared_utility += w * u * u;
-    }
+    for (std::size_t e = 0; e < experts; ++e) buffers.votes[e].Add(weight, known[e]);
   }
   for (std::size_t e = 0; e < experts; ++e) {
-    const Votes& votes = buffers.votes[e];
-    const float prior = prior_.mean[e];  // NaN carries over to an expert nobody knows
-    const float total = votes.weight + shrinkage_;
-    utility[e] = std::isnan(prior) || !(total > 0) ? prior : (votes.utility + shrinkage_ * prior) / total;
-    // One more vote, of the prior's variance, keeps two pilots that agree by chance from looking certain.
-    const float mean = votes.weight > 0 ? votes.utility / votes.weight : 0.0f;
-    const float spread = std::max(0.0f, votes.squared_utility - mean * votes.utility);
-    const float variance = (spread + prior_.variance[e]) / (votes.weight + 1.0f);
-    const float effective_count =
-        votes.squared_weight > 0 ? votes.weight * votes.weight / votes.squared_weight : 0.0f;
-    uncertainty[e] = std::sqrt(variance / std::max(effective_count, 1.0f));
+    utility[e] = ShrunkMean(buffers.votes[e], prior_.mean[e], shrinkage_);
+    uncertainty[e] = ErrorOfMean(buffers.votes[e], prior_.variance[e]);
   }
 }
 
