@@ -4,11 +4,14 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
+#include "routing/expert/cluster_table_router.h"
+#include "routing/expert/description_router.h"
 #include "routing/expert/knn_utility_router.h"
 #include "routing/expert/linear_router.h"
 #include "routing/expert/logistic_router.h"
 #include "routing/expert/max_pilot_router.h"
 #include "routing/expert/mean_pilot_router.h"
+#include "routing/expert/moments_router.h"
 #include "routing/expert/router_scratch.h"
 #include "routing/expert/static_best_router.h"
 
@@ -24,6 +27,10 @@ absl::Status RouterOptions::Validate() const {
   }
   if (!(shrinkage >= 0) || std::isinf(shrinkage)) {
     return absl::InvalidArgumentError(absl::StrFormat("shrinkage: %g, expected >= 0", shrinkage));
+  }
+  if (cluster_count == 0) return absl::InvalidArgumentError("cluster_count: 0, expected at least 1");
+  if (!(depth > 0) || std::isinf(depth)) {
+    return absl::InvalidArgumentError(absl::StrFormat("depth: %g, expected > 0", depth));
   }
   if (!(ridge > 0) || std::isinf(ridge)) {
     return absl::InvalidArgumentError(absl::StrFormat("ridge: %g, expected > 0", ridge));
@@ -46,6 +53,18 @@ absl::Status ExpertRouter::OpenIndex(const std::string& path) {
       "pilot index: router %s has none, expected a router that needs one (%s)", name(), path));
 }
 
+absl::Status ExpertRouter::TrainLabelFree(const ExpertFacts& facts, const RouterOptions& options) {
+  return absl::FailedPreconditionError(
+      absl::StrFormat("router %s: facts about %d experts, expected pilots", name(), facts.experts.size()));
+}
+
+absl::Status TrainRouter(const PilotSet& pilots, const ExpertFacts* facts, const RouterOptions& options,
+                         ExpertRouter* router) {
+  if (!router->IsLabelFree()) return router->Train(pilots, options);
+  static const ExpertFacts kNothing;
+  return router->TrainLabelFree(facts != nullptr ? *facts : kNothing, options);
+}
+
 absl::Status CheckTrainingInput(const PilotSet& pilots, const RouterOptions& options) {
   if (pilots.size() == 0) return absl::InvalidArgumentError("pilots: 0, expected at least 1");
   if (pilots.dimension() == 0) return absl::InvalidArgumentError("pilot dimension: 0, expected at least 1");
@@ -57,8 +76,9 @@ absl::Status CheckTrainingInput(const PilotSet& pilots, const RouterOptions& opt
 }
 
 absl::Span<const std::string_view> RouterNames() {
-  static constexpr std::string_view kNames[] = {"static_best", "mean_pilot", "max_pilot",
-                                                "knn_utility", "linear",     "logistic"};
+  static constexpr std::string_view kNames[] = {"static_best",   "mean_pilot", "max_pilot",
+                                                "knn_utility",   "linear",     "logistic",
+                                                "cluster_table", "moments",    "description"};
   return kNames;
 }
 
@@ -69,6 +89,9 @@ absl::StatusOr<std::unique_ptr<ExpertRouter>> MakeRouter(std::string_view name) 
   if (name == "knn_utility") return std::make_unique<KnnUtilityRouter>();
   if (name == "linear") return std::make_unique<LinearRouter>();
   if (name == "logistic") return std::make_unique<LogisticRouter>();
+  if (name == "cluster_table") return std::make_unique<ClusterTableRouter>();
+  if (name == "moments") return std::make_unique<MomentsRouter>();
+  if (name == "description") return std::make_unique<DescriptionRouter>();
   std::string known;
   for (std::string_view each : RouterNames()) known.append(known.empty() ? "" : ", ").append(each);
   return absl::InvalidArgumentError(absl::StrFormat("router: %s, expected one of %s", name, known));

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "routing/expert/expert_facts.h"
 #include "routing/expert/pilot_set.h"
 
 namespace trivium::routing {
@@ -32,9 +33,16 @@ struct RouterOptions {
 
   // knn_utility.
   std::size_t neighbor_count = 200;  // k nearest pilots that vote; >= 1
-  float temperature = 0.07f;  // > 0; a vote's weight is exp(cosine / temperature), relative to the nearest
+  float temperature = 0.07f;  // > 0; a vote's weight is exp(cosine / temperature), relative to the nearest.
+                              // Likewise clusters of cluster_table, and what experts say for description
   float shrinkage = 0.01f;    // >= 0; votes of the prior, in votes of an average pilot at the nearest's place
   std::size_t graph_threshold = 4096;  // this many pilots or more are searched by graph, fewer by scan
+
+  // cluster_table. Its temperature is between clusters, its votes are weights of pilots.
+  std::size_t cluster_count = 128;  // >= 1; regions of the router space, at most one for each pilot
+
+  // moments.
+  float depth = 10;  // > 0; how many best documents the experts share among them
 
   // linear, logistic.
   float ridge = 10.0f;  // > 0; L2 penalty, in pilots. logistic wants 0.03 to 0.1
@@ -71,6 +79,12 @@ class ExpertRouter {
   // all, or options out of range; the router is unchanged then.
   virtual absl::Status Train(const PilotSet& pilots, const RouterOptions& options) = 0;
 
+  // Label-free routers learn from facts about experts instead; pilots teach them nothing. Each of the two is
+  // kFailedPrecondition for routers of the other kind. kInvalidArgument: no fact of the kind that it needs
+  // about any expert, or options out of range; the router is unchanged then.
+  virtual bool IsLabelFree() const { return false; }
+  virtual absl::Status TrainLabelFree(const ExpertFacts& facts, const RouterOptions& options);
+
   // Expected utility of each expert for `query` (unit vector, dimension() floats), and one standard deviation
   // of that expectation. Both NaN for an expert about which nothing is known. `utility` and `uncertainty`
   // hold expert_count() floats each. Requires Train, or Load and, where NeedsIndex(), OpenIndex.
@@ -91,6 +105,11 @@ class ExpertRouter {
   virtual absl::Status SaveIndex(const std::string& path) const;  // kAlreadyExists, kResourceExhausted
   virtual absl::Status OpenIndex(const std::string& path);        // kDataLoss: damaged or of another Load
 };
+
+// Trains on what the router learns from: `facts` where it is label-free, else `pilots`. `facts` may be null:
+// nothing is known.
+absl::Status TrainRouter(const PilotSet& pilots, const ExpertFacts* facts, const RouterOptions& options,
+                         ExpertRouter* router);
 
 // What every Train asks for first.
 absl::Status CheckTrainingInput(const PilotSet& pilots, const RouterOptions& options);

@@ -41,12 +41,14 @@ TEST(Dispatch, AllocatesNothingAfterTheFirstQueries) {
   constexpr std::size_t kExpertCount = 6;
   testing_support::ClusteredQueries source(48, kExpertCount, 1.0, 2);
   const PilotSet pilots = source.Pilots(1500);
+  const ExpertFacts facts = testing_support::FactsOf(pilots);
   std::vector<std::vector<float>> queries;
   for (std::size_t i = 0; i < 200; ++i) queries.push_back(source.Draw(i % kExpertCount));
   for (std::string_view name : RouterNames()) {
     for (std::size_t graph_threshold : {1, 1'000'000}) {
       std::unique_ptr<ExpertRouter> router = *MakeRouter(name);
-      ASSERT_OK(router->Train(pilots, {.neighbor_count = 60, .graph_threshold = graph_threshold}));
+      ASSERT_OK(TrainRouter(pilots, &facts, {.neighbor_count = 60, .graph_threshold = graph_threshold},
+                            router.get()));
       RouterScratch scratch;
       Dispatch dispatch;
       std::vector<float> utility(kExpertCount), uncertainty(kExpertCount);

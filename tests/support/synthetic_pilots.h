@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "base/random.h"
+#include "routing/expert/expert_facts.h"
 #include "routing/expert/pilot_set.h"
+#include "routing/expert/pilot_weights.h"
 
 namespace trivium::testing_support {
 
@@ -68,5 +70,34 @@ class ClusteredQueries {
   base::Random random_;
   std::vector<std::vector<float>> centers_;
 };
+
+// What label-free routers could know of the experts: the vectors for which an expert is best are what it
+// holds, and their mean direction is what it says of itself.
+inline routing::ExpertFacts FactsOf(const routing::PilotSet& pilots) {
+  routing::ExpertFacts facts;
+  facts.dimension = pilots.dimension();
+  facts.experts.resize(pilots.expert_count());
+  std::vector<unsigned char> best;
+  for (std::size_t e = 0; e < facts.experts.size(); ++e) {
+    routing::MomentSums sums(facts.dimension);
+    double count = 0;
+    for (std::size_t i = 0; i < pilots.size(); ++i) {
+      routing::MarkBestExperts(pilots.utilities(i), &best);
+      if (!best[e]) continue;
+      sums.Add(pilots.vectors().row(i));
+      ++count;
+    }
+    if (count == 0) continue;
+    facts.experts[e].sets = {static_cast<std::uint32_t>(facts.sets.size())};
+    facts.sets.push_back(sums.Finish(count));
+    std::vector<float> direction = facts.sets.back().mean;
+    double squared_norm = 0;
+    for (float x : direction) squared_norm += double{x} * x;
+    for (float& x : direction) x = static_cast<float>(x / std::sqrt(squared_norm));
+    facts.experts[e].description = base::AlignedMatrix(facts.dimension);
+    facts.experts[e].description.Append(direction.data());
+  }
+  return facts;
+}
 
 }  // namespace trivium::testing_support

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is known of experts without a single judged query: what they hold, and what they say of themselves.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/aligned_matrix.h"
+
+namespace trivium::routing {
+
+// How the vectors of one set are spread, each dimension by itself.
+struct VectorMoments {
+  double count = 0;             // vectors in the set
+  std::vector<float> mean;      // d
+  std::vector<float> variance;  // d, >= 0
+};
+
+// Moments of the rows added, in one pass.
+class MomentSums {
+ public:
+  explicit MomentSums(std::size_t dimension) : sums_(dimension, 0.0), squares_(dimension, 0.0) {}
+
+  void Add(const float* row) {
+    ++added_;
+    for (std::size_t c = 0; c < sums_.size(); ++c) {
+      sums_[c] += row[c];
+      squares_[c] += double{row[c]} * row[c];
+    }
+  }
+
+  // `count`: vectors of the set, of which those added are a sample. At least one was added.
+  VectorMoments Finish(double count) const {
+    VectorMoments moments{count, std::vector<float>(sums_.size()), std::vector<float>(sums_.size())};
+    const auto n = static_cast<double>(added_);
+    for (std::size_t c = 0; c < sums_.size(); ++c) {
+      const double mean = sums_[c] / n;
+      moments.mean[c] = static_cast<float>(mean);
+      moments.variance[c] = static_cast<float>(std::max(0.0, squares_[c] / n - mean * mean));
+    }
+    return moments;
+  }
+
+ private:
+  std::size_t added_ = 0;
+  std::vector<double> sums_, squares_;
+};
+
+// Of all columns of a router, in the router space.
+struct ExpertFacts {
+  struct Expert {
+    std::vector<std::uint32_t> sets;  // what it searches: indexes into `sets`; none: not known
+    base::AlignedMatrix description;  // what it says of itself: n x d, unit rows; none: nothing
+  };
+  std::size_t dimension = 0;
+  std::vector<VectorMoments> sets;
+  std::vector<Expert> experts;
+};
+
+}  // namespace trivium::routing
