@@ -31,6 +31,14 @@ inline std::vector<RouterOptions> RouterCandidates(std::string_view router) {
         candidates.push_back({.class_balance = class_balance, .ridge = ridge});
       }
     }
+  } else if (router == "cluster_table") {
+    for (std::size_t cluster_count : {32, 128, 512}) {
+      for (float shrinkage : {1.0f, 5.0f}) {
+        candidates.push_back({.shrinkage = shrinkage, .cluster_count = cluster_count});
+      }
+    }
+  } else if (router == "moments") {
+    for (float depth : {1.0f, 10.0f}) candidates.push_back({.depth = depth});
   } else {
     candidates.push_back({});
   }
@@ -46,8 +54,11 @@ inline std::vector<DispatchOptions> PolicyCandidates(std::string_view router, co
     return {single};
   }
   const bool similarity = router == "mean_pilot" || router == "max_pilot";
-  const std::vector<float> temperatures =
-      similarity ? std::vector<float>{0.5f, 0.2f, 0.1f, 0.05f} : std::vector<float>{1.0f, 0.7f, 0.5f, 0.33f};
+  // Label-free shares know nothing of how often they are right, and are too sure rather than not enough.
+  const bool label_free = router == "moments" || router == "description";
+  const std::vector<float> temperatures = similarity   ? std::vector<float>{0.5f, 0.2f, 0.1f, 0.05f}
+                                          : label_free ? std::vector<float>{4.0f, 2.0f, 1.0f, 0.5f}
+                                                       : std::vector<float>{1.0f, 0.7f, 0.5f, 0.33f};
   std::vector<DispatchOptions> candidates;
   for (float temperature : temperatures) {
     for (float top_p : {0.9f, 0.95f, 0.98f}) {

@@ -60,6 +60,7 @@ class Trainer {
 
  private:
   absl::Status ChooseQueries();
+  absl::Status ChooseRouters();
   absl::Status MakeCandidates();
   absl::Status PredictCandidates();
   absl::Status TrainAndPredict(const PilotSet& pilots, std::uint32_t fold, Candidate* candidate) const;
@@ -122,11 +123,27 @@ absl::Status Trainer::ChooseQueries() {
   return absl::OkStatus();
 }
 
+// Those named, or all that can be trained.
+absl::Status Trainer::ChooseRouters() {
+  const bool named = !options_.routers.empty();
+  std::vector<std::string> wanted = options_.routers;
+  if (!named) wanted.assign(RouterNames().begin(), RouterNames().end());
+  for (const std::string& name : wanted) {
+    TRIVIUM_ASSIGN_OR_RETURN(const std::unique_ptr<ExpertRouter> router, MakeRouter(name));
+    if (router->IsLabelFree()) {
+      const absl::Status trained =
+          TrainRouter(*training_.pilots, options_.facts, RouterOptions(), router.get());
+      if (!trained.ok() && !named) continue;
+      TRIVIUM_RETURN_IF_ERROR(trained);
+    }
+    names_.push_back(name);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Trainer::MakeCandidates() {
-  names_ = options_.routers;
-  if (names_.empty()) names_.assign(RouterNames().begin(), RouterNames().end());
+  TRIVIUM_RETURN_IF_ERROR(ChooseRouters());
   for (std::size_t r = 0; r < names_.size(); ++r) {
-    TRIVIUM_RETURN_IF_ERROR(MakeRouter(names_[r]).status());
     for (const RouterOptions& options : RouterCandidates(names_[r])) {
       Candidate candidate;
       candidate.router = r;
@@ -144,7 +161,7 @@ absl::Status Trainer::MakeCandidates() {
 absl::Status Trainer::TrainAndPredict(const PilotSet& pilots, std::uint32_t fold,
                                       Candidate* candidate) const {
   TRIVIUM_ASSIGN_OR_RETURN(const std::unique_ptr<ExpertRouter> router, MakeRouter(names_[candidate->router]));
-  TRIVIUM_RETURN_IF_ERROR(router->Train(pilots, candidate->options));
+  TRIVIUM_RETURN_IF_ERROR(TrainRouter(pilots, options_.facts, candidate->options, router.get()));
   RouterScratch scratch;
   for (std::size_t i = 0; i < queries_.size(); ++i) {
     if (folds_[queries_[i]] != fold) continue;
@@ -304,7 +321,7 @@ absl::Status Trainer::TrainFinal(TrainedDispatch* trained) const {
   const PilotSet& pilots = cross_validated_ ? *training_.pilots : together;
   for (const DispatchSettings& settings : trained->report.settings) {
     TRIVIUM_ASSIGN_OR_RETURN(std::unique_ptr<ExpertRouter> router, MakeRouter(settings.router));
-    TRIVIUM_RETURN_IF_ERROR(router->Train(pilots, settings.router_options));
+    TRIVIUM_RETURN_IF_ERROR(TrainRouter(pilots, options_.facts, settings.router_options, router.get()));
     trained->routers.push_back(std::move(router));
   }
   return absl::OkStatus();

@@ -50,7 +50,10 @@ using EvaluateChoice =
     std::function<double(std::size_t query, const Dispatch& choice, const AnswerSettings& settings)>;
 
 struct DispatchTrainingOptions {
-  std::vector<std::string> routers;    // empty: all of RouterNames()
+  std::vector<std::string> routers;  // empty: all of RouterNames() that can be trained
+  // What label-free routers learn from, which the held-out queries judge like the others. Null: nothing is
+  // known, so there are none of them.
+  const ExpertFacts* facts = nullptr;
   std::vector<float> costs;            // per expert; empty: all free
   std::vector<std::uint32_t> lexical;  // columns of lexical experts, whose share is learned
   std::vector<std::uint32_t> joining;  // those of them that join with it; the others search the same texts
@@ -125,8 +128,9 @@ struct TrainedDispatch {
 // Every router is trained with several settings and judged by what the whole chain would answer: predict,
 // choose, search the chosen experts, merge. The settings found are then trained on all queries.
 //
-// kInvalidArgument: no queries, arrays of the wrong length, unknown router, options out of range.
-// kFailedPrecondition: a single group, which no split can separate. kCancelled.
+// kInvalidArgument: no queries, arrays of the wrong length, unknown router, options out of range, a
+// label-free router that was named but has no facts. kFailedPrecondition: a single group, which no split can
+// separate. kCancelled.
 absl::StatusOr<TrainedDispatch> TrainDispatch(const DispatchQueries& training,
                                               const DispatchQueries* validation,
                                               const EvaluateChoice& evaluate_choice,

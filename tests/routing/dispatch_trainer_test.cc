@@ -16,9 +16,12 @@
 namespace trivium::routing {
 namespace {
 
+using ::testing::AnyOf;
+using ::testing::Contains;
 using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using testing_support::ClusteredQueries;
 
 constexpr std::size_t kExpertCount = 6;
@@ -61,9 +64,12 @@ const AnswerQuality& Answer(const DispatchReport& report, std::string_view name)
 TEST(TrainDispatch, AcceptsARouterThatChoosesWell) {
   ClusteredQueries source(16, kExpertCount, 0.7, 1);
   const PilotSet pilots = source.Pilots(300);
+  const ExpertFacts facts = testing_support::FactsOf(pilots);
   DispatchQueries queries{.pilots = &pilots};
+  DispatchTrainingOptions options = Quick();
+  options.facts = &facts;
   ASSERT_OK_AND_ASSIGN(const TrainedDispatch trained,
-                       TrainDispatch(queries, nullptr, Diluted(pilots, 0.05), Quick()));
+                       TrainDispatch(queries, nullptr, Diluted(pilots, 0.05), options));
   const DispatchReport& report = trained.report;
   EXPECT_TRUE(report.accepted) << report.reason;
   EXPECT_THAT(report.reason, HasSubstr("better than asking all"));
@@ -99,7 +105,31 @@ TEST(TrainDispatch, RejectsRoutersThatCannotKnow) {
   EXPECT_FALSE(trained.report.accepted) << trained.report.reason;
   EXPECT_THAT(trained.report.reason, HasSubstr("stays the default"));
   EXPECT_LT(Answer(trained.report, "knn_utility").gain, 0);
-  EXPECT_EQ(trained.routers.size(), RouterNames().size());  // still reachable by an explicit flag
+  EXPECT_EQ(trained.routers.size(), trained.report.settings.size());  // still reachable by an explicit flag
+}
+
+TEST(TrainDispatch, LeavesOutLabelFreeRoutersThatHaveNoFacts) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  const PilotSet pilots = source.Pilots(60);
+  ExpertFacts facts = testing_support::FactsOf(pilots);
+  for (ExpertFacts::Expert& expert : facts.experts) expert.description = base::AlignedMatrix();
+  const DispatchQueries queries{.pilots = &pilots};
+  const auto names = [&](const DispatchTrainingOptions& options) {
+    std::vector<std::string> found;
+    const absl::StatusOr<TrainedDispatch> trained =
+        TrainDispatch(queries, nullptr, Diluted(pilots, 0.05), options);
+    EXPECT_OK(trained.status());
+    for (const DispatchSettings& settings : trained->report.settings) found.push_back(settings.router);
+    return found;
+  };
+  DispatchTrainingOptions options = Quick();
+  EXPECT_THAT(names(options), Not(Contains(AnyOf("moments", "description"))));
+  options.facts = &facts;
+  EXPECT_THAT(names(options), Contains("moments"));
+  EXPECT_THAT(names(options), Not(Contains("description")));
+  options.routers = {"description"};
+  EXPECT_THAT(TrainDispatch(queries, nullptr, Diluted(pilots, 0.05), options).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("router description")));
 }
 
 TEST(TrainDispatch, AcceptsTheSameQualityAtFewerSearches) {
