@@ -41,6 +41,8 @@ Json SettingsToJson(const routing::DispatchSettings& settings) {
           {"neighbor_temperature", options.temperature},
           {"shrinkage", options.shrinkage},
           {"graph_threshold", options.graph_threshold},
+          {"cluster_count", options.cluster_count},
+          {"depth", options.depth},
           {"ridge", options.ridge},
           {"temperature", policy.temperature},
           {"top_p", policy.top_p},
@@ -61,6 +63,9 @@ routing::DispatchSettings SettingsFromJson(const Json& json) {
   json.at("shrinkage").get_to(settings.router_options.shrinkage);
   json.at("graph_threshold").get_to(settings.router_options.graph_threshold);
   json.at("ridge").get_to(settings.router_options.ridge);
+  const routing::RouterOptions defaults;  // of stores written before there were such routers
+  settings.router_options.cluster_count = json.value("cluster_count", defaults.cluster_count);
+  settings.router_options.depth = json.value("depth", defaults.depth);
   json.at("temperature").get_to(settings.policy.temperature);
   json.at("top_p").get_to(settings.policy.top_p);
   json.at("max_experts").get_to(settings.policy.max_experts);

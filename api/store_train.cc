@@ -12,6 +12,7 @@
 #include "api/guard_training.h"
 #include "api/held_out_readings.h"
 #include "api/keys.h"
+#include "api/store_facts.h"
 #include "api/store_impl.h"
 #include "api/training_side.h"
 #include "base/status_macros.h"
@@ -110,6 +111,7 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   TRIVIUM_ASSIGN_OR_RETURN(
       const std::uint32_t space,
       ChooseRouterSpace(*state, impl_->encoders, {&options.train, &options.validation, &background}));
+  TRIVIUM_ASSIGN_OR_RETURN(const routing::ExpertFacts facts, GatherFacts(*state, &impl_->encoders, space));
   const int threads = base::ResolveThreadCount(options.threads);
   TrainingSide training(&searcher, &impl_->encoders), validation(&searcher, &impl_->encoders);
   TRIVIUM_RETURN_IF_ERROR(training.Load(options.train, space));
@@ -122,6 +124,7 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
 
   routing::DispatchTrainingOptions learning;
   learning.routers = options.routers;
+  learning.facts = &facts;
   learning.seed = options.seed;
   learning.thread_count = threads;
   learning.cancelled = options.cancelled;

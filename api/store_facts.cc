@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/store_facts.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_split.h"
+#include "api/vector_rules.h"
+#include "base/status_macros.h"
+#include "routing/expert/grouped_moments.h"
+
+namespace trivium {
+namespace {
+
+constexpr std::size_t kRowsRead = 10'000;  // of a set; moments change little with more
+constexpr std::size_t kGroups = 16;        // of a set, and
+constexpr std::size_t kAllGroups = 2'048;  // of all together, where there are many: each costs a route time
+
+// Every so many live rows, that there are at most kRowsRead.
+base::AlignedMatrix SampleRows(const VectorSet& set) {
+  const std::size_t stride = (set.live_count() + kRowsRead - 1) / kRowsRead;
+  base::AlignedMatrix sample((set.live_count() + stride - 1) / stride, set.dimension());
+  std::size_t seen = 0;
+  for (const VectorPart& part : set.parts()) {
+    for (std::size_t i = 0; i < part.rows->size(); ++i) {
+      if (part.live != nullptr && !part.live->Test(i)) continue;
+      if (seen % stride == 0) part.rows->CopyRow(i, sample.row(seen / stride));
+      ++seen;
+    }
+  }
+  return sample;
+}
+
+void FillMoments(const StoreState& state, const SpaceRecord& space, routing::ExpertFacts* facts) {
+  const auto searched = [&](const ExpertView& expert) { return !expert.lexical && expert.space == space.id; };
+  std::map<std::uint32_t, std::vector<std::uint32_t>> groups_of;  // by index into state.sets
+  for (const ExpertView& expert : state.experts) {
+    if (!searched(expert)) continue;
+    for (const std::uint32_t s : expert.sets) {
+      if (state.sets[s]->live_count() > 0) groups_of[s];
+    }
+  }
+  for (auto& [s, groups] : groups_of) {
+    const VectorSet& set = *state.sets[s];
+    const std::size_t group_count = std::clamp<std::size_t>(kAllGroups / groups_of.size(), 1, kGroups);
+    const base::AlignedMatrix sample = SampleRows(set);
+    for (routing::VectorMoments& moments :
+         routing::GroupedMoments(sample.view(), static_cast<double>(set.live_count()), group_count)) {
+      groups.push_back(static_cast<std::uint32_t>(facts->sets.size()));
+      facts->sets.push_back(std::move(moments));
+    }
+  }
+  for (std::size_t e = 0; e < state.experts.size(); ++e) {
+    if (!searched(state.experts[e])) continue;
+    for (const std::uint32_t s : state.experts[e].sets) {
+      const auto found = groups_of.find(s);
+      if (found == groups_of.end()) continue;
+      std::vector<std::uint32_t>& sets = facts->experts[e].sets;
+      sets.insert(sets.end(), found->second.begin(), found->second.end());
+    }
+  }
+}
+
+absl::Status FillDescriptions(const StoreState& state, const SpaceRecord& space, EncoderSet* encoders,
+                              routing::ExpertFacts* facts) {
+  if (space.encoder.empty() || encoders->Find(space.encoder) == nullptr) return absl::OkStatus();
+  std::vector<std::string> texts;
+  std::vector<std::size_t> speakers;  // of each text
+  for (std::size_t e = 0; e < state.experts.size(); ++e) {
+    for (const ExpertRecord& record : state.schema.experts) {
+      if (record.id != state.experts[e].id) continue;
+      for (const absl::string_view line : absl::StrSplit(record.description, '\n', absl::SkipWhitespace())) {
+        texts.emplace_back(line);
+        speakers.push_back(e);
+      }
+    }
+  }
+  if (texts.empty()) return absl::OkStatus();
+  TRIVIUM_ASSIGN_OR_RETURN(const base::AlignedMatrix rows,
+                           encoders->Encode(space, texts, TextKind::kDocument));
+  std::vector<float> unit;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    base::AlignedMatrix& description = facts->experts[speakers[i]].description;
+    if (description.columns() == 0) description = base::AlignedMatrix(space.dimension);
+    if (UnitCopy(rows.row(i), space.dimension, &unit)) description.Append(unit.data());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<routing::ExpertFacts> GatherFacts(const StoreState& state, EncoderSet* encoders,
+                                                 std::uint32_t space) {
+  const SpaceRecord& record = *state.schema.SpaceById(space);
+  routing::ExpertFacts facts;
+  facts.dimension = record.dimension;
+  facts.experts.resize(state.experts.size());
+  if (record.metric != Metric::kSquaredL2) FillMoments(state, record, &facts);
+  TRIVIUM_RETURN_IF_ERROR(FillDescriptions(state, record, encoders, &facts));
+  return facts;
+}
+
+}  // namespace trivium

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a store can tell its routers of the experts without any judged query.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "api/query_vectors.h"
+#include "api/store_state.h"
+#include "routing/expert/expert_facts.h"
+
+namespace trivium {
+
+// Facts about state.experts, in that order, as seen from `space`.
+//
+// Moments: of every vector set of the space that a dense expert searches, in up to 16 groups of alike
+// vectors, from at most 10,000 of its rows, evenly spaced. Not for kSquaredL2, where a larger inner product
+// does not mean a nearer vector; experts that search nothing in the space have none. Descriptions: each line
+// of an expert's is a text, encoded as documents are; where the space's encoder is not at hand, nobody has
+// any. The encoder's errors. Cost: clustering the rows taken, one encoder call.
+absl::StatusOr<routing::ExpertFacts> GatherFacts(const StoreState& state, EncoderSet* encoders,
+                                                 std::uint32_t space);
+
+}  // namespace trivium
