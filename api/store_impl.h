@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inside of trivium::Store. Its methods are spread over one file per concern: store_open.cc,
 // store_schema.cc, store_write.cc, store_read.cc, store_build.cc, store_search.cc, store_train.cc,
-// store_teach.cc, store_train_adapter.cc, store_inspect_graphs.cc, store_evaluate.cc, store_care.cc.
+// store_train_label_free.cc, store_teach.cc, store_train_adapter.cc, store_inspect_graphs.cc,
+// store_evaluate.cc, store_care.cc.
 //
 // Writers hold `writer` and change a copy of the published state; what they wrote is durable before the copy
 // is published. Readers load the published pointer once and never wait.
@@ -175,6 +176,10 @@ struct Store::Impl {
   absl::Status SaveDispatch(const routing::TrainedDispatch& trained, const LearnedGuard* guard,
                             const std::vector<const routing::PilotSet*>& pilots, std::uint32_t space,
                             std::shared_ptr<StoreState> state);
+  // --- store_train_label_free.cc ---
+  // TrainDispatch without judged queries. REQUIRES: the store has a dense expert.
+  absl::StatusOr<DispatchReport> TrainLabelFree(const TrainDispatchOptions& options,
+                                                std::shared_ptr<StoreState> state);
 
   // --- store_care.cc ---
   absl::Status CopyLiveStore(const StoreState& state, const std::string& copy) const;

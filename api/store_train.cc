@@ -96,6 +96,7 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
     return absl::FailedPreconditionError(
         "train dispatch: the store has no dense experts, expected at least one");
   }
+  if (options.label_free) return impl_->TrainLabelFree(options, std::move(state));
   SearchOptions search;
   search.cancelled = options.cancelled;
   TRIVIUM_ASSIGN_OR_RETURN(Searcher searcher, impl_->MakeSearcher(state, search));

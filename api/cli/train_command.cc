@@ -19,6 +19,7 @@ struct TrainArguments : CommonArguments {
   BackgroundArguments background;
   std::vector<std::string> drop_self;
   std::vector<std::string> routers;
+  bool label_free = false;
   std::uint64_t seed = 0;
   int threads = 0;
 };
@@ -55,9 +56,10 @@ std::string ToText(const DispatchReport& report) {
     table.Add({row.name, Fixed(row.ndcg_at_10, 4), Fixed(row.experts_per_query, 2),
                Fixed(row.distance_computations_per_query, 0)});
   }
-  std::string text = table.ToString();
-  text += absl::StrFormat("\ndispatch: %s, %s by default: %s\n", report.router, report.enabled ? "on" : "off",
+  std::string text = report.rows.empty() ? "" : table.ToString() + "\n";
+  text += absl::StrFormat("dispatch: %s, %s by default: %s\n", report.router, report.enabled ? "on" : "off",
                           report.reason);
+  if (report.rows.empty()) return text;  // label-free: nothing was judged
   text += absl::StrFormat("gain over all experts: %+.4f, 95 %% interval %+.4f to %+.4f\n", report.gain,
                           report.gain_low, report.gain_high);
   if (report.lexical_weight) {
@@ -77,6 +79,11 @@ std::string ToText(const DispatchReport& report) {
 absl::Status RunTrainDispatch(const TrainArguments& arguments) {
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const auto train_files, PairQueryFiles(arguments.train));
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const auto validation_files, PairQueryFiles(arguments.validation));
+  if (train_files.empty() != arguments.label_free) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("--queries: %d files, expected %s", train_files.size(),
+                        arguments.label_free ? "none beside --label-free" : "one or more, or --label-free"));
+  }
   TRIVIUM_CLI_RETURN_IF_ERROR(CheckDropSelf(arguments.drop_self, train_files));
   if (arguments.threads < 0) {
     return absl::InvalidArgumentError(
@@ -101,6 +108,7 @@ absl::Status RunTrainDispatch(const TrainArguments& arguments) {
   options.train = std::move(train.sets);
   options.validation = std::move(validation.sets);
   options.routers = arguments.routers;
+  options.label_free = arguments.label_free;
   options.seed = arguments.seed;
   options.threads = arguments.threads;
   options.progress = bar.Callback();
@@ -122,7 +130,7 @@ void AddTrainCommand(CLI::App& app, Run* run) {
       "dispatch", "Learn which experts answer what; on by default only where it gains on held-out queries");
   auto arguments = std::make_shared<TrainArguments>();
   AddStoreArgument(*command, arguments.get());
-  AddQueryOptions(*command, &arguments->train, /*required=*/true);
+  AddQueryOptions(*command, &arguments->train, /*required=*/false);
   AddQueryOptions(*command, &arguments->validation, /*required=*/false);
   AddBackgroundOptions(*command, &arguments->background);
   command
@@ -132,6 +140,9 @@ void AddTrainCommand(CLI::App& app, Run* run) {
   command->add_option("--routers", arguments->routers, "Routers to try (default: all)")
       ->type_name("A,B")
       ->delimiter(',');
+  command->add_flag("--label-free", arguments->label_free,
+                    "Without queries: routers learn from what experts hold and how they are described, and "
+                    "answer only where --router names one");
   command->add_option("--seed", arguments->seed, "Seed of everything random")->capture_default_str();
   command->add_option("--threads", arguments->threads, "Threads to use (default: all)")->type_name("N");
   AddEncoderCommandOption(*command, arguments.get());

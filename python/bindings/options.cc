@@ -105,17 +105,18 @@ void BindOptions(py::module_& module) {
 
   static const TrainDispatchOptions train;
   py::class_<TrainDispatchOptions>(module, "TrainDispatchOptions")
-      .def(py::init(
-               [](const py::object& routers, const py::object& seed, int threads, double guard_acceptance) {
-                 TrainDispatchOptions options;
-                 options.guard_acceptance = guard_acceptance;
-                 if (!routers.is_none()) options.routers = AsStrings(routers, "routers");
-                 options.seed = AsSeed(seed);
-                 options.threads = threads;
-                 return options;
-               }),
+      .def(py::init([](const py::object& routers, const py::object& seed, int threads,
+                       double guard_acceptance, bool label_free) {
+             TrainDispatchOptions options;
+             options.label_free = label_free;
+             options.guard_acceptance = guard_acceptance;
+             if (!routers.is_none()) options.routers = AsStrings(routers, "routers");
+             options.seed = AsSeed(seed);
+             options.threads = threads;
+             return options;
+           }),
            "routers"_a = py::none(), "seed"_a = train.seed, "threads"_a = train.threads,
-           "guard_acceptance"_a = train.guard_acceptance)
+           "guard_acceptance"_a = train.guard_acceptance, "label_free"_a = train.label_free)
       .def_readonly("guard_acceptance", &TrainDispatchOptions::guard_acceptance)
       .def_readonly("seed", &TrainDispatchOptions::seed)
       .def_readonly("threads", &TrainDispatchOptions::threads);

@@ -180,6 +180,7 @@ class TrainDispatchOptions:
         seed: int = ...,
         threads: int = ...,
         guard_acceptance: float = ...,
+        label_free: bool = ...,
     ) -> None: ...
     @property
     def guard_acceptance(self) -> float: ...

@@ -128,8 +128,8 @@ class StoreTraining:
 
     def train_dispatch(
         self,
-        queries: Queries,
-        qrels: Qrels,
+        queries: Queries | None = None,
+        qrels: Qrels | None = None,
         validation: tuple[Queries, Qrels] | tuple[Queries, Qrels, Sequence[str]] | None = None,
         groups: Sequence[str] | None = None,
         seed: int = _TRAIN.seed,
@@ -139,6 +139,7 @@ class StoreTraining:
         drop_self: bool | Collection[str] = False,
         background: Queries | None = None,
         guard_acceptance: float = _TRAIN.guard_acceptance,
+        label_free: bool = False,
         threads: int = _TRAIN.threads,
         progress: Progress = False,
     ) -> DispatchReport:
@@ -157,11 +158,19 @@ class StoreTraining:
         (0: whatever balances acceptance and rejection best), and rejects what `search(on_reject=...)` says only if
         it tells held-out queries apart: see `guard`. Without them there is none.
 
+        label_free: without queries and qrels; routers learn from what the experts hold (`moments`) and, where
+        the encoder is at hand, from their descriptions (`description`). Nothing can be compared, so the dispatch
+        is off by default and answers to `search(router="moments")`; it takes the place of any trained before.
+
         The trained dispatch becomes the default only if it gains on validation: see `enabled` and `reason`.
         """
         texts, vectors = _background(background)
-        options = _trivium.TrainDispatchOptions(routers, seed, threads, guard_acceptance)
-        train = query_sets(queries, qrels, groups, query_ids, drop_self)
+        options = _trivium.TrainDispatchOptions(routers, seed, threads, guard_acceptance, label_free)
+        train: list[_trivium.QuerySet] = []
+        if queries is not None and qrels is not None:
+            train = query_sets(queries, qrels, groups, query_ids, drop_self)
+        elif not label_free or queries is not None or qrels is not None:
+            raise TypeError("queries, qrels: None, expected both, or neither and label_free=True")
         held_out = more_query_sets("validation", validation)
         with progress_callback(progress) as callback:
             return self._core.train_dispatch(options, train, held_out, texts, vectors, callback)

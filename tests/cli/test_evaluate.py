@@ -289,6 +289,14 @@ def test_training_reports_the_comparison_and_the_gate(trivium, data, store):
     assert dispatch["pilots"] > 0
 
 
+def test_training_without_queries_is_off_and_answers_by_name(trivium, store):
+    report = trivium("train", "dispatch", store, "--label-free", "--json").json
+    assert (report["router"], report["enabled"], report["compare"]) == ("moments", False, [])
+    assert "without judged queries" in trivium("train", "dispatch", store, "--label-free").out
+    dispatch = trivium("inspect", store, "--json").json["dispatch"]
+    assert (dispatch["trained"], dispatch["enabled"], dispatch["pilots"]) == (True, False, 0)
+
+
 def test_training_is_repeatable(trivium, data, built_store, tmp_path):
     reports = []
     for name in ("a", "b"):

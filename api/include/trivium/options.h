@@ -222,6 +222,10 @@ struct TrainDispatchOptions {
   std::vector<QuerySet> train;
   std::vector<QuerySet> validation;  // empty: cross-validation within `train`, by groups of related queries
   std::vector<std::string> routers;  // to try; empty: all
+  // True: without any judged query, from what experts hold and how they are described. Takes the place of any
+  // dispatch trained before, is off by default because nothing could be compared, and answers where its
+  // router is named (SearchOptions::router).
+  bool label_free = false;
   // With any, a guard learns to tell these from `train`; none: there will be no guard.
   BackgroundQueries background;
   // Share of the queries served that the guard must accept, in (0, 1); 0: what balances acceptance and
