@@ -10,7 +10,8 @@
 //   kDocuments   document number (u64)                 partition (u32), id length (u32), id, text
 //   kMetadata    document number                       JSON object; absent where there is none
 //   kVectors     space (u32) partition (u32) number    float32 values of a vector not yet in a segment
-//   kPilots      sequence (u64)                        a remembered query
+//   kPilots      sequence (u64)                        a remembered query that was trained on
+//                "feedback/" sequence (u64)            one of a user's reaction, see feedback_log.cc
 //   kEncodings   encoder key (u64) kind (u8) unit (u8) text hash (16 bytes)   float32 values
 #pragma once
 
@@ -68,6 +69,14 @@ inline std::string HeldOutKey(std::uint32_t id) {
   AppendU32(&key, id);
   return key;
 }
+inline constexpr std::string_view kFeedbackPrefix = "feedback/";
+inline std::string FeedbackKey(std::uint64_t sequence) {
+  std::string key(kFeedbackPrefix);
+  AppendU64(&key, sequence);
+  return key;
+}
+// Of every pilot that was trained on: sequence numbers are small.
+inline constexpr std::string_view kTrainedPilotPrefix("\0", 1);
 inline std::string RouterKey(std::string_view name) { return "router/" + std::string(name); }
 
 // The value under kDocuments.

@@ -171,6 +171,8 @@ Schema Parse(const Json& json) {
       record.k1 = expert.at("lexical").at("k1");
       record.b = expert.at("lexical").at("b");
     }
+    record.quarantine = expert.value("quarantine", std::string());  // absent where there never was one
+    record.monitored_from = expert.value("monitored_from", std::uint64_t{0});
     if (!expert.at("partition").is_null()) record.partition = expert.at("partition").get<std::uint32_t>();
     schema.experts.push_back(std::move(record));
   }
@@ -250,6 +252,8 @@ std::string Schema::ToJson() const {
     if (expert.kind == ExpertKind::kLexical) {
       json["experts"].back()["lexical"] = {{"k1", expert.k1}, {"b", expert.b}};
     }
+    if (!expert.quarantine.empty()) json["experts"].back()["quarantine"] = expert.quarantine;
+    if (expert.monitored_from > 0) json["experts"].back()["monitored_from"] = expert.monitored_from;
   }
   for (const TextSegmentRecord& segment : text_segments) {
     json["text_segments"].push_back(

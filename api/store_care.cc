@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inspection, verification, snapshots and their restoration.
+#include <algorithm>
 #include <filesystem>
 
 #include "absl/strings/str_format.h"
@@ -22,6 +23,7 @@ DispatchInfo DescribeDispatch(const StoreState& state) {
   info.reason = record.reason;
   info.pilots = record.pilots;
   if (!record.enabled) info.lexical_weight = record.lexical_weight;
+  if (state.feedback != nullptr) info.feedback = state.feedback->size();
   if (const Dispatcher::Entry* entry = state.dispatcher->Find(record.router)) {
     info.top_p = entry->settings.policy.top_p;
     info.max_experts = static_cast<int>(entry->settings.policy.max_experts);
@@ -97,6 +99,16 @@ absl::Status MakeCopy(const std::string& source, const std::string& destination,
   return status;
 }
 
+ExpertFeedback DescribeFeedback(const StoreState& state, const ExpertRecord& expert) {
+  if (state.feedback == nullptr) return {};
+  const std::vector<std::uint32_t>& ids = state.feedback->expert_ids();
+  const auto column = std::find(ids.begin(), ids.end(), expert.id);
+  if (column == ids.end()) return {};
+  const routing::ExpertMonitor monitor =
+      state.feedback->MonitorOf(static_cast<std::size_t>(column - ids.begin()), expert.monitored_from);
+  return {monitor.count(), monitor.mean_predicted(), monitor.mean_observed(), monitor.capital()};
+}
+
 AdapterInfo DescribeAdapter(const std::optional<AdapterRecord>& adapter) {
   return adapter ? AdapterInfo{true, adapter->enabled, adapter->queries, adapter->reason} : AdapterInfo();
 }
@@ -134,6 +146,8 @@ absl::StatusOr<StoreInfo> Store::Inspect() const {
     if (expert.partition) view.partition = state->schema.PartitionById(*expert.partition)->name;
     view.cost = expert.cost;
     view.adapter = DescribeAdapter(expert.adapter);
+    view.quarantine = expert.quarantine;
+    view.feedback = DescribeFeedback(*state, expert);
     info.experts.push_back(std::move(view));
   }
   for (const auto& set : state->sets) {

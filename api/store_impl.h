@@ -2,7 +2,7 @@
 // The inside of trivium::Store. Its methods are spread over one file per concern: store_open.cc,
 // store_schema.cc, store_write.cc, store_read.cc, store_build.cc, store_search.cc, store_train.cc,
 // store_train_label_free.cc, store_teach.cc, store_train_adapter.cc, store_inspect_graphs.cc,
-// store_evaluate.cc, store_care.cc.
+// store_evaluate.cc, store_feedback.cc, store_care.cc.
 //
 // Writers hold `writer` and change a copy of the published state; what they wrote is durable before the copy
 // is published. Readers load the published pointer once and never wait.
@@ -180,6 +180,13 @@ struct Store::Impl {
   // TrainDispatch without judged queries. REQUIRES: the store has a dense expert.
   absl::StatusOr<DispatchReport> TrainLabelFree(const TrainDispatchOptions& options,
                                                 std::shared_ptr<StoreState> state);
+
+  // --- store_feedback.cc ---
+  // Reads the feedback in use. REQUIRES: the dispatcher is loaded.
+  absl::Status LoadFeedback(StoreState* state) const;
+  // Feedback outlives a training: it corrects the new router, or is dropped where another space routes now.
+  absl::Status CarryFeedback(std::uint32_t old_space, StoreState* state, storage::WriteBatch* batch) const;
+  absl::Status SetQuarantine(const std::string& expert, const std::string& reason);  // empty: lifted
 
   // --- store_care.cc ---
   absl::Status CopyLiveStore(const StoreState& state, const std::string& copy) const;

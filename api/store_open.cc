@@ -260,6 +260,7 @@ absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::LoadState(
           absl::StrFormat("guard: dimension %d, expected that of its space (db)", guard->dimension()));
     }
   }
+  TRIVIUM_RETURN_IF_ERROR(LoadFeedback(state.get()));
   state->ResolveExperts();
   return state;
 }

@@ -52,18 +52,31 @@ void StoreState::ResolveExperts() {
       const auto column = std::find(columns.begin(), columns.end(), record.id);
       if (column != columns.end()) view.column = static_cast<int>(column - columns.begin());
     }
+    if (feedback != nullptr) {
+      const std::vector<std::uint32_t>& columns = feedback->expert_ids();
+      const auto column = std::find(columns.begin(), columns.end(), record.id);
+      if (column != columns.end()) view.feedback_column = static_cast<int>(column - columns.begin());
+    }
+    view.quarantine = record.quarantine;
     add(std::move(view), record.partition);
   }
-  if (std::any_of(schema.experts.begin(), schema.experts.end(),
-                  [](const ExpertRecord& expert) { return expert.kind == ExpertKind::kDense; })) {
-    return;
-  }
-  for (const SpaceRecord& space : schema.spaces) {
+  const bool declared =
+      std::any_of(schema.experts.begin(), schema.experts.end(),
+                  [](const ExpertRecord& expert) { return expert.kind == ExpertKind::kDense; });
+  for (std::size_t i = 0; !declared && i < schema.spaces.size(); ++i) {
+    const SpaceRecord& space = schema.spaces[i];
     ExpertView view;
     view.name = space.name;
     view.space = space.id;
     add(std::move(view), std::nullopt);
   }
+  sound.reset();
+  base::Bitmap bits(experts.size(), true);
+  for (std::size_t i = 0; i < experts.size(); ++i) {
+    if (!experts[i].quarantine.empty()) bits.Clear(i);
+  }
+  const std::size_t count = bits.CountSet();
+  if (count > 0 && count < experts.size()) sound = std::move(bits);
 }
 
 bool StoreState::TextsAreCovered(absl::Span<const std::uint32_t> chosen, std::size_t i) const {

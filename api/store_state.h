@@ -14,10 +14,12 @@
 #include "absl/types/span.h"
 #include "api/dispatcher.h"
 #include "api/document_directory.h"
+#include "api/feedback_log.h"
 #include "api/schema.h"
 #include "api/text_set.h"
 #include "api/vector_rules.h"
 #include "api/vector_set.h"
+#include "base/bitmap.h"
 #include "storage/key_value_store.h"
 #include "trivium/options.h"
 #include "trivium/types.h"
@@ -38,6 +40,8 @@ struct ExpertView {
   bool adapter_enabled = false;                       // what searches use that do not say
   float cost = 1;
   int column = -1;  // in the dispatcher's routers; -1: unknown to them
+  int feedback_column = -1;  // in the feedback in use; -1: unknown to it
+  std::string quarantine;    // why "auto" does not ask it; empty: it does
 };
 
 // The adapter by which the expert reads queries; null: as they are.
@@ -56,7 +60,10 @@ struct StoreState {
   std::vector<std::shared_ptr<const TextSet>> text_sets;                        // likewise
   std::map<std::uint32_t, std::shared_ptr<const std::vector<float>>> adapters;  // by expert or space
   std::shared_ptr<const Dispatcher> dispatcher;                                 // null: not trained
+  std::shared_ptr<const FeedbackLog> feedback;  // null: none, or dispatch is not trained
   std::vector<ExpertView> experts;                                              // derived, see ResolveExperts
+  // Experts that "auto" may ask, a bit each; empty: all. Where all are in quarantine, none is.
+  std::optional<base::Bitmap> sound;
 
   // Whether another one of the `chosen` experts searches all the texts that the i-th searches.
   bool TextsAreCovered(absl::Span<const std::uint32_t> chosen, std::size_t i) const;

@@ -23,6 +23,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "trivium/export.h"
+#include "trivium/feedback.h"
 #include "trivium/options.h"
 #include "trivium/report.h"
 #include "trivium/search_result.h"
@@ -111,6 +112,19 @@ class TRIVIUM_EXPORT Store {
   // Where the walks for one query go, in each sealed segment with a graph of an expert, or of all.
   // kFailedPrecondition: there is none, and as TrainGraph.
   absl::StatusOr<std::vector<SegmentWalk>> TraceWalks(const StoreWalkOptions& options) const;
+
+  // --- Learning from use
+  // ---------------------------------------------------------------------------------------- Keeps what users
+  // made of answers as pilots, all or none, and corrects the routes of "auto" by them from now on, without
+  // training (docs/feedback.md). Durable as Upsert is; the newest 2,048 are kept, over trainings of dispatch too.
+  // An expert that keeps being asked and keeps failing is put into quarantine. kInvalidArgument names the row;
+  // kNotFound: a partition; kFailedPrecondition: dispatch is not trained. About 5 ms at 2,048 in use.
+  absl::StatusOr<FeedbackReport> Feedback(absl::Span<const AnswerFeedback> feedback);
+  // "auto" no longer asks the expert; searches that name it, and "all", do. `reason`: up to 500 bytes, shown by
+  // Inspect. Where all are in quarantine, none is. kNotFound.
+  absl::Status Quarantine(const std::string& expert, const std::string& reason);
+  // Ends it, however it came about; earlier feedback is not held against the expert again. kNotFound.
+  absl::Status LiftQuarantine(const std::string& expert);
 
   // --- Searching
   // ----------------------------------------------------------------------------------------------- Filters

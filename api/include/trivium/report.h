@@ -90,6 +90,9 @@ struct DispatchReport {
   double gain_low = 0, gain_high = 0;     // paired bootstrap 95 % interval
   std::vector<ComparisonRow> rows;        // on validation
   GuardReport guard;
+  // Share of the queries trained on whose first expert is another one than by the router that was the default
+  // before; none: there was none, or it knew other experts.
+  std::optional<double> first_expert_changed;
   double seconds = 0;
 };
 
@@ -157,6 +160,12 @@ struct SpaceInfo {
   Profile profile = Profile::kSpeed;
   AdapterInfo adapter;  // of all domains
 };
+// What the feedback in use says of an expert that the router has an opinion on, when it was asked.
+struct ExpertFeedback {
+  std::uint64_t answers = 0;
+  double predicted = 0, observed = 0;  // mean utilities, by the router and by users
+  double evidence = 0;                 // that it keeps failing; at 10,000 it is put into quarantine
+};
 struct ExpertInfo {
   ExpertKind kind = ExpertKind::kDense;
   std::string name, space, description;  // no space: lexical
@@ -164,6 +173,8 @@ struct ExpertInfo {
   double cost = 1;
   AdapterInfo adapter;
   double k1 = 0, b = 0;  // lexical only
+  std::string quarantine;  // why "auto" does not ask it; empty: it does
+  ExpertFeedback feedback;
 };
 struct VectorSetInfo {
   std::string space, partition;
@@ -188,6 +199,7 @@ struct DispatchInfo {
   bool enabled = false;
   std::string router, reason;
   std::uint64_t pilots = 0;
+  std::uint64_t feedback = 0;  // in use
   double top_p = 0, prior_weight = 0;
   std::optional<double> lexical_weight;  // as in DispatchReport
   std::optional<ReadingMixture> mixture;
