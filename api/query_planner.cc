@@ -31,11 +31,12 @@ absl::StatusOr<QueryPlanner> QueryPlanner::Create(std::shared_ptr<const StoreSta
     planner.named_.push_back(static_cast<std::uint32_t>(found - experts.begin()));
   }
   std::vector<std::uint32_t> lexical;
-  planner.dense_.Resize(experts.size(), true);
+  planner.sound_ = planner.state_->sound ? *planner.state_->sound : base::Bitmap(experts.size(), true);
+  planner.dense_ = planner.sound_;
   for (std::uint32_t e = 0; e < experts.size(); ++e) {
     planner.columns_.push_back(experts[e].column);
     if (!experts[e].lexical) continue;
-    lexical.push_back(e);
+    if (planner.sound_.Test(e)) lexical.push_back(e);
     planner.dense_.Clear(e);
   }
   for (std::size_t i = 0; i < lexical.size(); ++i) {
@@ -100,6 +101,7 @@ Plan QueryPlanner::PlanAll() const {
 absl::Status QueryPlanner::PlanUnrouted(QueryVectors* query, Plan* plan) const {
   *plan = PlanAll();
   plan->mode = "auto";
+  LeaveOutQuarantined(&plan->dispatch);
   if (state_->schema.dispatch) plan->lexical_weight = state_->schema.dispatch->lexical_weight;
   for (const ExpertView& expert : state_->experts) {
     if (expert.sets.empty() || !reader_.AdaptsAll(expert.space) || plan->readings.count(expert.space) > 0)
@@ -121,6 +123,7 @@ absl::Status QueryPlanner::PlanRejected(QueryVectors* query, Plan* plan) const {
   if (options_.on_reject == OnReject::kAll) return PlanUnrouted(query, plan);
   *plan = PlanAll();
   plan->mode = "auto";
+  LeaveOutQuarantined(&plan->dispatch);
   if (options_.on_reject == OnReject::kNothing) {
     routing::RequestExperts(state_->experts.size(), {}, &plan->dispatch);
   }
@@ -152,6 +155,9 @@ absl::Status QueryPlanner::PlanRouted(const Dispatcher::Entry& entry, QueryVecto
     scratch->utility[i] = scratch->predicted[expert.column];
     scratch->uncertainty[i] = scratch->errors[expert.column];
   }
+  if (state_->feedback != nullptr && entry.settings.router == state_->schema.dispatch->router) {
+    CorrectByFeedback(scratch);
+  }
   routing::DispatchOptions policy = entry.settings.policy;
   if (options_.top_p) policy.top_p = static_cast<float>(*options_.top_p);
   if (options_.max_experts) policy.max_experts = static_cast<std::size_t>(*options_.max_experts);
@@ -166,13 +172,54 @@ void QueryPlanner::ChooseBy(const routing::DispatchSettings& settings, const rou
                             absl::Span<const float> utility, absl::Span<const float> uncertainty,
                             absl::Span<const float> costs, Plan* plan) const {
   const std::vector<float>& weights = settings.answer.lexical_weights;
-  routing::ChooseExperts(utility, uncertainty, costs, weights.empty() ? nullptr : &dense_, policy,
+  routing::ChooseExperts(utility, uncertainty, costs, weights.empty() ? &sound_ : &dense_, policy,
                          &plan->dispatch);
-  if (weights.empty()) return;
-  plan->lexical_weight = options_.lexical_weight
-                             ? static_cast<float>(*options_.lexical_weight)
-                             : routing::LexicalShare(weights, plan->dispatch.experts, columns_);
-  if (*plan->lexical_weight > 0) routing::JoinExperts(joining_, *plan->lexical_weight, &plan->dispatch);
+  if (!weights.empty()) {
+    plan->lexical_weight = options_.lexical_weight
+                               ? static_cast<float>(*options_.lexical_weight)
+                               : routing::LexicalShare(weights, plan->dispatch.experts, columns_);
+    for (std::size_t e = 0; e < state_->experts.size(); ++e) {
+      if (state_->experts[e].lexical) plan->dispatch.experts[e].reason = routing::ChoiceReason::kNoShare;
+    }
+    if (*plan->lexical_weight > 0) routing::JoinExperts(joining_, *plan->lexical_weight, &plan->dispatch);
+  }
+  LeaveOutQuarantined(&plan->dispatch);
+}
+
+// What users made of answers, against the router's opinion.
+void QueryPlanner::CorrectByFeedback(PlannerScratch* scratch) const {
+  const routing::FeedbackCorrection& correction = *state_->feedback->correction();
+  scratch->predicted.assign(correction.expert_count(), std::numeric_limits<float>::quiet_NaN());
+  scratch->errors.assign(correction.expert_count(), std::numeric_limits<float>::quiet_NaN());
+  for (std::size_t i = 0; i < state_->experts.size(); ++i) {
+    const int column = state_->experts[i].feedback_column;
+    if (column < 0) continue;
+    scratch->predicted[column] = scratch->utility[i];
+    scratch->errors[column] = scratch->uncertainty[i];
+  }
+  correction.Correct(&scratch->feedback, absl::MakeSpan(scratch->predicted), absl::MakeSpan(scratch->errors));
+  for (std::size_t i = 0; i < state_->experts.size(); ++i) {
+    const int column = state_->experts[i].feedback_column;
+    if (column < 0) continue;
+    scratch->utility[i] = scratch->predicted[column];
+    scratch->uncertainty[i] = scratch->errors[column];
+  }
+}
+
+// "auto" does not ask experts in quarantine, unless there are no others.
+void QueryPlanner::LeaveOutQuarantined(routing::Dispatch* dispatch) const {
+  if (!state_->sound) return;
+  for (std::size_t e = 0; e < dispatch->experts.size(); ++e) {
+    if (state_->sound->Test(e)) continue;
+    dispatch->experts[e].chosen = false;
+    dispatch->experts[e].probability = 0;
+    dispatch->experts[e].reason = routing::ChoiceReason::kQuarantined;
+  }
+  std::erase_if(dispatch->chosen, [&](std::uint32_t e) { return !state_->sound->Test(e); });
+  for (const std::uint32_t e : dispatch->chosen) {
+    if (dispatch->experts[e].reason != routing::ChoiceReason::kRequested) continue;
+    dispatch->experts[e].probability = 1.0f / static_cast<float>(dispatch->chosen.size());
+  }
 }
 
 absl::Status QueryPlanner::MixReadings(const routing::QueryMixture& mixture, QueryVectors* query,

@@ -17,6 +17,7 @@
 #include "base/bitmap.h"
 #include "routing/expert/dispatch_policy.h"
 #include "routing/expert/expert_router.h"
+#include "routing/expert/feedback_correction.h"
 #include "trivium/options.h"
 
 namespace trivium {
@@ -24,6 +25,7 @@ namespace trivium {
 // Buffers of one thread, reused from query to query.
 struct PlannerScratch {
   routing::RouterScratch router;
+  routing::FeedbackScratch feedback;
   std::vector<float> predicted, errors;            // by column of the router
   std::vector<float> utility, uncertainty, costs;  // by expert
   std::vector<float> direction;
@@ -95,13 +97,15 @@ class QueryPlanner {
   const Dispatcher::Entry* RouterInUse(const QueryVectors& query) const;
   absl::StatusOr<std::optional<double>> AskGuard(QueryVectors* query, PlannerScratch* scratch) const;
   absl::Status LeaveOutLexical(Plan* plan) const;
+  void LeaveOutQuarantined(routing::Dispatch* dispatch) const;
+  void CorrectByFeedback(PlannerScratch* scratch) const;
 
   std::shared_ptr<const StoreState> state_;
   SearchOptions options_;
   QueryReader reader_{nullptr, AdapterUse::kStore};
   std::vector<std::uint32_t> named_, joining_;
   std::vector<int> columns_;  // of each expert, as trained
-  base::Bitmap dense_;
+  base::Bitmap sound_, dense_;  // experts that may be chosen; of these, those that are not lexical
 };
 
 }  // namespace trivium

@@ -110,6 +110,8 @@ std::string_view ReasonText(ChoiceReason reason) {
       return "needs the query's text";
     case ChoiceReason::kJoins:
       return "joins with a learned share";
+    case ChoiceReason::kNoShare:
+      return "has no share in this answer";
     case ChoiceReason::kQuarantined:
       return "in quarantine";
   }

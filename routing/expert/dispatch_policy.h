@@ -37,6 +37,7 @@ enum class ChoiceReason : std::uint8_t {
   kNotAllowed,     // not chosen: excluded by the caller
   kNoText,         // not chosen: it reads texts, and the query has none
   kJoins,          // chosen: its share of the answer was learned, whoever else is chosen
+  kNoShare,        // not chosen: no share of this answer was learned for it
   kQuarantined,    // not chosen: taken out of service
 };
 std::string_view ReasonText(ChoiceReason reason);  // a few words for a route's explanation
