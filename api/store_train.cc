@@ -13,6 +13,7 @@
 #include "api/held_out_readings.h"
 #include "api/keys.h"
 #include "api/store_facts.h"
+#include "api/route_stability.h"
 #include "api/store_impl.h"
 #include "api/training_side.h"
 #include "base/status_macros.h"
@@ -183,6 +184,7 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
     report.guard = guard->report;
     pilots.push_back(&guard->background);
   }
+  report.first_expert_changed = FirstExpertChanged(*state, trained, space, training.pilots());
   TRIVIUM_RETURN_IF_ERROR(impl_->SaveDispatch(trained, guard ? &*guard : nullptr, pilots, space, state));
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
@@ -199,6 +201,7 @@ absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained, 
   record.lexical_weight = trained.report.lexical_weight;
   record.space = space;
   for (const ExpertView& expert : state->experts) record.expert_ids.push_back(expert.id);
+  const std::uint32_t old_space = state->schema.dispatch ? state->schema.dispatch->space : space;
   std::vector<std::string> obsolete;
   if (state->schema.dispatch) {
     for (const RouterRecord& old : state->schema.dispatch->routers) {
@@ -231,7 +234,7 @@ absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained, 
     TRIVIUM_ASSIGN_OR_RETURN(loaded_guard,
                              SaveGuard(*guard, SegmentsDirectory(), &state->schema, &record, &batch));
   }
-  batch.DeletePrefix(storage::Table::kPilots, "");
+  batch.DeletePrefix(storage::Table::kPilots, kTrainedPilotPrefix);
   for (const routing::PilotSet* set : pilots) {
     for (std::size_t i = 0; i < set->size(); ++i) {
       batch.Put(storage::Table::kPilots, U64Key(record.pilots++), set->EncodePilot(i, record.expert_ids));
@@ -241,6 +244,7 @@ absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained, 
   auto dispatcher = std::make_shared<Dispatcher>(space, std::move(entries));
   dispatcher->SetGuard(std::move(loaded_guard));
   state->dispatcher = std::move(dispatcher);
+  TRIVIUM_RETURN_IF_ERROR(CarryFeedback(old_space, state.get(), &batch));
   TRIVIUM_RETURN_IF_ERROR(Commit(std::move(state), std::move(batch), true));
   return RemoveObsolete(obsolete);
 }
