@@ -28,6 +28,8 @@ void AddTrainGraphCommand(CLI::App& train, Run* run);    // under `train`
 void AddSearchCommand(CLI::App& app, Run* run);
 void AddEvaluateCommand(CLI::App& app, Run* run);
 void AddDeleteCommand(CLI::App& app, Run* run);
+void AddFeedbackCommand(CLI::App& app, Run* run);
+void AddQuarantineCommand(CLI::App& app, Run* run);  // beside AddFeedbackCommand
 void AddInspectCommand(CLI::App& app, Run* run);
 void AddVerifyCommand(CLI::App& app, Run* run);
 void AddCompactCommand(CLI::App& app, Run* run);

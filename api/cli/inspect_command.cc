@@ -57,7 +57,13 @@ Json ToJson(const StoreInfo& info) {
                                {"partition", expert.partition ? Json(*expert.partition) : Json(nullptr)},
                                {"description", expert.description},
                                {"cost", expert.cost},
-                               {"adapter", ToJson(expert.adapter)}});
+                               {"adapter", ToJson(expert.adapter)},
+                               {"quarantine", expert.quarantine.empty() ? Json(nullptr) : Json(expert.quarantine)},
+                               {"feedback",
+                                {{"answers", expert.feedback.answers},
+                                 {"predicted", expert.feedback.predicted},
+                                 {"observed", expert.feedback.observed},
+                                 {"evidence", expert.feedback.evidence}}}});
     if (expert.kind == ExpertKind::kLexical) {
       json["experts"].back()["k1"] = expert.k1;
       json["experts"].back()["b"] = expert.b;
@@ -91,6 +97,7 @@ Json ToJson(const StoreInfo& info) {
       {"router", info.dispatch.router},
       {"reason", info.dispatch.reason},
       {"pilots", info.dispatch.pilots},
+      {"feedback", info.dispatch.feedback},
       {"top_p", info.dispatch.top_p},
       {"max_experts", info.dispatch.max_experts},
       {"prior_weight", info.dispatch.prior_weight},
@@ -102,9 +109,9 @@ Json ToJson(const StoreInfo& info) {
 
 std::string DispatchText(const DispatchInfo& dispatch) {
   if (!dispatch.trained) return "dispatch: not trained; every expert answers\n";
-  return absl::StrFormat("dispatch: %s, %s by default, %s pilots (%s)\n", dispatch.router,
+  return absl::StrFormat("dispatch: %s, %s by default, %s pilots, %s feedbacks (%s)\n", dispatch.router,
                          dispatch.enabled ? "on" : "off", Grouped(dispatch.pilots),
-                         OneLine(dispatch.reason, 200)) +
+                         Grouped(dispatch.feedback), OneLine(dispatch.reason, 200)) +
          GuardText(dispatch.guard);
 }
 
@@ -139,6 +146,11 @@ std::string ToText(const StoreInfo& info) {
   }
   if (!info.spaces.empty()) text += "\n" + spaces.ToString();
   if (!info.experts.empty()) text += "\n" + experts.ToString();
+  for (const ExpertInfo& expert : info.experts) {
+    if (!expert.quarantine.empty()) {
+      text += absl::StrFormat("%s is in quarantine: %s\n", expert.name, OneLine(expert.quarantine, 200));
+    }
+  }
   if (!info.vector_sets.empty()) text += "\n" + sets.ToString();
   Table texts({"text set", ">documents", ">unsealed", ">deleted", ">segments", ">size"});
   for (const TextSetInfo& set : info.text_sets) {

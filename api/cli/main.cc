@@ -66,6 +66,8 @@ int Main(int argc, char** argv) {
   AddTrainCommand(app, &run);
   AddSearchCommand(app, &run);
   AddEvaluateCommand(app, &run);
+  AddFeedbackCommand(app, &run);
+  AddQuarantineCommand(app, &run);
   AddDeleteCommand(app, &run);
   AddInspectCommand(app, &run);
   AddVerifyCommand(app, &run);

@@ -39,6 +39,8 @@ Json ToJson(const DispatchReport& report) {
                {"gain", report.gain},
                {"gain_interval", {report.gain_low, report.gain_high}},
                {"guard", GuardToJson(report.guard)},
+               {"first_expert_changed",
+                report.first_expert_changed ? Json(*report.first_expert_changed) : Json(nullptr)},
                {"compare", Json::array()},
                {"seconds", report.seconds}};
   for (const ComparisonRow& row : report.rows) {
@@ -68,6 +70,10 @@ std::string ToText(const DispatchReport& report) {
   }
   text += absl::StrFormat("%s judged queries, %s of them validation (%.1f s)\n", Grouped(report.queries),
                           Grouped(report.validation_queries), report.seconds);
+  if (report.first_expert_changed) {
+    text += absl::StrFormat("first expert of %.1f %% of the queries is another than before this training\n",
+                            100 * *report.first_expert_changed);
+  }
   text += GuardText(report.guard);
   if (report.unknown_judgements > 0) {
     text += absl::StrFormat("judgements of documents that the store does not hold: %s\n",
