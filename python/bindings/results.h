@@ -4,6 +4,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include "trivium/feedback.h"
 #include "trivium/report.h"
 #include "trivium/search_result.h"
 #include "trivium/vector_index.h"
@@ -26,6 +27,7 @@ py::object AsPython(const std::vector<SegmentDrift>& graphs);
 py::object AsPython(const std::vector<SegmentWalk>& graphs);
 py::object AsPython(const AdapterReport& report);
 py::object AsPython(const DispatchReport& report);
+py::object AsPython(const FeedbackReport& report);
 py::object AsPython(const ComparisonRow& row);
 py::object AsPython(const EvaluationReport& report);
 py::object AsPython(const StoreInfo& info);

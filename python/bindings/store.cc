@@ -11,6 +11,7 @@
 #include "bindings.h"
 #include "encoder.h"
 #include "engine_call.h"
+#include "feedback.h"
 #include "query_set.h"
 #include "results.h"
 #include "trivium/engine.h"
@@ -277,6 +278,22 @@ class PythonStore {
     return py::array_t<float>({dimension, dimension}, matrix.data());
   }
 
+  py::object Feedback(const py::list& queries, const py::list& hits, const py::object& relevant,
+                      const py::object& clicked, const py::object& sources) {
+    const HeldFeedback held = AsFeedback(queries, hits, relevant, clicked, sources);
+    return AsPython(CallEngine([&] { return store_->Feedback(held.items); }));
+  }
+
+  void Quarantine(const py::object& expert, const py::object& reason) {
+    const std::string name = AsString(expert, "expert"), why = AsString(reason, "reason");
+    CallEngine([&] { return store_->Quarantine(name, why); });
+  }
+
+  void LiftQuarantine(const py::object& expert) {
+    const std::string name = AsString(expert, "expert");
+    CallEngine([&] { return store_->LiftQuarantine(name); });
+  }
+
   SearchResult Search(const py::object& query, const SearchOptions& options, bool explain) const {
     Query question;
     HeldVectors held;
@@ -379,6 +396,9 @@ void BindStore(py::module_& module) {
       .def("train_adapter", &PythonStore::TrainAdapter)
       .def("set_adapter", &PythonStore::SetAdapter)
       .def("get_adapter", &PythonStore::GetAdapter)
+      .def("feedback", &PythonStore::Feedback)
+      .def("quarantine", &PythonStore::Quarantine)
+      .def("lift_quarantine", &PythonStore::LiftQuarantine)
       .def("search", &PythonStore::Search)
       .def("search_batch", &PythonStore::SearchBatch)
       .def("evaluate", &PythonStore::Evaluate)

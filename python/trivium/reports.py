@@ -275,6 +275,9 @@ class DispatchReport(Report):
     rows: list[ComparisonRow]
     guard: GuardReport | None
     """With `background`."""
+    first_expert_changed: float | None
+    """Share of the queries trained on whose first expert is another one than by the router that was the default
+    before; None: there was none."""
     seconds: float
 
 
@@ -346,6 +349,35 @@ class SpaceInfo(Report):
 
 
 @dataclass(frozen=True, eq=False)
+class ExpertFeedback(Report):
+    """What the feedback in use says of an expert when it was asked."""
+
+    answers: int
+    predicted: float
+    """Mean utility by the router."""
+    observed: float
+    """Mean utility by users."""
+    evidence: float
+    """That it keeps failing; at 10,000 it is put into quarantine."""
+
+
+@dataclass(frozen=True, eq=False)
+class FeedbackReport(Report):
+    """What `Store.feedback` made of the users' reactions."""
+
+    kept: int
+    """In use from now on, and durable."""
+    ignored: int
+    """About experts that the store no longer has."""
+    reduced: int
+    """Kept, but counting less: repetitions, or much from one source."""
+    in_use: int
+    """In all; the newest 2,048."""
+    quarantined: list[str]
+    """Experts that this feedback brought into quarantine."""
+
+
+@dataclass(frozen=True, eq=False)
 class ExpertInfo(Report):
     """An expert of the store."""
 
@@ -362,6 +394,9 @@ class ExpertInfo(Report):
     k1: float | None
     """Of a lexical expert, as `b`: see `Store.add_expert`."""
     b: float | None
+    quarantine: str | None
+    """Why `experts="auto"` does not ask it; None: it does."""
+    feedback: ExpertFeedback
 
 
 @dataclass(frozen=True, eq=False)
@@ -406,6 +441,8 @@ class DispatchInfo(Report):
     router: str
     reason: str
     pilots: int
+    feedback: int
+    """Reactions of users in use."""
     top_p: float
     prior_weight: float
     lexical_weight: float | None

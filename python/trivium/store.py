@@ -48,6 +48,7 @@ from .reports import (
     UpsertReport,
     VerifyReport,
 )
+from .store_feedback import StoreFeedback
 from .store_training import StoreTraining
 
 _SEARCH = _trivium.SearchOptions()  # the engine's defaults
@@ -57,7 +58,7 @@ _EVALUATE = _trivium.EvaluateOptions()
 _SCAN_PAGE = 256  # documents fetched at a time
 
 
-class Store(StoreTraining):
+class Store(StoreTraining, StoreFeedback):
     """An open store; made by `trivium.open`. A context manager. Safe to use from several threads.
 
     Searches never wait for writers; writers wait for each other. Every call may raise the exceptions of
