@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front of scripts/ and CMakePresets.json; each target does its own set-up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-slow quickstart bench bench-graph bench-graph-quick bench-graph-life bench-graph-routing bench-graph-routing-full bench-dispatch bench-adapters bench-lexical bench-guard format lint clean
+.PHONY: help setup build test test-slow quickstart bench bench-graph bench-graph-quick bench-graph-life bench-graph-routing bench-graph-routing-full bench-dispatch bench-adapters bench-lexical bench-guard bench-feedback format lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-25s %s\n", $$1, $$2}' Makefile
@@ -52,6 +52,9 @@ bench-lexical: build  ## BM25 alone and beside vectors on the collections of the
 
 bench-guard: build  ## tell queries out of scope from those in domain on CLINC150, as JSON
 	@.venv/bin/python bench/dispatch/guard_benchmark.py
+
+bench-feedback: build  ## drift won back by feedback, and poison, on the collections of the development data
+	@.venv/bin/python bench/dispatch/feedback_benchmark.py
 
 format:  ## format the sources in place
 	@scripts/format.sh
