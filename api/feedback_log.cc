@@ -22,8 +22,8 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
-// Bets on what one call says of one expert: what was answered before the store could react says that an expert
-// fails, not that it keeps failing.
+// Bets on what one call says of one expert: what was answered before the store could react says that an
+// expert fails, not that it keeps failing.
 constexpr std::size_t kMostBetsACall = 10;
 
 // Where each of `to` is among `from`; -1: nowhere.
@@ -94,9 +94,8 @@ void FeedbackLog::KeepNewest(storage::WriteBatch* batch) {
 
 absl::Status FeedbackLog::AddStored(std::string_view key, std::string_view value) {
   const auto malformed = [&] {
-    return absl::DataLossError(
-        absl::StrFormat("feedback: a malformed entry of %d bytes, expected version %d (db)", value.size(),
-                        kVersion));
+    return absl::DataLossError(absl::StrFormat(
+        "feedback: a malformed entry of %d bytes, expected version %d (db)", value.size(), kVersion));
   };
   if (key.size() != FeedbackKey(0).size()) return malformed();
   const std::uint64_t sequence = ReadBigEndian(key.substr(kFeedbackPrefix.size()));
@@ -108,8 +107,7 @@ absl::Status FeedbackLog::AddStored(std::string_view key, std::string_view value
   if (!reader.ok() || version != kVersion || sequence != next_sequence() || size() == kMost) {
     return malformed();
   }
-  TRIVIUM_RETURN_IF_ERROR(
-      pilots_.AddEncoded(value.substr(value.size() - reader.remaining()), expert_ids_));
+  TRIVIUM_RETURN_IF_ERROR(pilots_.AddEncoded(value.substr(value.size() - reader.remaining()), expert_ids_));
   notes_.push_back({source, call});
   return absl::OkStatus();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The feedback in use: pilots with who gave them, what the router had predicted for them, and what follows from
-// both for searches. Immutable once published; a write changes a copy.
+// The feedback in use: pilots with who gave them, what the router had predicted for them, and what follows
+// from both for searches. Immutable once published; a write changes a copy.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +37,8 @@ class FeedbackLog {
   // How much a feedback for this query counts beside those that are there; see routing::RepetitionWeight.
   float RepetitionWeight(absl::Span<const float> vector) const;
 
-  // Adds the newest, and puts it into `batch`. `source`: 0 = unknown. `call`: the same for all that came in one
-  // call. KeepNewest and Settle afterwards.
+  // Adds the newest, and puts it into `batch`. `source`: 0 = unknown. `call`: the same for all that came in
+  // one call. KeepNewest and Settle afterwards.
   absl::Status Append(const routing::PilotView& pilot, std::uint64_t source, std::uint64_t call,
                       storage::WriteBatch* batch);
 
@@ -75,7 +75,7 @@ class FeedbackLog {
   std::vector<Note> notes_;
   std::vector<std::uint32_t> expert_ids_;
   std::uint64_t first_sequence_ = 0;
-  std::vector<float> predicted_;  // of the first pilots: rows of one float an expert
+  std::vector<float> predicted_;        // of the first pilots: rows of one float an expert
   std::vector<unsigned char> limited_;  // see routing::InfluenceWeights
   std::shared_ptr<const routing::FeedbackCorrection> correction_;
 };

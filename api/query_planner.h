@@ -104,7 +104,7 @@ class QueryPlanner {
   SearchOptions options_;
   QueryReader reader_{nullptr, AdapterUse::kStore};
   std::vector<std::uint32_t> named_, joining_;
-  std::vector<int> columns_;  // of each expert, as trained
+  std::vector<int> columns_;    // of each expert, as trained
   base::Bitmap sound_, dense_;  // experts that may be chosen; of these, those that are not lexical
 };
 

@@ -11,8 +11,8 @@
 
 namespace trivium {
 
-// Share of `pilots` whose first expert by the router just trained (columns: the state's experts) is another one
-// than by the router in use. None: there is none, it reads another space, or there are no pilots.
+// Share of `pilots` whose first expert by the router just trained (columns: the state's experts) is another
+// one than by the router in use. None: there is none, it reads another space, or there are no pilots.
 std::optional<double> FirstExpertChanged(const StoreState& state, const routing::TrainedDispatch& trained,
                                          std::uint32_t space, const routing::PilotSet& pilots);
 

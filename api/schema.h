@@ -55,7 +55,7 @@ struct ExpertRecord {
   double cost = 1;
   std::optional<AdapterRecord> adapter = {};
   ExpertKind kind = ExpertKind::kDense;
-  double k1 = 0, b = 0;  // lexical only, as in ExpertOptions; it has no space (0)
+  double k1 = 0, b = 0;              // lexical only, as in ExpertOptions; it has no space (0)
   std::string quarantine;            // why "auto" does not ask it; empty: it does
   std::uint64_t monitored_from = 0;  // feedback before this sequence number is not held against it
 };

@@ -37,7 +37,8 @@ bool Searches(const StoreState& state, const ExpertView& expert, std::uint32_t p
                      [&](std::uint32_t i) { return state.text_sets[i]->partition() == partition; });
 }
 
-// The hits, without gains. kInvalidArgument: a probability, a hit without a partition; kNotFound: a partition.
+// The hits, without gains. kInvalidArgument: a probability, a hit without a partition; kNotFound: a
+// partition.
 absl::StatusOr<std::vector<routing::ShownDocument>> ShownDocuments(const StoreState& state,
                                                                    const AnswerFeedback& feedback,
                                                                    absl::Span<const std::uint32_t> asked) {
@@ -86,7 +87,8 @@ struct Reaction {
 };
 
 absl::StatusOr<Reaction> ReadReaction(const StoreState& state, const AnswerFeedback& feedback) {
-  if (feedback.asked.empty()) return absl::InvalidArgumentError("asked: none, expected the experts of the route");
+  if (feedback.asked.empty())
+    return absl::InvalidArgumentError("asked: none, expected the experts of the route");
   if (!feedback.relevant && !feedback.clicked) {
     return absl::InvalidArgumentError("relevant, clicked: neither given, expected one of them");
   }
@@ -103,8 +105,7 @@ absl::StatusOr<Reaction> ReadReaction(const StoreState& state, const AnswerFeedb
     asked.push_back(static_cast<std::uint32_t>(found - state.experts.begin()));
     probability += each.probability;
   }
-  TRIVIUM_ASSIGN_OR_RETURN(std::vector<routing::ShownDocument> shown,
-                           ShownDocuments(state, feedback, asked));
+  TRIVIUM_ASSIGN_OR_RETURN(std::vector<routing::ShownDocument> shown, ShownDocuments(state, feedback, asked));
   for (const DocumentName& name : feedback.relevant.value_or(std::vector<DocumentName>())) {
     TRIVIUM_RETURN_IF_ERROR(Mark(feedback, name, "relevant", &shown));
   }
@@ -141,8 +142,8 @@ absl::StatusOr<base::AlignedMatrix> Directions(const StoreState& state, EncoderS
       if (!named.ok()) return OfFeedback(i, named.status());
       if ((*named)->id != space.id) continue;
       if (vectors.vectors.rows != 1) {
-        return OfFeedback(i, absl::InvalidArgumentError(absl::StrFormat("query: %d vectors, expected one",
-                                                                        vectors.vectors.rows)));
+        return OfFeedback(i, absl::InvalidArgumentError(
+                                 absl::StrFormat("query: %d vectors, expected one", vectors.vectors.rows)));
       }
       const absl::StatusOr<base::AlignedMatrix> prepared = PrepareVectors(space, vectors.vectors);
       if (!prepared.ok()) return OfFeedback(i, prepared.status());
@@ -151,16 +152,17 @@ absl::StatusOr<base::AlignedMatrix> Directions(const StoreState& state, EncoderS
     }
     if (given) continue;
     if (feedback[i].query.text.find_first_not_of(" \t\r\n") == std::string::npos) {
-      return OfFeedback(i, absl::InvalidArgumentError(absl::StrFormat(
-                               "query: neither a vector of space '%s' nor a text, expected one of them",
-                               space.name)));
+      return OfFeedback(
+          i, absl::InvalidArgumentError(absl::StrFormat(
+                 "query: neither a vector of space '%s' nor a text, expected one of them", space.name)));
     }
     if (absl::Status good = CheckQueryText(feedback[i].query.text); !good.ok()) return OfFeedback(i, good);
     texts.push_back(feedback[i].query.text);
     encoded.push_back(i);
   }
   if (texts.empty()) return rows;
-  TRIVIUM_ASSIGN_OR_RETURN(const base::AlignedMatrix matrix, encoders->Encode(space, texts, TextKind::kQuery));
+  TRIVIUM_ASSIGN_OR_RETURN(const base::AlignedMatrix matrix,
+                           encoders->Encode(space, texts, TextKind::kQuery));
   for (std::size_t t = 0; t < texts.size(); ++t) {
     if (absl::Status kept = keep(encoded[t], matrix.row(t)); !kept.ok()) return OfFeedback(encoded[t], kept);
   }
@@ -270,7 +272,8 @@ absl::Status Store::LiftQuarantine(const std::string& expert) { return impl_->Se
 absl::Status Store::Impl::SetQuarantine(const std::string& name, const std::string& reason) {
   TRIVIUM_RETURN_IF_ERROR(CheckQueryText(reason));  // UTF-8
   if (reason.size() > kMostReasonBytes) {
-    return absl::InvalidArgumentError(absl::StrFormat("reason: %d bytes, expected at most %d", reason.size(), kMostReasonBytes));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("reason: %d bytes, expected at most %d", reason.size(), kMostReasonBytes));
   }
   const std::lock_guard<std::mutex> writing(writer);
   TRIVIUM_ASSIGN_OR_RETURN(std::shared_ptr<StoreState> state, BeginWrite());
@@ -278,10 +281,12 @@ absl::Status Store::Impl::SetQuarantine(const std::string& name, const std::stri
     if (expert.name != name) continue;
     expert.quarantine = reason;
     // What was held against it is forgiven.
-    if (reason.empty()) expert.monitored_from = state->feedback == nullptr ? 0 : state->feedback->next_sequence();
+    if (reason.empty())
+      expert.monitored_from = state->feedback == nullptr ? 0 : state->feedback->next_sequence();
     return Commit(std::move(state), {}, true);
   }
-  return absl::NotFoundError(absl::StrFormat("expert: '%s', expected one of the store's", name.substr(0, 80)));
+  return absl::NotFoundError(
+      absl::StrFormat("expert: '%s', expected one of the store's", name.substr(0, 80)));
 }
 
 absl::Status Store::Impl::LoadFeedback(StoreState* state) const {

@@ -35,10 +35,9 @@ Route DescribeRoute(const StoreState& state, AdapterUse use, const Answer& answe
     const routing::ExpertChoice& choice = dispatch.experts[i];
     std::string reason(routing::ReasonText(choice.reason));
     if (choice.reason == routing::ChoiceReason::kQuarantined) reason += ": " + state.experts[i].quarantine;
-    route.experts.push_back(
-        {state.experts[i].name, choice.chosen, choice.utility, choice.uncertainty, choice.probability,
-         state.experts[i].cost,
-         dispatch.chosen.empty() ? "query rejected" : std::move(reason)});
+    route.experts.push_back({state.experts[i].name, choice.chosen, choice.utility, choice.uncertainty,
+                             choice.probability, state.experts[i].cost,
+                             dispatch.chosen.empty() ? "query rejected" : std::move(reason)});
   }
   std::stable_sort(route.experts.begin(), route.experts.end(),
                    [](const ExpertConsidered& a, const ExpertConsidered& b) {

@@ -39,7 +39,7 @@ struct ExpertView {
   std::shared_ptr<const std::vector<float>> adapter;  // dimension x dimension; null: none
   bool adapter_enabled = false;                       // what searches use that do not say
   float cost = 1;
-  int column = -1;  // in the dispatcher's routers; -1: unknown to them
+  int column = -1;           // in the dispatcher's routers; -1: unknown to them
   int feedback_column = -1;  // in the feedback in use; -1: unknown to it
   std::string quarantine;    // why "auto" does not ask it; empty: it does
 };
@@ -61,7 +61,7 @@ struct StoreState {
   std::map<std::uint32_t, std::shared_ptr<const std::vector<float>>> adapters;  // by expert or space
   std::shared_ptr<const Dispatcher> dispatcher;                                 // null: not trained
   std::shared_ptr<const FeedbackLog> feedback;  // null: none, or dispatch is not trained
-  std::vector<ExpertView> experts;                                              // derived, see ResolveExperts
+  std::vector<ExpertView> experts;              // derived, see ResolveExperts
   // Experts that "auto" may ask, a bit each; empty: all. Where all are in quarantine, none is.
   std::optional<base::Bitmap> sound;
 

@@ -60,9 +60,10 @@ void AddFeedbackCommand(CLI::App& app, Run* run) {
   auto arguments = std::make_shared<FeedbackArguments>();
   AddStoreArgument(*command, arguments.get());
   command
-      ->add_option("--file", arguments->file,
-                   "JSON lines: what search --json printed, with \"query\" or \"vector\", and \"relevant\" or "
-                   "\"clicked\" ids")
+      ->add_option(
+          "--file", arguments->file,
+          "JSON lines: what search --json printed, with \"query\" or \"vector\", and \"relevant\" or "
+          "\"clicked\" ids")
       ->type_name("FILE")
       ->required();
   AddEncoderCommandOption(*command, arguments.get());
@@ -74,7 +75,8 @@ void AddQuarantineCommand(CLI::App& app, Run* run) {
   auto arguments = std::make_shared<QuarantineArguments>();
   AddStoreArgument(*command, arguments.get());
   command->add_option("EXPERT", arguments->expert, "The expert")->type_name("")->required();
-  command->add_option("--reason", arguments->reason, "Why, shown by inspect and in routes")->type_name("TEXT");
+  command->add_option("--reason", arguments->reason, "Why, shown by inspect and in routes")
+      ->type_name("TEXT");
   command->add_flag("--lift", arguments->lift, "Ask it again; feedback so far is not held against it");
   command->callback([=] { *run = [=] { return RunQuarantine(*arguments); }; });
 }

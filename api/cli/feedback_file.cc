@@ -50,7 +50,8 @@ std::vector<DocumentName> Named(const Json& json, const char* name) {
 
 void AddVector(const std::string& space, const Json& values, FeedbackFile* file, Query* query) {
   if (!values.is_array()) {
-    Wrong(absl::StrFormat("vector: %s, expected numbers, or an object of them by space", Quoted(values.dump())));
+    Wrong(absl::StrFormat("vector: %s, expected numbers, or an object of them by space",
+                          Quoted(values.dump())));
   }
   std::vector<float>& vector = file->vectors.emplace_back();
   for (const Json& value : values) {
@@ -111,7 +112,8 @@ absl::StatusOr<FeedbackFile> ReadFeedback(const std::string& path) {
     }
   }
   if (file.items.empty()) {
-    return absl::InvalidArgumentError(absl::StrFormat("feedback: none, expected at least one line (%s)", path));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("feedback: none, expected at least one line (%s)", path));
   }
   return file;
 }

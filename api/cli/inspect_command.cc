@@ -51,19 +51,20 @@ Json ToJson(const StoreInfo& info) {
                               {"adapter", ToJson(space.adapter)}});
   }
   for (const ExpertInfo& expert : info.experts) {
-    json["experts"].push_back({{"name", expert.name},
-                               {"kind", std::string(ExpertKindName(expert.kind))},
-                               {"space", expert.space.empty() ? Json(nullptr) : Json(expert.space)},
-                               {"partition", expert.partition ? Json(*expert.partition) : Json(nullptr)},
-                               {"description", expert.description},
-                               {"cost", expert.cost},
-                               {"adapter", ToJson(expert.adapter)},
-                               {"quarantine", expert.quarantine.empty() ? Json(nullptr) : Json(expert.quarantine)},
-                               {"feedback",
-                                {{"answers", expert.feedback.answers},
-                                 {"predicted", expert.feedback.predicted},
-                                 {"observed", expert.feedback.observed},
-                                 {"evidence", expert.feedback.evidence}}}});
+    json["experts"].push_back(
+        {{"name", expert.name},
+         {"kind", std::string(ExpertKindName(expert.kind))},
+         {"space", expert.space.empty() ? Json(nullptr) : Json(expert.space)},
+         {"partition", expert.partition ? Json(*expert.partition) : Json(nullptr)},
+         {"description", expert.description},
+         {"cost", expert.cost},
+         {"adapter", ToJson(expert.adapter)},
+         {"quarantine", expert.quarantine.empty() ? Json(nullptr) : Json(expert.quarantine)},
+         {"feedback",
+          {{"answers", expert.feedback.answers},
+           {"predicted", expert.feedback.predicted},
+           {"observed", expert.feedback.observed},
+           {"evidence", expert.feedback.evidence}}}});
     if (expert.kind == ExpertKind::kLexical) {
       json["experts"].back()["k1"] = expert.k1;
       json["experts"].back()["b"] = expert.b;

@@ -27,8 +27,8 @@ std::optional<std::vector<DocumentName>> AsDocumentNames(const py::object& lists
   const py::object list = py::reinterpret_borrow<py::list>(lists)[static_cast<std::size_t>(row)];
   if (list.is_none()) return std::nullopt;
   if (PyUnicode_Check(list.ptr()) || !py::isinstance<py::iterable>(list)) {
-    throw py::type_error(what + ": a " + TypeName(list) + ", expected a list of ids or (partition, id) (row " +
-                         std::to_string(row) + ")");
+    throw py::type_error(what + ": a " + TypeName(list) +
+                         ", expected a list of ids or (partition, id) (row " + std::to_string(row) + ")");
   }
   std::vector<DocumentName> names;
   for (const py::handle item : list) names.push_back(AsDocumentName(item, what, row));
@@ -56,8 +56,8 @@ HeldFeedback AsFeedback(const py::list& queries, const py::list& hits, const py:
       throw py::type_error("hits: a " + TypeName(answer) + ", expected what search returned (row " +
                            std::to_string(i) + ")");
     }
-    AnswerFeedback& item = held.items.emplace_back(
-        AnswerFeedback::Of(std::move(query), answer.cast<const SearchResult&>()));
+    AnswerFeedback& item =
+        held.items.emplace_back(AnswerFeedback::Of(std::move(query), answer.cast<const SearchResult&>()));
     item.relevant = AsDocumentNames(relevant, "relevant", row);
     item.clicked = AsDocumentNames(clicked, "clicked", row);
     if (!sources.is_none()) {

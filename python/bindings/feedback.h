@@ -17,8 +17,9 @@ struct HeldFeedback {
   std::vector<AnswerFeedback> items;
 };
 
-// Lists of one length: queries (a text, a vector or a dict of vectors each), Hits, and of `relevant`, `clicked` and
-// `sources` None or, for each, None or what was said: a sequence of ids or (partition, id), a text.
+// Lists of one length: queries (a text, a vector or a dict of vectors each), Hits, and of `relevant`,
+// `clicked` and `sources` None or, for each, None or what was said: a sequence of ids or (partition, id), a
+// text.
 HeldFeedback AsFeedback(const py::list& queries, const py::list& hits, const py::object& relevant,
                         const py::object& clicked, const py::object& sources);
 

@@ -50,10 +50,9 @@ py::object Expert(const ExpertInfo& expert) {
       "adapter"_a = Adapter(expert.adapter), "k1"_a = lexical ? std::optional(expert.k1) : std::nullopt,
       "b"_a = lexical ? std::optional(expert.b) : std::nullopt,
       "quarantine"_a = expert.quarantine.empty() ? std::nullopt : std::optional(expert.quarantine),
-      "feedback"_a = Class("ExpertFeedback")("answers"_a = expert.feedback.answers,
-                                             "predicted"_a = expert.feedback.predicted,
-                                             "observed"_a = expert.feedback.observed,
-                                             "evidence"_a = expert.feedback.evidence));
+      "feedback"_a = Class("ExpertFeedback")(
+          "answers"_a = expert.feedback.answers, "predicted"_a = expert.feedback.predicted,
+          "observed"_a = expert.feedback.observed, "evidence"_a = expert.feedback.evidence));
 }
 
 py::object VectorSet(const VectorSetInfo& set) {
@@ -88,8 +87,8 @@ py::object Dispatch(const DispatchInfo& dispatch) {
   return Class("DispatchInfo")(
       "trained"_a = dispatch.trained, "enabled"_a = dispatch.enabled, "router"_a = dispatch.router,
       "reason"_a = dispatch.reason, "pilots"_a = dispatch.pilots, "feedback"_a = dispatch.feedback,
-      "top_p"_a = dispatch.top_p,
-      "prior_weight"_a = dispatch.prior_weight, "lexical_weight"_a = dispatch.lexical_weight, "mixture"_a = AsMixture(dispatch.mixture),
+      "top_p"_a = dispatch.top_p, "prior_weight"_a = dispatch.prior_weight,
+      "lexical_weight"_a = dispatch.lexical_weight, "mixture"_a = AsMixture(dispatch.mixture),
       "max_experts"_a = dispatch.max_experts, "guard"_a = Guard(dispatch.guard));
 }
 
@@ -171,9 +170,9 @@ py::object AsPython(const DispatchReport& report) {
       "unknown_judgements"_a = report.unknown_judgements, "router"_a = report.router,
       "enabled"_a = report.enabled, "reason"_a = report.reason, "top_p"_a = report.top_p,
       "max_experts"_a = report.max_experts, "prior_weight"_a = report.prior_weight,
-      "lexical_weight"_a = report.lexical_weight,
-      "mixture"_a = AsMixture(report.mixture), "gain"_a = report.gain, "gain_low"_a = report.gain_low,
-      "gain_high"_a = report.gain_high, "rows"_a = rows, "guard"_a = Guard(report.guard),
+      "lexical_weight"_a = report.lexical_weight, "mixture"_a = AsMixture(report.mixture),
+      "gain"_a = report.gain, "gain_low"_a = report.gain_low, "gain_high"_a = report.gain_high,
+      "rows"_a = rows, "guard"_a = Guard(report.guard),
       "first_expert_changed"_a = report.first_expert_changed, "seconds"_a = report.seconds);
 }
 

@@ -6,11 +6,12 @@
 
 namespace trivium::routing {
 
-// Stands for the hypothesis that the expert is sound: its observed utility is, in the mean, at least half of what
-// the router predicted when it was asked. A bet on the contrary multiplies the capital by 1 + predicted / 2 -
-// observed, at most fair under that hypothesis, and begins anew with 1 whenever less is left, so that an expert
-// that was good for long is noticed as soon as any. The mean number of bets before a sound expert is taken for a
-// failing one is at least kAlarmCapital; one predicted 0.5 that never finds anything is noticed after 42.
+// Stands for the hypothesis that the expert is sound: its observed utility is, in the mean, at least half of
+// what the router predicted when it was asked. A bet on the contrary multiplies the capital by 1 + predicted
+// / 2 - observed, at most fair under that hypothesis, and begins anew with 1 whenever less is left, so that
+// an expert that was good for long is noticed as soon as any. The mean number of bets before a sound expert
+// is taken for a failing one is at least kAlarmCapital; one predicted 0.5 that never finds anything is
+// noticed after 42.
 //
 // Source: Shin, Ramdas, Rinaldo 2022 (E-detectors), the CUSUM e-detector with a fixed bet.
 class ExpertMonitor {

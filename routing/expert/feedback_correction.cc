@@ -70,7 +70,8 @@ absl::StatusOr<std::shared_ptr<const FeedbackCorrection>> FeedbackCorrection::Bu
       for (std::size_t e = 0; e < experts; ++e) {
         if (std::isnan(observed[e])) continue;
         correction->votes_[row + e] += weight;
-        correction->errors_[row + e] += weight * (observed[e] - (std::isnan(expected[e]) ? 0.0f : expected[e]));
+        correction->errors_[row + e] +=
+            weight * (observed[e] - (std::isnan(expected[e]) ? 0.0f : expected[e]));
       }
     }
   }
@@ -103,8 +104,8 @@ void FeedbackCorrection::Correct(FeedbackScratch* scratch, absl::Span<float> uti
     utility[e] = std::clamp((known ? utility[e] : 0.0f) + error, 0.0f, 1.0f);
     if (!known) uncertainty[e] = kErrorDeviation / std::sqrt(votes + options_.prior_votes);
   }
-  const bool refuted = scratch->votes[first] >= options_.min_votes &&
-                       utility[first] < options_.refuted_below * promised;
+  const bool refuted =
+      scratch->votes[first] >= options_.min_votes && utility[first] < options_.refuted_below * promised;
   for (std::size_t e = 0; refuted && e < expert_count_; ++e) {
     if (scratch->votes[e] < options_.min_votes) utility[e] = uncertainty[e] = kUnknown;
   }

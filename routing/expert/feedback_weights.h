@@ -12,7 +12,7 @@
 namespace trivium::routing {
 
 inline constexpr float kTwinFeedbackCosine = 0.95f;
-inline constexpr std::size_t kFullTwins = 3;      // near-identical queries that count fully
+inline constexpr std::size_t kFullTwins = 3;         // near-identical queries that count fully
 inline constexpr double kLargestSourceShare = 0.05;  // of all that counts, for one source
 inline constexpr double kFeedbackHalfLife = 500;     // feedbacks after which one counts half
 
@@ -20,8 +20,8 @@ inline constexpr double kFeedbackHalfLife = 500;     // feedbacks after which on
 // much as kFullTwins * (1 + ln of their number). `rows`: unit rows that are there already. O(rows).
 float RepetitionWeight(base::MatrixView rows, absl::Span<const float> query);
 
-// Weights of feedback in the order it came: `given`, halved with every kFeedbackHalfLife that came after it, and
-// scaled down where all of one source would otherwise sum to more than kLargestSourceShare of the whole.
+// Weights of feedback in the order it came: `given`, halved with every kFeedbackHalfLife that came after it,
+// and scaled down where all of one source would otherwise sum to more than kLargestSourceShare of the whole.
 //   sources  0: unknown, each its own
 //   limited  null, or overwritten: whether each was scaled down for its source
 // A single feedback is never scaled down.

@@ -22,14 +22,14 @@ inline constexpr std::size_t kObservedDepth = 10;  // hits that count
 // answer's order, against the best order of all documents with a gain. NaN: it was not asked.
 //   shown  best first; those after kObservedDepth are ignored
 //   asked  indices below `expert_count`
-// Experts that hold the same documents share the credit: the answer does not tell which of them would have found
-// one alone. 0 for everybody asked where nothing had a gain. Larger than the true nDCG where relevant documents
-// were not shown, in the same proportion for all.
+// Experts that hold the same documents share the credit: the answer does not tell which of them would have
+// found one alone. 0 for everybody asked where nothing had a gain. Larger than the true nDCG where relevant
+// documents were not shown, in the same proportion for all.
 std::vector<float> ObservedUtilities(absl::Span<const ShownDocument> shown,
                                      absl::Span<const std::uint32_t> asked, std::size_t expert_count);
 
-// How much such a pilot counts, for the share of probability (0 to 1) that the experts asked had: what was a rare
-// sight stands for more that was not seen (inverse propensity), clipped at kLargestPropensityWeight.
+// How much such a pilot counts, for the share of probability (0 to 1) that the experts asked had: what was a
+// rare sight stands for more that was not seen (inverse propensity), clipped at kLargestPropensityWeight.
 inline constexpr float kLargestPropensityWeight = 2.0f;
 float PropensityWeight(double probability_asked);
 

@@ -116,12 +116,13 @@ class TRIVIUM_EXPORT Store {
   // --- Learning from use
   // ---------------------------------------------------------------------------------------- Keeps what users
   // made of answers as pilots, all or none, and corrects the routes of "auto" by them from now on, without
-  // training (docs/feedback.md). Durable as Upsert is; the newest 2,048 are kept, over trainings of dispatch too.
-  // An expert that keeps being asked and keeps failing is put into quarantine. kInvalidArgument names the row;
-  // kNotFound: a partition; kFailedPrecondition: dispatch is not trained. About 5 ms at 2,048 in use.
+  // training (docs/feedback.md). Durable as Upsert is; the newest 2,048 are kept, over trainings of dispatch
+  // too. An expert that keeps being asked and keeps failing is put into quarantine. kInvalidArgument names
+  // the row; kNotFound: a partition; kFailedPrecondition: dispatch is not trained. About 5 ms at 2,048 in
+  // use.
   absl::StatusOr<FeedbackReport> Feedback(absl::Span<const AnswerFeedback> feedback);
-  // "auto" no longer asks the expert; searches that name it, and "all", do. `reason`: up to 500 bytes, shown by
-  // Inspect. Where all are in quarantine, none is. kNotFound.
+  // "auto" no longer asks the expert; searches that name it, and "all", do. `reason`: up to 500 bytes, shown
+  // by Inspect. Where all are in quarantine, none is. kNotFound.
   absl::Status Quarantine(const std::string& expert, const std::string& reason);
   // Ends it, however it came about; earlier feedback is not held against the expert again. kNotFound.
   absl::Status LiftQuarantine(const std::string& expert);

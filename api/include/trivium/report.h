@@ -172,7 +172,7 @@ struct ExpertInfo {
   std::optional<std::string> partition;
   double cost = 1;
   AdapterInfo adapter;
-  double k1 = 0, b = 0;  // lexical only
+  double k1 = 0, b = 0;    // lexical only
   std::string quarantine;  // why "auto" does not ask it; empty: it does
   ExpertFeedback feedback;
 };
