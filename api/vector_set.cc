@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "index/flat_index.h"
+#include "index/graph_search.h"
 
 namespace trivium {
 namespace {
@@ -175,6 +176,25 @@ bool VectorSet::CopyRow(std::uint64_t document, float* out) const {
   return false;
 }
 
+bool VectorSet::Restrict(const VectorPart& part, const RowFilter* filter,
+                         index::SearchParameters* parameters) {
+  const RowFilter::Rows* allowed = filter == nullptr ? nullptr : filter->Find(part);
+  parameters->allowed = allowed != nullptr ? &allowed->allowed : part.live.get();
+  parameters->allowed_count = allowed != nullptr ? allowed->allowed_count : part.live_count;
+  return parameters->allowed_count > 0;
+}
+
+double VectorSet::ExpectedDistances(index::SearchParameters parameters, const RowFilter* filter) const {
+  double distances = 0;
+  for (const VectorPart& part : parts_) {
+    if (!Restrict(part, filter, &parameters)) continue;
+    distances += part.segment != nullptr
+                     ? index::ExpectedSearchDistances(part.segment->searchable(), parameters)
+                     : static_cast<double>(parameters.allowed_count);
+  }
+  return distances;
+}
+
 void VectorSet::SearchMany(base::MatrixView queries, index::SearchParameters parameters,
                            const RowFilter* filter, VectorSetScratch* scratch,
                            std::vector<routing::ScoredDocument>* found,
@@ -182,10 +202,7 @@ void VectorSet::SearchMany(base::MatrixView queries, index::SearchParameters par
   if (scratch->neighbors.size() < queries.rows) scratch->neighbors.resize(queries.rows);
   for (std::size_t i = 0; i < queries.rows; ++i) found[i].clear();
   for (const VectorPart& part : parts_) {
-    const RowFilter::Rows* allowed = filter == nullptr ? nullptr : filter->Find(part);
-    parameters.allowed = allowed != nullptr ? &allowed->allowed : part.live.get();
-    parameters.allowed_count = allowed != nullptr ? allowed->allowed_count : part.live_count;
-    if (parameters.allowed_count == 0) continue;
+    if (!Restrict(part, filter, &parameters)) continue;
     part.rows->SearchMany(queries, parameters, &scratch->index, scratch->neighbors.data(), counters);
     for (std::size_t i = 0; i < queries.rows; ++i) {
       for (const base::Neighbor& neighbor : scratch->neighbors[i]) {

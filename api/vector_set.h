@@ -129,6 +129,9 @@ class VectorSet {
   void SearchMany(base::MatrixView queries, index::SearchParameters parameters, const RowFilter* filter,
                   VectorSetScratch* scratch, std::vector<routing::ScoredDocument>* found,
                   index::SearchCounters* counters) const;
+  // About how many distances SearchMany computes for a query; see index::ExpectedSearchDistances.
+  double ExpectedDistances(index::SearchParameters parameters, const RowFilter* filter) const;
+
   void Search(const float* query, const index::SearchParameters& parameters, const RowFilter* filter,
               VectorSetScratch* scratch, std::vector<routing::ScoredDocument>* found,
               index::SearchCounters* counters) const {
@@ -136,6 +139,8 @@ class VectorSet {
   }
 
  private:
+  // Whether anything of the part may be found; sets what of it.
+  static bool Restrict(const VectorPart& part, const RowFilter* filter, index::SearchParameters* parameters);
   static VectorPart SegmentPart(std::shared_ptr<const index::VectorSegment> segment, std::string file);
 
   std::uint32_t space_;

@@ -44,6 +44,28 @@ double ExpectedHops(std::size_t beam_width, double selectivity) {
   return (10 + 0.75 * static_cast<double>(beam_width)) * std::min(1.6, 1 / selectivity);
 }
 
+std::size_t CandidateCount(const SearchableRows& searched, const SearchParameters& parameters) {
+  return parameters.allowed == nullptr ? searched.rows.rows
+                                       : std::min(parameters.allowed_count, searched.rows.rows);
+}
+
+bool WalksByCodes(const SearchableRows& searched) {
+  return searched.edge_codes != nullptr || searched.row_codes != nullptr;
+}
+
+bool ScansRows(const SearchableRows& searched, const SearchParameters& parameters) {
+  const std::size_t candidates = CandidateCount(searched, parameters);
+  if (searched.graph->size() == 0 || std::min(parameters.k, candidates) == 0 ||
+      parameters.method == SearchMethod::kExact) {
+    return true;
+  }
+  if (parameters.method == SearchMethod::kGraph) return false;
+  const std::size_t beam_width = EffectiveBeamWidth(parameters, searched.graph->size());
+  return WalksByCodes(searched)
+             ? ScanIsCheaperThanCodes(candidates, searched.rows.rows, beam_width, searched.rows.format)
+             : ScanIsCheaper(candidates, beam_width, searched.graph->degree_bound());
+}
+
 struct RowScorer {
   const RowDistances& distances;
   const RowQuery& query;
@@ -111,18 +133,10 @@ class GraphSearch {
         found_(found),
         counters_(counters),
         distances_(searched.rows, searched.metric),
-        candidates_(parameters.allowed == nullptr ? searched.rows.rows
-                                                  : std::min(parameters.allowed_count, searched.rows.rows)),
-        wanted_(std::min(parameters.k, candidates_)),
+        wanted_(std::min(parameters.k, CandidateCount(searched, parameters))),
         beam_width_(EffectiveBeamWidth(parameters, graph_.size())) {}
 
-  bool Scans() const {
-    if (graph_.size() == 0 || wanted_ == 0 || parameters_.method == SearchMethod::kExact) return true;
-    if (parameters_.method == SearchMethod::kGraph) return false;
-    return searched_.edge_codes != nullptr || searched_.row_codes != nullptr
-               ? ScanIsCheaperThanCodes(candidates_, searched_.rows.rows, beam_width_, searched_.rows.format)
-               : ScanIsCheaper(candidates_, beam_width_, graph_.degree_bound());
-  }
+  bool Scans() const { return ScansRows(searched_, parameters_); }
 
   std::size_t query_count() const { return queries_.rows; }
 
@@ -282,7 +296,6 @@ class GraphSearch {
   SearchCounters* counters_;            // likewise, or null
   SearchCounters ignored_;
   RowDistances distances_;
-  std::size_t candidates_;
   std::size_t wanted_;
   std::size_t beam_width_;
 };
@@ -344,6 +357,26 @@ bool ScanIsCheaperThanCodes(std::size_t allowed, std::size_t row_count, std::siz
                             RowFormat format) {
   const double selectivity = static_cast<double>(allowed) / static_cast<double>(row_count);
   return static_cast<double>(allowed) < CodeHopCost(format) * ExpectedHops(beam_width, selectivity);
+}
+
+double ExpectedSearchDistances(const SearchableRows& searched, const SearchParameters& parameters) {
+  const std::size_t candidates = CandidateCount(searched, parameters);
+  if (ScansRows(searched, parameters)) return static_cast<double>(candidates);
+  const std::size_t vertices = searched.graph->size();
+  const auto outside = static_cast<double>(searched.rows.rows - vertices);
+  const std::size_t beam_width = EffectiveBeamWidth(parameters, vertices);
+  if (!WalksByCodes(searched)) {
+    return outside + ExpectedDistances(beam_width, searched.graph->degree_bound());
+  }
+  const double selectivity = static_cast<double>(candidates) / static_cast<double>(searched.rows.rows);
+  const double hops =
+      std::min(ExpectedHops(beam_width, selectivity), static_cast<double>(vertices));  // each one once
+  if (searched.edge_codes != nullptr) {
+    const auto per_hop = static_cast<double>(searched.edge_codes->shape().edge_count + 1);
+    return outside + hops * per_hop + static_cast<double>(EdgeCodes::kEntryCount + parameters.k);
+  }
+  // A third of a vertex's neighbours are new to the walk; the vertex itself is measured exactly.
+  return outside + hops * (static_cast<double>(searched.graph->degree_bound()) / 3 + 1);
 }
 
 void SearchRowsWithGraph(const SearchableRows& searched, base::MatrixView queries,

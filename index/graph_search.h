@@ -50,6 +50,10 @@ bool ScanIsCheaper(std::size_t row_count, std::size_t beam_width, std::size_t de
 bool ScanIsCheaperThanCodes(std::size_t allowed, std::size_t row_count, std::size_t beam_width,
                             RowFormat format);
 
+// About how many distances of any kind a search computes: of a scan the rows that may be returned; of a walk
+// what walks with such a beam took on average, within a factor of 2 for most queries. O(1).
+double ExpectedSearchDistances(const SearchableRows& searched, const SearchParameters& parameters);
+
 // As SearchIndex::Search.
 void SearchRowsWithGraph(const SearchableRows& searched, const float* query,
                          const SearchParameters& parameters, SearchScratch* scratch,
