@@ -16,6 +16,15 @@ bool IsAllowed(const base::Bitmap* allowed, std::size_t expert) {
   return allowed == nullptr || allowed->Test(expert);
 }
 
+// Ties by index.
+struct MoreProbable {
+  const std::vector<ExpertChoice>& experts;
+  bool operator()(std::uint32_t a, std::uint32_t b) const {
+    return experts[a].probability != experts[b].probability ? experts[a].probability > experts[b].probability
+                                                            : a < b;
+  }
+};
+
 // Leaves the worth of every allowed expert in `probability` (unknown: -1); returns the largest.
 float FillWorth(const base::Bitmap* allowed, float cost_weight, std::vector<ExpertChoice>* experts) {
   float largest = 0;
@@ -106,6 +115,12 @@ std::string_view ReasonText(ChoiceReason reason) {
       return "not worth its cost";
     case ChoiceReason::kNotAllowed:
       return "not allowed";
+    case ChoiceReason::kNotRequested:
+      return "not requested";
+    case ChoiceReason::kWithinLimit:
+      return "within the limit of cost";
+    case ChoiceReason::kOverLimit:
+      return "limit of cost reached";
     case ChoiceReason::kNoText:
       return "needs the query's text";
     case ChoiceReason::kJoins:
@@ -139,10 +154,7 @@ void ChooseExperts(absl::Span<const float> utility, absl::Span<const float> unce
   }
   const double known_share = NormalizeWorth(allowed, largest, options.temperature, &experts);
 
-  const auto more_probable = [&experts](std::uint32_t a, std::uint32_t b) {
-    return experts[a].probability != experts[b].probability ? experts[a].probability > experts[b].probability
-                                                            : a < b;
-  };
+  const MoreProbable more_probable{experts};
   for (std::uint32_t e = 0; e < experts.size(); ++e) {
     if (experts[e].reason == ChoiceReason::kUnknown && options.ask_unknown) {
       experts[e].reason = ChoiceReason::kUnknownAsked;
@@ -170,8 +182,42 @@ void ChooseExperts(absl::Span<const float> utility, absl::Span<const float> unce
   for (std::uint32_t e : dispatch->chosen) experts[e].chosen = true;
 }
 
+std::size_t AffordableCount(absl::Span<const std::uint32_t> order, absl::Span<const float> prices,
+                            double limit) {
+  constexpr double kRounding = 1 + 1e-9;  // ten times a tenth must fit
+  double spent = 0;
+  std::size_t count = 0;
+  while (count < order.size()) {
+    spent += prices[order[count]];
+    if (count > 0 && spent > limit * kRounding) break;
+    ++count;
+  }
+  return count;
+}
+
+void ChooseAffordable(absl::Span<const float> prices, double limit, const base::Bitmap* allowed,
+                      Dispatch* dispatch) {
+  std::vector<ExpertChoice>& experts = dispatch->experts;
+  std::vector<std::uint32_t>& order = dispatch->order;
+  order.clear();
+  for (std::uint32_t e = 0; e < experts.size(); ++e) {
+    experts[e].chosen = false;
+    if (!IsAllowed(allowed, e)) continue;
+    experts[e].reason = ChoiceReason::kOverLimit;
+    order.push_back(e);
+  }
+  std::sort(order.begin(), order.end(), MoreProbable{experts});
+  dispatch->chosen.assign(order.begin(), order.begin() + AffordableCount(order, prices, limit));
+  for (const std::uint32_t e : dispatch->chosen) {
+    experts[e].chosen = true;
+    experts[e].reason = ChoiceReason::kWithinLimit;
+  }
+}
+
 void RequestExperts(std::size_t expert_count, absl::Span<const std::uint32_t> requested, Dispatch* dispatch) {
-  dispatch->experts.assign(expert_count, ExpertChoice{.utility = kUnknown, .uncertainty = kUnknown});
+  dispatch->experts.assign(
+      expert_count,
+      ExpertChoice{.utility = kUnknown, .uncertainty = kUnknown, .reason = ChoiceReason::kNotRequested});
   dispatch->chosen.assign(requested.begin(), requested.end());
   dispatch->fell_back = false;
   for (std::uint32_t e : requested) {

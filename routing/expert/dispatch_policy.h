@@ -35,6 +35,9 @@ enum class ChoiceReason : std::uint8_t {
   kOverCap,        // not chosen: more probable experts fill the cap
   kNotWorthCost,   // not chosen: its expected utility does not exceed its cost
   kNotAllowed,     // not chosen: excluded by the caller
+  kNotRequested,   // not chosen: the caller named others
+  kWithinLimit,    // chosen: what it costs was left to spend
+  kOverLimit,      // not chosen: more probable experts spent what there was
   kNoText,         // not chosen: it reads texts, and the query has none
   kJoins,          // chosen: its share of the answer was learned, whoever else is chosen
   kNoShare,        // not chosen: no share of this answer was learned for it
@@ -72,6 +75,19 @@ struct Dispatch {
 void ChooseExperts(absl::Span<const float> utility, absl::Span<const float> uncertainty,
                    absl::Span<const float> cost, const base::Bitmap* allowed, const DispatchOptions& options,
                    Dispatch* dispatch);
+
+// How many experts, from the front of `order`, cost at most `limit` together; at least one where there is
+// any.
+//   prices  by expert, >= 0
+// A limit below 0 leaves one even where all are free. A larger limit never gives fewer. O(order).
+std::size_t AffordableCount(absl::Span<const std::uint32_t> order, absl::Span<const float> prices,
+                            double limit);
+
+// Chooses anew by what may be spent instead of top_p and cap: of the allowed experts, unknown ones included,
+// the most probable ones (ties by index) that are affordable together. Probabilities stay as they are.
+// REQUIRES: `dispatch` is as ChooseExperts left it for the same `allowed`, and did not fall back. O(E log E).
+void ChooseAffordable(absl::Span<const float> prices, double limit, const base::Bitmap* allowed,
+                      Dispatch* dispatch);
 
 // A choice made by the caller: exactly `requested` (indices below `expert_count`, distinct), equally
 // probable.

@@ -43,6 +43,11 @@ RouterScratch::~RouterScratch() = default;
 RouterScratch::RouterScratch(RouterScratch&&) noexcept = default;
 RouterScratch& RouterScratch::operator=(RouterScratch&&) noexcept = default;
 
+std::optional<PilotVotes> ExpertRouter::ExplainVotes(absl::Span<const float>, std::size_t,
+                                                     RouterScratch*) const {
+  return std::nullopt;
+}
+
 absl::Status ExpertRouter::SaveIndex(const std::string& path) const {
   return absl::FailedPreconditionError(absl::StrFormat(
       "pilot index: router %s has none, expected a router that needs one (%s)", name(), path));

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,6 +67,18 @@ class RouterScratch {
   std::unique_ptr<Buffers> buffers_;
 };
 
+// One pilot's part in what a router expects of an expert.
+struct PilotVote {
+  std::uint32_t pilot = 0;  // of those it was trained on, in their order
+  float cosine = 0;
+  float share = 0;         // of all votes, the prior's included
+  float contribution = 0;  // share x the expert's utility for the pilot
+};
+struct PilotVotes {
+  std::vector<PilotVote> pilots;  // that voted, nearest first; one that does not know the expert has share 0
+  float prior_contribution = 0;   // with those of the pilots, the expected utility
+};
+
 // Const functions are safe to call concurrently, each thread with a scratch of its own.
 class ExpertRouter {
  public:
@@ -90,6 +103,11 @@ class ExpertRouter {
   // hold expert_count() floats each. Requires Train, or Load and, where NeedsIndex(), OpenIndex.
   virtual void Predict(absl::Span<const float> query, RouterScratch* scratch, absl::Span<float> utility,
                        absl::Span<float> uncertainty) const = 0;
+
+  // How the utility that Predict expects of `expert` comes about; none where it is not a vote of pilots, or
+  // is unknown. For explanations: allocates.
+  virtual std::optional<PilotVotes> ExplainVotes(absl::Span<const float> query, std::size_t expert,
+                                                 RouterScratch* scratch) const;
 
   // A new last expert, unknown so far; one that is gone. Predictions for the others do not change.
   virtual void AddExpert() = 0;

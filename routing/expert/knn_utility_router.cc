@@ -36,6 +36,11 @@ absl::Status KnnUtilityRouter::Train(const PilotSet& pilots, const RouterOptions
   return absl::OkStatus();
 }
 
+float KnnUtilityRouter::WeightOf(const base::Neighbor& found, const base::Neighbor& nearest) const {
+  const float gap = found.distance - nearest.distance;
+  return std::exp(-gap / temperature_) * weights_[found.row];
+}
+
 void KnnUtilityRouter::Predict(absl::Span<const float> query, RouterScratch* scratch,
                                absl::Span<float> utility, absl::Span<float> uncertainty) const {
   RouterScratch::Buffers& buffers = scratch->buffers();
@@ -43,8 +48,7 @@ void KnnUtilityRouter::Predict(absl::Span<const float> query, RouterScratch* scr
   index_.Nearest(query.data(), neighbor_count_, &buffers.search, &buffers.found);
   buffers.votes.assign(experts, UtilityVotes{});
   for (const base::Neighbor& neighbor : buffers.found) {
-    const float gap = neighbor.distance - buffers.found.front().distance;
-    const float weight = std::exp(-gap / temperature_) * weights_[neighbor.row];
+    const float weight = WeightOf(neighbor, buffers.found.front());
     const float* known = &utilities_[neighbor.row * experts];
     for (std::size_t e = 0; e < experts; ++e) buffers.votes[e].Add(weight, known[e]);
   }
@@ -52,6 +56,32 @@ void KnnUtilityRouter::Predict(absl::Span<const float> query, RouterScratch* scr
     utility[e] = ShrunkMean(buffers.votes[e], prior_.mean[e], shrinkage_);
     uncertainty[e] = ErrorOfMean(buffers.votes[e], prior_.variance[e]);
   }
+}
+
+std::optional<PilotVotes> KnnUtilityRouter::ExplainVotes(absl::Span<const float> query, std::size_t expert,
+                                                         RouterScratch* scratch) const {
+  const float prior = prior_.mean[expert];
+  if (std::isnan(prior)) return std::nullopt;
+  RouterScratch::Buffers& buffers = scratch->buffers();
+  index_.Nearest(query.data(), neighbor_count_, &buffers.search, &buffers.found);
+  PilotVotes votes;
+  float total = shrinkage_;
+  for (const base::Neighbor& neighbor : buffers.found) {
+    const float known = utilities_[neighbor.row * expert_count() + expert];
+    PilotVote vote{.pilot = neighbor.row, .cosine = -neighbor.distance};
+    if (!std::isnan(known)) {
+      vote.share = WeightOf(neighbor, buffers.found.front());
+      vote.contribution = vote.share * known;
+      total += vote.share;
+    }
+    votes.pilots.push_back(vote);
+  }
+  for (PilotVote& vote : votes.pilots) {
+    vote.share /= total > 0 ? total : 1;
+    vote.contribution /= total > 0 ? total : 1;
+  }
+  votes.prior_contribution = total > 0 ? shrinkage_ * prior / total : prior;
+  return votes;
 }
 
 void KnnUtilityRouter::AddExpert() {

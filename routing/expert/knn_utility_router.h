@@ -7,6 +7,7 @@
 // new expert changes nobody else's figure.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "routing/expert/expert_router.h"
@@ -23,6 +24,8 @@ class KnnUtilityRouter final : public ExpertRouter {
   absl::Status Train(const PilotSet& pilots, const RouterOptions& options) override;
   void Predict(absl::Span<const float> query, RouterScratch* scratch, absl::Span<float> utility,
                absl::Span<float> uncertainty) const override;
+  std::optional<PilotVotes> ExplainVotes(absl::Span<const float> query, std::size_t expert,
+                                         RouterScratch* scratch) const override;
   void AddExpert() override;
   void RemoveExpert(std::size_t expert) override;
   std::string Save() const override;
@@ -32,6 +35,9 @@ class KnnUtilityRouter final : public ExpertRouter {
   absl::Status OpenIndex(const std::string& path) override;
 
  private:
+  // What the vote of a pilot found weighs; `nearest`: the first one found.
+  float WeightOf(const base::Neighbor& found, const base::Neighbor& nearest) const;
+
   std::size_t dimension_ = 0;
   std::uint64_t fingerprint_ = 0;  // of the index that belongs to these
   std::size_t neighbor_count_ = 0;

@@ -159,13 +159,90 @@ TEST(ChooseExperts, ReusesTheDispatchOfAnEarlierQuery) {
   EXPECT_EQ(dispatch.experts[1].uncertainty, 0.2f);
 }
 
+Dispatch ChooseFor(double limit, const std::vector<float>& utility, const std::vector<float>& prices,
+                   const base::Bitmap* allowed = nullptr) {
+  Dispatch dispatch = Choose(utility, {.top_p = 0.5f, .max_experts = 1}, {}, allowed);
+  if (!dispatch.fell_back) ChooseAffordable(prices, limit, allowed, &dispatch);
+  return dispatch;
+}
+
+TEST(ChooseAffordable, TakesTheMostProbableExpertsThatTheLimitPaysFor) {
+  const std::vector<float> utility = {0.2f, 0.5f, 0, 0.4f, kNan};  // the unknown one is worth the mean, 0.275
+  const std::vector<float> prices = {1, 2, 1, 2, 1};
+  EXPECT_THAT(ChooseFor(0, utility, prices).chosen, ElementsAre(1));
+  EXPECT_THAT(ChooseFor(3.9, utility, prices).chosen,
+              ElementsAre(1));  // the next costs 2, none after it is tried
+  EXPECT_THAT(ChooseFor(4, utility, prices).chosen, ElementsAre(1, 3));
+  EXPECT_THAT(ChooseFor(7, utility, prices).chosen, ElementsAre(1, 3, 4, 0, 2));
+  const Dispatch dispatch = ChooseFor(5, utility, prices);
+  EXPECT_THAT(dispatch.chosen, ElementsAre(1, 3, 4));
+  EXPECT_EQ(dispatch.experts[3].reason, ChoiceReason::kWithinLimit);
+  EXPECT_EQ(dispatch.experts[2].reason, ChoiceReason::kOverLimit);
+  EXPECT_FALSE(dispatch.experts[2].chosen);
+}
+
+TEST(ChooseAffordable, FreeExpertsAreLeftOutOnlyByALimitBelowZero) {
+  EXPECT_THAT(ChooseFor(0, {0.1f, 0.2f}, {0, 0}).chosen, ElementsAre(1, 0));
+  EXPECT_THAT(ChooseFor(-1, {0.1f, 0.2f}, {0, 0}).chosen, ElementsAre(1));
+}
+
+TEST(ChooseAffordable, TenthsOfWhatTenExpertsCostPayForOneEach) {
+  const std::vector<float> prices(10, 0.1f);
+  double limit = 0;
+  for (const float price : prices) limit += price;
+  for (std::size_t count = 1; count <= 10; ++count) {
+    EXPECT_EQ(ChooseFor(limit * static_cast<double>(count) / 10, std::vector<float>(10, 0.5f), prices)
+                  .chosen.size(),
+              count);
+  }
+}
+
+TEST(ChooseAffordable, IsAPrefixByProbabilityThatALargerLimitOnlyExtends) {
+  base::Random random(7);
+  for (int round = 0; round < 500; ++round) {
+    const std::size_t count = 1 + random.Below(9);
+    std::vector<float> utility(count), prices(count);
+    base::Bitmap allowed(count);
+    double total = 0;
+    for (std::size_t e = 0; e < count; ++e) {
+      utility[e] = random.Below(8) == 0 ? kNan : static_cast<float>(random.Below(12)) / 12;
+      prices[e] = static_cast<float>(random.Below(4));
+      if (random.Below(4) > 0) allowed.Set(e), total += prices[e];
+    }
+    std::vector<std::uint32_t> before;
+    for (double limit = 0; limit <= total + 1; limit += 0.5) {
+      const Dispatch dispatch = ChooseFor(limit, utility, prices, &allowed);
+      if (dispatch.fell_back || allowed.CountSet() == 0) break;
+      const std::vector<std::uint32_t>& chosen = dispatch.chosen;
+      ASSERT_FALSE(chosen.empty());
+      double spent = 0;
+      float least = 1;
+      for (std::uint32_t e : chosen) {
+        EXPECT_TRUE(allowed.Test(e) && dispatch.experts[e].chosen);
+        spent += prices[e];
+        least = std::min(least, dispatch.experts[e].probability);
+      }
+      EXPECT_TRUE(spent <= limit || chosen.size() == 1);
+      for (std::uint32_t e = 0; e < count; ++e) {
+        const ExpertChoice& choice = dispatch.experts[e];
+        EXPECT_EQ(choice.reason == ChoiceReason::kNotAllowed, !allowed.Test(e));
+        EXPECT_TRUE(choice.chosen || choice.probability <= least);
+      }
+      ASSERT_GE(chosen.size(), before.size());
+      EXPECT_TRUE(std::equal(before.begin(), before.end(), chosen.begin())) << "round " << round;
+      before = chosen;
+    }
+    EXPECT_TRUE(before.empty() || before.size() == allowed.CountSet());
+  }
+}
+
 TEST(RequestExperts, ChoosesExactlyThose) {
   Dispatch dispatch;
   RequestExperts(4, {2, 0}, &dispatch);
   EXPECT_THAT(dispatch.chosen, ElementsAre(2, 0));
   EXPECT_EQ(dispatch.experts[2].reason, ChoiceReason::kRequested);
   EXPECT_EQ(dispatch.experts[0].probability, 0.5f);
-  EXPECT_EQ(dispatch.experts[1].reason, ChoiceReason::kNotAllowed);
+  EXPECT_EQ(dispatch.experts[1].reason, ChoiceReason::kNotRequested);
   EXPECT_TRUE(std::isnan(dispatch.experts[2].utility));
 }
 
@@ -183,7 +260,7 @@ TEST(DispatchOptions, NamesTheFieldOutOfRange) {
 
 TEST(ReasonText, IsDistinctForEveryReason) {
   std::vector<std::string_view> texts;
-  for (int r = 0; r <= static_cast<int>(ChoiceReason::kNotAllowed); ++r) {
+  for (int r = 0; r <= static_cast<int>(ChoiceReason::kNoText); ++r) {
     texts.push_back(ReasonText(static_cast<ChoiceReason>(r)));
     EXPECT_FALSE(texts.back().empty());
   }

@@ -138,5 +138,37 @@ TEST(KnnUtilityRouter, FallsBackToThePriorWhereNoNeighbourKnowsTheExpert) {
   EXPECT_FLOAT_EQ(utility[1], 0.75f);
 }
 
+TEST(KnnUtilityRouter, VotesAddUpToTheUtility) {
+  ClusteredQueries source(24, 4, 1.0, 9);
+  const PilotSet pilots = RandomPilots(&source, 150, 0.3, 10);
+  KnnUtilityRouter router;
+  ASSERT_OK(router.Train(pilots, {.neighbor_count = 40, .shrinkage = 0.5f}));
+  RouterScratch scratch;
+  for (int round = 0; round < 20; ++round) {
+    const std::vector<float> query = source.Draw(static_cast<std::size_t>(round) % 4);
+    std::vector<float> utility(4), uncertainty(4);
+    router.Predict(query, &scratch, absl::MakeSpan(utility), absl::MakeSpan(uncertainty));
+    for (std::size_t e = 0; e < 4; ++e) {
+      const auto votes = router.ExplainVotes(query, e, &scratch);
+      ASSERT_TRUE(votes.has_value());
+      ASSERT_EQ(votes->pilots.size(), 40u);
+      double sum = votes->prior_contribution, shares = 0;
+      for (std::size_t i = 0; i < 40; ++i) {
+        const PilotVote& vote = votes->pilots[i];
+        const float known = pilots.utilities(vote.pilot)[e];
+        EXPECT_EQ(vote.share == 0, std::isnan(known));
+        EXPECT_NEAR(vote.contribution, std::isnan(known) ? 0 : vote.share * known, 1e-6);
+        EXPECT_TRUE(i == 0 || vote.cosine <= votes->pilots[i - 1].cosine);
+        sum += vote.contribution;
+        shares += vote.share;
+      }
+      EXPECT_NEAR(sum, utility[e], 1e-5);
+      EXPECT_LT(shares, 1);  // the prior has the rest
+    }
+  }
+  router.AddExpert();
+  EXPECT_FALSE(router.ExplainVotes(source.Draw(0), 4, &scratch).has_value());
+}
+
 }  // namespace
 }  // namespace trivium::routing
