@@ -57,6 +57,11 @@ class QueryComparison {
   // `ways` ends with one per expert, from which the oracles are made.
   absl::Status Run(ComparedQuery* compared) {
     for (std::uint32_t e = 0; e < state_.experts.size(); ++e) {
+      if (!searcher_.planner().scope().AllowsExpert(e)) {  // finds nothing
+        lists_.emplace_back().expert = e;
+        singles_.emplace_back();
+        continue;
+      }
       std::vector<ExpertList> single;
       TRIVIUM_RETURN_IF_ERROR(searcher_.SearchExperts(searcher_.planner().PlanNamed({&e, 1}), depth_,
                                                       vectors_, scratch_, &single));
@@ -125,7 +130,7 @@ class QueryComparison {
       routing::DispatchOptions policy = router.settings.policy;
       policy.max_experts = budget.max_experts;
       policy.top_p = budget.top_p;
-      searcher_.planner().ChooseBy(router.settings, policy, utility, uncertainty, costs, &plan);
+      searcher_.planner().ChooseBy(router.settings, policy, *vectors_, utility, uncertainty, costs, &plan);
       TRIVIUM_ASSIGN_OR_RETURN(compared->budgets.emplace_back(), Answer(plan));
     }
     return absl::OkStatus();

@@ -19,6 +19,17 @@ void SortBestFirst(std::size_t depth, std::vector<routing::ScoredDocument>* hits
 
 }  // namespace
 
+index::SearchParameters ParametersFor(const VectorSet& set, std::size_t depth, const StoreState& state,
+                                      const SearchOptions& options) {
+  index::SearchParameters parameters;
+  parameters.k = depth;
+  parameters.beam_width =
+      options.beam_width > 0 ? options.beam_width : state.schema.SpaceById(set.space())->beam_width;
+  if (options.index == IndexChoice::kGraph) parameters.method = index::SearchMethod::kGraph;
+  if (options.index == IndexChoice::kExact) parameters.method = index::SearchMethod::kExact;
+  return parameters;
+}
+
 absl::Status ExpertSearches::CheckStop() const {
   if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed)) {
     return absl::CancelledError("search: cancelled by the caller");
@@ -55,6 +66,7 @@ absl::Status ExpertSearches::Add(absl::Span<const std::uint32_t> chosen, bool pl
       vector = adapted_.data();
     }
     for (std::uint32_t set : expert.sets) {
+      if (!scope_.AllowsSet(set)) continue;
       const auto [entry, fresh] = added.try_emplace({set, adapter});
       if (fresh) {
         entry->second = AddSearch(set, depth, vector);
@@ -84,23 +96,19 @@ ExpertSearches::Search ExpertSearches::AddSearch(std::uint32_t set, std::size_t 
 
 void ExpertSearches::RunGroup(const GroupKey& key, VectorSetScratch* scratch, Group* group) const {
   const VectorSet& set = *state_.sets[key.set];
-  index::SearchParameters parameters;
-  parameters.k = key.depth;
-  parameters.beam_width =
-      options_.beam_width > 0 ? options_.beam_width : state_.schema.SpaceById(set.space())->beam_width;
-  if (options_.index == IndexChoice::kGraph) parameters.method = index::SearchMethod::kGraph;
-  if (options_.index == IndexChoice::kExact) parameters.method = index::SearchMethod::kExact;
   group->found.resize(group->queries.rows());
   group->counters.resize(group->queries.rows());
-  set.SearchMany(group->queries.view(), parameters, filter_, scratch, group->found.data(),
-                 group->counters.data());
+  set.SearchMany(group->queries.view(), ParametersFor(set, key.depth, state_, options_), filter_, scratch,
+                 group->found.data(), group->counters.data());
 }
 
 // Whether another lexical expert among those chosen searches all that expert i does, and more; or as much and
 // comes before.
 void ExpertSearches::RunTextSearch(const TextSearch& search, VectorSetScratch* scratch) const {
   std::vector<index::LexicalPart> parts;
-  for (const std::uint32_t set : search.expert->text_sets) state_.text_sets[set]->AppendTo(&parts);
+  for (const std::uint32_t set : search.expert->text_sets) {
+    if (scope_.AllowsTexts(set)) state_.text_sets[set]->AppendTo(&parts);
+  }
   index::SearchLexical(parts, *search.text, search.expert->bm25,
                        filter_ == nullptr ? nullptr : filter_->documents(), search.depth, &scratch->lexical,
                        &scratch->labels, &search.list->counters);

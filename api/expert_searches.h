@@ -14,6 +14,7 @@
 #include "absl/types/span.h"
 #include "api/query_reader.h"
 #include "api/query_vectors.h"
+#include "api/search_scope.h"
 #include "api/store_state.h"
 #include "base/aligned_matrix.h"
 #include "index/search_index.h"
@@ -32,15 +33,25 @@ struct ExpertList {
   std::uint32_t searches = 0;                                   // it made: one a vector set and adapter
 };
 
+// How the options want a vector set searched for `depth` hits.
+index::SearchParameters ParametersFor(const VectorSet& set, std::size_t depth, const StoreState& state,
+                                      const SearchOptions& options);
+
 // Of one thread, for one Run.
 class ExpertSearches {
  public:
   // What is given is borrowed.
-  //   filter       null, or prepared for all vector sets
+  //   scope        sets outside of it are not searched, whoever is asked
+  //   filter       null, or prepared for all vector sets in scope
   //   query_count  how many queries will be added: room is made for them
   ExpertSearches(const StoreState& state, const SearchOptions& options, const QueryReader& reader,
-                 const RowFilter* filter, std::size_t query_count)
-      : state_(state), options_(options), reader_(reader), filter_(filter), query_count_(query_count) {}
+                 const SearchScope& scope, const RowFilter* filter, std::size_t query_count)
+      : state_(state),
+        options_(options),
+        reader_(reader),
+        scope_(scope),
+        filter_(filter),
+        query_count_(query_count) {}
 
   // Adds one query's searches: of each of the `chosen` experts (indexes into StoreState::experts), `depth`
   // hits; `plain`: without the experts' adapters, and every vector set only once; `readings`: what to ask
@@ -95,6 +106,7 @@ class ExpertSearches {
   const StoreState& state_;
   const SearchOptions& options_;
   const QueryReader& reader_;
+  const SearchScope& scope_;
   const RowFilter* filter_;
   std::size_t query_count_;
   std::map<GroupKey, Group> groups_;

@@ -131,6 +131,40 @@ absl::Status BuildOptions::Validate() const {
   return absl::OkStatus();
 }
 
+namespace {
+
+// Which other option says what this one says already; empty: none.
+std::string_view OtherChoice(const SearchOptions& options) {
+  if (options.experts.mode != ExpertSelection::Mode::kAuto) return "experts";
+  if (options.top_p) return "top_p";
+  if (options.max_experts) return "max_experts";
+  return "";
+}
+
+absl::Status ValidateSpending(const SearchOptions& options) {
+  const char* name = options.cost ? "cost" : "budget";
+  if (!options.cost && !options.budget) return absl::OkStatus();
+  if (options.cost && options.budget) return OutOfRange("cost", "given with a budget", "one of them");
+  if (options.cost && !(*options.cost >= 0 && *options.cost <= 1)) {
+    return OutOfRange("cost", absl::StrFormat("%g", *options.cost), "0 (one expert) to 1 (all)");
+  }
+  if (options.budget && *options.budget < 1) return OutOfRange("budget", "0", "1 distance or more");
+  const std::string_view other = OtherChoice(options);
+  if (other.empty()) return absl::OkStatus();
+  return OutOfRange(name, absl::StrFormat("given with %s", other), "it alone, with experts auto");
+}
+
+absl::Status ValidateRoute(const SearchOptions& options) {
+  if (!options.route) return absl::OkStatus();
+  std::string_view other = OtherChoice(options);
+  if (options.cost || options.budget) other = options.cost ? "cost" : "budget";
+  if (!options.router.empty()) other = "router";
+  if (!other.empty()) return OutOfRange("route", absl::StrFormat("given with %s", other), "it alone");
+  return options.route->Validate();
+}
+
+}  // namespace
+
 absl::Status SearchOptions::Validate() const {
   if (k < 1 || k > 10000) return OutOfRange("k", absl::StrFormat("%d", k), "1 to 10000");
   if (beam_width > 100000) {
@@ -148,7 +182,8 @@ absl::Status SearchOptions::Validate() const {
   if (experts.mode == ExpertSelection::Mode::kNamed && experts.names.empty()) {
     return OutOfRange("experts", "an empty list", "auto, all or at least one name");
   }
-  return absl::OkStatus();
+  TRIVIUM_RETURN_IF_ERROR(ValidateSpending(*this));
+  return ValidateRoute(*this);
 }
 
 ExpertSelection ExpertSelection::Parse(std::string_view text) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "api/route_replay.h"
 #include "api/vector_rules.h"
 #include "base/status_macros.h"
 #include "routing/expert/lexical_share.h"
@@ -20,28 +21,16 @@ absl::StatusOr<QueryPlanner> QueryPlanner::Create(std::shared_ptr<const StoreSta
   planner.state_ = std::move(state);
   planner.options_ = options;
   planner.reader_ = QueryReader(planner.state_.get(), options.adapters);
-  const std::vector<ExpertView>& experts = planner.state_->experts;
+  TRIVIUM_ASSIGN_OR_RETURN(planner.scope_, SearchScope::Create(*planner.state_, options));
   for (const std::string& name : options.experts.names) {
-    const auto found = std::find_if(experts.begin(), experts.end(),
-                                    [&](const ExpertView& expert) { return expert.name == name; });
-    if (found == experts.end()) {
-      return absl::NotFoundError(absl::StrFormat("expert: '%s', expected one of the store's %d",
-                                                 name.substr(0, 80), experts.size()));
-    }
-    planner.named_.push_back(static_cast<std::uint32_t>(found - experts.begin()));
+    TRIVIUM_ASSIGN_OR_RETURN(planner.named_.emplace_back(), FindExpert(*planner.state_, "expert", name));
   }
-  std::vector<std::uint32_t> lexical;
-  planner.sound_ = planner.state_->sound ? *planner.state_->sound : base::Bitmap(experts.size(), true);
-  planner.dense_ = planner.sound_;
-  for (std::uint32_t e = 0; e < experts.size(); ++e) {
-    planner.columns_.push_back(experts[e].column);
-    if (!experts[e].lexical) continue;
-    if (planner.sound_.Test(e)) lexical.push_back(e);
-    planner.dense_.Clear(e);
+  TRIVIUM_RETURN_IF_ERROR(planner.CheckAllowed(planner.named_));
+  if (options.route) {
+    TRIVIUM_ASSIGN_OR_RETURN(planner.replayed_, PlanOfRoute(*planner.state_, *options.route));
+    TRIVIUM_RETURN_IF_ERROR(planner.CheckAllowed(planner.replayed_->dispatch.chosen));
   }
-  for (std::size_t i = 0; i < lexical.size(); ++i) {
-    if (!planner.state_->TextsAreCovered(lexical, i)) planner.joining_.push_back(lexical[i]);
-  }
+  planner.FindChoosable();
   if (!options.router.empty() && (planner.state_->dispatcher == nullptr ||
                                   planner.state_->dispatcher->Find(options.router) == nullptr)) {
     return absl::NotFoundError(
@@ -50,12 +39,46 @@ absl::StatusOr<QueryPlanner> QueryPlanner::Create(std::shared_ptr<const StoreSta
   return planner;
 }
 
+void QueryPlanner::FindChoosable() {
+  const std::vector<ExpertView>& experts = state_->experts;
+  choosable_ = base::Bitmap(experts.size());
+  for (const bool quarantined_too : {false, true}) {  // in quarantine, only where nobody else is allowed
+    for (std::size_t e = 0; e < experts.size(); ++e) {
+      const bool sound = !state_->sound || state_->sound->Test(e);
+      if (scope_.AllowsExpert(e) && (sound || quarantined_too)) choosable_.Set(e);
+    }
+    if (choosable_.CountSet() > 0) break;
+  }
+  dense_ = choosable_;
+  std::vector<std::uint32_t> lexical;
+  for (std::uint32_t e = 0; e < experts.size(); ++e) {
+    columns_.push_back(experts[e].column);
+    if (!experts[e].lexical) continue;
+    if (choosable_.Test(e)) lexical.push_back(e);
+    dense_.Clear(e);
+  }
+  for (std::size_t i = 0; i < lexical.size(); ++i) {
+    if (!state_->TextsAreCovered(lexical, i)) joining_.push_back(lexical[i]);
+  }
+}
+
 absl::Status QueryPlanner::Choose(QueryVectors* query, PlannerScratch* scratch, Plan* plan) const {
   TRIVIUM_RETURN_IF_ERROR(ChooseAmongAll(query, scratch, plan));
   return query->text().empty() ? LeaveOutLexical(plan) : absl::OkStatus();
 }
 
+absl::Status QueryPlanner::CheckAllowed(absl::Span<const std::uint32_t> experts) const {
+  for (const std::uint32_t expert : experts) {
+    if (scope_.AllowsExpert(expert)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrFormat("expert: '%s', expected one of those allowed%s", state_->experts[expert].name,
+                        options_.partitions.empty() ? "" : ", which hold a partition allowed"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status QueryPlanner::ChooseAmongAll(QueryVectors* query, PlannerScratch* scratch, Plan* plan) const {
+  if (replayed_) return PlanReplayed(query, plan);
   if (options_.experts.mode == ExpertSelection::Mode::kNamed) {
     *plan = PlanNamed(named_);
     return absl::OkStatus();
@@ -82,12 +105,10 @@ absl::Status QueryPlanner::PlanAuto(QueryVectors* query, PlannerScratch* scratch
   return PlanUnrouted(query, plan);
 }
 
-Plan QueryPlanner::PlanAll() const {
+Plan QueryPlanner::PlanSome(std::vector<std::uint32_t> experts) const {
   Plan plan;
   plan.mode = "all";
   plan.plain = true;
-  std::vector<std::uint32_t> experts(state_->experts.size());
-  for (std::uint32_t i = 0; i < experts.size(); ++i) experts[i] = i;
   // The narrowest expert first: it lends its name to the hits of a vector set that several share.
   std::stable_sort(experts.begin(), experts.end(), [&](std::uint32_t a, std::uint32_t b) {
     const ExpertView &x = state_->experts[a], &y = state_->experts[b];
@@ -95,21 +116,71 @@ Plan QueryPlanner::PlanAll() const {
            std::make_tuple(y.every_partition, y.adapter != nullptr);
   });
   routing::RequestExperts(state_->experts.size(), experts, &plan.dispatch);
+  for (std::size_t e = 0; scope_.experts() != nullptr && e < state_->experts.size(); ++e) {
+    if (!scope_.AllowsExpert(e)) plan.dispatch.experts[e].reason = routing::ChoiceReason::kNotAllowed;
+  }
+  return plan;
+}
+
+Plan QueryPlanner::PlanAll() const {
+  std::vector<std::uint32_t> experts;
+  experts.reserve(state_->experts.size());
+  for (std::uint32_t e = 0; e < state_->experts.size(); ++e) {
+    if (scope_.AllowsExpert(e)) experts.push_back(e);
+  }
+  return PlanSome(std::move(experts));
+}
+
+// By index. Nothing is paid for lexical experts that cannot answer, unless there are no others.
+std::vector<std::uint32_t> QueryPlanner::AffordableExperts(const QueryVectors& query) const {
+  std::vector<std::uint32_t> experts;
+  for (const bool lexical_too : {!query.text().empty(), true}) {
+    for (const std::uint32_t e : spending_->order) {
+      if (choosable_.Test(e) && (lexical_too || !state_->experts[e].lexical)) experts.push_back(e);
+    }
+    if (!experts.empty()) break;
+  }
+  experts.resize(routing::AffordableCount(experts, spending_->prices, spending_->limit));
+  std::sort(experts.begin(), experts.end());
+  return experts;
+}
+
+Plan QueryPlanner::PlanUnread(const QueryVectors& query) const {
+  Plan plan = spending_ ? PlanSome(AffordableExperts(query)) : PlanAll();
+  plan.mode = "auto";
+  if (state_->schema.dispatch) plan.lexical_weight = state_->schema.dispatch->lexical_weight;
+  LeaveOutQuarantined(&plan.dispatch);
+  if (!spending_) return plan;
+  for (routing::ExpertChoice& choice : plan.dispatch.experts) {
+    if (choice.chosen) choice.reason = routing::ChoiceReason::kWithinLimit;
+    if (choice.reason == routing::ChoiceReason::kNotRequested) {
+      choice.reason = routing::ChoiceReason::kOverLimit;
+    }
+  }
   return plan;
 }
 
 absl::Status QueryPlanner::PlanUnrouted(QueryVectors* query, Plan* plan) const {
-  *plan = PlanAll();
-  plan->mode = "auto";
-  LeaveOutQuarantined(&plan->dispatch);
-  if (state_->schema.dispatch) plan->lexical_weight = state_->schema.dispatch->lexical_weight;
-  for (const ExpertView& expert : state_->experts) {
+  *plan = PlanUnread(*query);
+  return ReadAsAllDomains(query, plan);
+}
+
+absl::Status QueryPlanner::ReadAsAllDomains(QueryVectors* query, Plan* plan) const {
+  for (const std::uint32_t chosen : plan->dispatch.chosen) {
+    const ExpertView& expert = state_->experts[chosen];
     if (expert.sets.empty() || !reader_.AdaptsAll(expert.space) || plan->readings.count(expert.space) > 0)
       continue;
     TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
     TRIVIUM_RETURN_IF_ERROR(reader_.ReadAsAll(expert.space, vector, &plan->readings[expert.space]));
   }
   return absl::OkStatus();
+}
+
+absl::Status QueryPlanner::PlanReplayed(QueryVectors* query, Plan* plan) const {
+  *plan = *replayed_;
+  if (plan->mixture) return MixReadings(*replayed_->mixture, query, plan);
+  const bool read_as_all = plan->plain && options_.route->reading == "adapted";
+  return read_as_all ? ReadAsAllDomains(query, plan) : absl::OkStatus();
 }
 
 Plan QueryPlanner::PlanNamed(absl::Span<const std::uint32_t> experts) const {
@@ -120,10 +191,8 @@ Plan QueryPlanner::PlanNamed(absl::Span<const std::uint32_t> experts) const {
 }
 
 absl::Status QueryPlanner::PlanRejected(QueryVectors* query, Plan* plan) const {
-  if (options_.on_reject == OnReject::kAll) return PlanUnrouted(query, plan);
-  *plan = PlanAll();
-  plan->mode = "auto";
-  LeaveOutQuarantined(&plan->dispatch);
+  *plan = PlanUnread(*query);
+  if (options_.on_reject == OnReject::kAll) return ReadAsAllDomains(query, plan);
   if (options_.on_reject == OnReject::kNothing) {
     routing::RequestExperts(state_->experts.size(), {}, &plan->dispatch);
   }
@@ -158,32 +227,60 @@ absl::Status QueryPlanner::PlanRouted(const Dispatcher::Entry& entry, QueryVecto
   if (state_->feedback != nullptr && entry.settings.router == state_->schema.dispatch->router) {
     CorrectByFeedback(scratch);
   }
-  routing::DispatchOptions policy = entry.settings.policy;
-  if (options_.top_p) policy.top_p = static_cast<float>(*options_.top_p);
-  if (options_.max_experts) policy.max_experts = static_cast<std::size_t>(*options_.max_experts);
   plan->router = entry.settings.router;
   plan->prior_weight = entry.settings.answer.prior_weight;
-  ChooseBy(entry.settings, policy, scratch->utility, scratch->uncertainty, scratch->costs, plan);
+  ChooseByUtility(entry, *query, scratch, plan);
   const std::optional<routing::QueryMixture>& mixture = entry.settings.answer.mixture;
   return mixture && !plan->dispatch.fell_back ? MixReadings(*mixture, query, plan) : absl::OkStatus();
 }
 
+void QueryPlanner::ChooseByUtility(const Dispatcher::Entry& entry, const QueryVectors& query,
+                                   PlannerScratch* scratch, Plan* plan) const {
+  routing::DispatchOptions policy = entry.settings.policy;
+  if (options_.top_p) policy.top_p = static_cast<float>(*options_.top_p);
+  if (options_.max_experts) policy.max_experts = static_cast<std::size_t>(*options_.max_experts);
+  ChooseBy(entry.settings, policy, query, scratch->utility, scratch->uncertainty, scratch->costs, plan);
+}
+
 void QueryPlanner::ChooseBy(const routing::DispatchSettings& settings, const routing::DispatchOptions& policy,
-                            absl::Span<const float> utility, absl::Span<const float> uncertainty,
-                            absl::Span<const float> costs, Plan* plan) const {
+                            const QueryVectors& query, absl::Span<const float> utility,
+                            absl::Span<const float> uncertainty, absl::Span<const float> costs,
+                            Plan* plan) const {
+  routing::Dispatch* dispatch = &plan->dispatch;
   const std::vector<float>& weights = settings.answer.lexical_weights;
-  routing::ChooseExperts(utility, uncertainty, costs, weights.empty() ? &sound_ : &dense_, policy,
-                         &plan->dispatch);
+  const bool text = !query.text().empty();
+  // With a limit, what a lexical expert could not answer must not be paid for.
+  const base::Bitmap& askable = weights.empty() && (text || !spending_) ? choosable_ : dense_;
+  routing::ChooseExperts(utility, uncertainty, costs, &askable, policy, dispatch);
+  float share = 0;
   if (!weights.empty()) {
-    plan->lexical_weight = options_.lexical_weight
-                               ? static_cast<float>(*options_.lexical_weight)
-                               : routing::LexicalShare(weights, plan->dispatch.experts, columns_);
+    share = options_.lexical_weight ? static_cast<float>(*options_.lexical_weight)
+                                    : routing::LexicalShare(weights, dispatch->experts, columns_);
+    plan->lexical_weight = share;
     for (std::size_t e = 0; e < state_->experts.size(); ++e) {
-      if (state_->experts[e].lexical) plan->dispatch.experts[e].reason = routing::ChoiceReason::kNoShare;
+      if (!state_->experts[e].lexical || !choosable_.Test(e)) continue;
+      dispatch->experts[e].reason = routing::ChoiceReason::kNoShare;
     }
-    if (*plan->lexical_weight > 0) routing::JoinExperts(joining_, *plan->lexical_weight, &plan->dispatch);
   }
-  LeaveOutQuarantined(&plan->dispatch);
+  bool joins = share > 0;
+  if (spending_ && !dispatch->fell_back) joins = SpendWithinLimit(query, joins, askable, dispatch);
+  if (joins) routing::JoinExperts(joining_, share, dispatch);
+  LeaveOutQuarantined(dispatch);
+}
+
+// What a limit pays for comes in one order, so that a higher one only adds: the most probable expert, those
+// that join, the others. Returns whether the joining ones are paid for.
+bool QueryPlanner::SpendWithinLimit(const QueryVectors& query, bool joins, const base::Bitmap& askable,
+                                    routing::Dispatch* dispatch) const {
+  double price = 0;
+  if (!query.text().empty()) {
+    for (const std::uint32_t e : joining_) price += joins ? spending_->prices[e] : 0.0f;
+  }
+  routing::ChooseAffordable(spending_->prices, -1, &askable, dispatch);
+  const double first = dispatch->chosen.empty() ? 0.0 : spending_->prices[dispatch->chosen.front()];
+  if (first + price > spending_->limit && price > 0) return false;
+  routing::ChooseAffordable(spending_->prices, spending_->limit - price, &askable, dispatch);
+  return joins;
 }
 
 // What users made of answers, against the router's opinion.
@@ -210,12 +307,12 @@ void QueryPlanner::CorrectByFeedback(PlannerScratch* scratch) const {
 void QueryPlanner::LeaveOutQuarantined(routing::Dispatch* dispatch) const {
   if (!state_->sound) return;
   for (std::size_t e = 0; e < dispatch->experts.size(); ++e) {
-    if (state_->sound->Test(e)) continue;
+    if (state_->sound->Test(e) || choosable_.Test(e)) continue;
     dispatch->experts[e].chosen = false;
     dispatch->experts[e].probability = 0;
     dispatch->experts[e].reason = routing::ChoiceReason::kQuarantined;
   }
-  std::erase_if(dispatch->chosen, [&](std::uint32_t e) { return !state_->sound->Test(e); });
+  std::erase_if(dispatch->chosen, [&](std::uint32_t e) { return !choosable_.Test(e); });
   for (const std::uint32_t e : dispatch->chosen) {
     if (dispatch->experts[e].reason != routing::ChoiceReason::kRequested) continue;
     dispatch->experts[e].probability = 1.0f / static_cast<float>(dispatch->chosen.size());
@@ -231,7 +328,7 @@ absl::Status QueryPlanner::MixReadings(const routing::QueryMixture& mixture, Que
     TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
     TRIVIUM_RETURN_IF_ERROR(
         reader_.Mix(expert.space, plan->dispatch.experts, mixture, vector, &plan->readings[expert.space]));
-    plan->mixed = true;
+    plan->mixture = mixture;
   }
   return absl::OkStatus();
 }
@@ -263,14 +360,14 @@ absl::StatusOr<std::optional<double>> QueryPlanner::AskGuard(QueryVectors* query
                                             &scratch->router);
 }
 
-// Takes lexical experts out of a plan for a query without a text. kInvalidArgument where one was named, or
-// nobody is left.
+// Takes lexical experts out of a plan for a query without a text. kInvalidArgument where one was named or
+// replayed, or nobody is left.
 absl::Status QueryPlanner::LeaveOutLexical(Plan* plan) const {
   std::vector<std::uint32_t>& chosen = plan->dispatch.chosen;
   const auto is_lexical = [&](std::uint32_t e) { return state_->experts[e].lexical; };
   const auto first = std::find_if(chosen.begin(), chosen.end(), is_lexical);
   if (first == chosen.end()) return absl::OkStatus();
-  if (plan->mode == "named" || std::all_of(chosen.begin(), chosen.end(), is_lexical)) {
+  if (plan->mode == "named" || replayed_ || std::all_of(chosen.begin(), chosen.end(), is_lexical)) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "query: no text, expected one because expert '%s' is lexical", state_->experts[*first].name));
   }
@@ -284,8 +381,9 @@ absl::Status QueryPlanner::LeaveOutLexical(Plan* plan) const {
 }
 
 bool QueryPlanner::AsksOnlyLexical() const {
-  return !named_.empty() && std::all_of(named_.begin(), named_.end(),
-                                        [&](std::uint32_t e) { return state_->experts[e].lexical; });
+  const std::vector<std::uint32_t>& asked = replayed_ ? replayed_->dispatch.chosen : named_;
+  return !asked.empty() &&
+         std::all_of(asked.begin(), asked.end(), [&](std::uint32_t e) { return state_->experts[e].lexical; });
 }
 
 }  // namespace trivium

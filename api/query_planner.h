@@ -13,6 +13,8 @@
 #include "absl/types/span.h"
 #include "api/query_reader.h"
 #include "api/query_vectors.h"
+#include "api/search_scope.h"
+#include "api/spending_limit.h"
 #include "api/store_state.h"
 #include "base/bitmap.h"
 #include "routing/expert/dispatch_policy.h"
@@ -41,8 +43,8 @@ struct Plan {
   float prior_weight = 0;
   bool plain = false;      // "all": the experts' adapters are not applied, every vector set is searched once
   QueryReadings readings;  // asked instead of the query and of adapters, in their spaces
-  bool mixed = false;      // they are mixtures
-  std::optional<float> lexical_weight;  // learned share of lexical experts in the answer
+  std::optional<routing::QueryMixture> mixture;  // that they are; none: they are not mixed
+  std::optional<float> lexical_weight;           // learned share of lexical experts in the answer
 };
 
 // Const functions are safe to call concurrently, each thread with a scratch of its own.
@@ -50,9 +52,13 @@ class QueryPlanner {
  public:
   QueryPlanner() = default;
 
-  // `options` are valid. kNotFound: an expert or router that the store does not have.
+  // `options` are valid. kNotFound: an expert, partition or router that the store does not have;
+  // kInvalidArgument: an expert is asked that is not allowed.
   static absl::StatusOr<QueryPlanner> Create(std::shared_ptr<const StoreState> state,
                                              const SearchOptions& options);
+
+  // From now on "auto" spends no more than this.
+  void LimitSpending(std::optional<SpendingLimit> spending) { spending_ = std::move(spending); }
 
   // From now on queries that adapters learned from are read as `held_out`, which must outlive this, says.
   void ReadHeldOut(const HeldOutReadings* held_out) {
@@ -62,10 +68,11 @@ class QueryPlanner {
   // The plan that the options ask for.
   absl::Status Choose(QueryVectors* query, PlannerScratch* scratch, Plan* plan) const;
 
-  // The plan that asks every expert as an untrained store would.
+  // The plan that asks every expert allowed as an untrained store would.
   Plan PlanAll() const;
   // The plan of "auto" where no router chooses: as PlanAll, the query read by the adapters of all domains
-  // that are in use. What the encoder says where a text must be encoded for that.
+  // that are in use; with a limit, only the experts of most documents that it pays for. What the encoder says
+  // where a text must be encoded for that.
   absl::Status PlanUnrouted(QueryVectors* query, Plan* plan) const;
   // The plan that asks these experts as they are.
   Plan PlanNamed(absl::Span<const std::uint32_t> experts) const;
@@ -73,10 +80,13 @@ class QueryPlanner {
   // vector of its space. Lexical experts whose share was learned join the chosen ones.
   absl::Status PlanRouted(const Dispatcher::Entry& entry, QueryVectors* query, PlannerScratch* scratch,
                           Plan* plan) const;
-  // Chooses by what a router predicts for each expert of the store: its settings, but another policy.
+  // The choice alone, from what is in the scratch: utility, uncertainty and cost of every expert.
+  void ChooseByUtility(const Dispatcher::Entry& entry, const QueryVectors& query, PlannerScratch* scratch,
+                       Plan* plan) const;
+  // Likewise, with a router's settings but another policy.
   void ChooseBy(const routing::DispatchSettings& settings, const routing::DispatchOptions& policy,
-                absl::Span<const float> utility, absl::Span<const float> uncertainty,
-                absl::Span<const float> costs, Plan* plan) const;
+                const QueryVectors& query, absl::Span<const float> utility,
+                absl::Span<const float> uncertainty, absl::Span<const float> costs, Plan* plan) const;
   // Lets the plan ask a mixture of readings in every space where that differs from asking as it is. What the
   // encoder says where a text must be encoded for that.
   absl::Status MixReadings(const routing::QueryMixture& mixture, QueryVectors* query, Plan* plan) const;
@@ -89,6 +99,7 @@ class QueryPlanner {
   const StoreState& state() const { return *state_; }
   const SearchOptions& options() const { return options_; }
   const QueryReader& reader() const { return reader_; }
+  const SearchScope& scope() const { return scope_; }
 
  private:
   absl::Status ChooseAmongAll(QueryVectors* query, PlannerScratch* scratch, Plan* plan) const;
@@ -99,13 +110,25 @@ class QueryPlanner {
   absl::Status LeaveOutLexical(Plan* plan) const;
   void LeaveOutQuarantined(routing::Dispatch* dispatch) const;
   void CorrectByFeedback(PlannerScratch* scratch) const;
+  absl::Status PlanReplayed(QueryVectors* query, Plan* plan) const;
+  absl::Status CheckAllowed(absl::Span<const std::uint32_t> experts) const;
+  void FindChoosable();
+  bool SpendWithinLimit(const QueryVectors& query, bool joins, const base::Bitmap& askable,
+                        routing::Dispatch* dispatch) const;
+  Plan PlanUnread(const QueryVectors& query) const;
+  Plan PlanSome(std::vector<std::uint32_t> experts) const;
+  std::vector<std::uint32_t> AffordableExperts(const QueryVectors& query) const;
+  absl::Status ReadAsAllDomains(QueryVectors* query, Plan* plan) const;
 
   std::shared_ptr<const StoreState> state_;
   SearchOptions options_;
   QueryReader reader_{nullptr, AdapterUse::kStore};
+  SearchScope scope_;
+  std::optional<SpendingLimit> spending_;
   std::vector<std::uint32_t> named_, joining_;
-  std::vector<int> columns_;    // of each expert, as trained
-  base::Bitmap sound_, dense_;  // experts that may be chosen; of these, those that are not lexical
+  std::vector<int> columns_;        // of each expert, as trained
+  base::Bitmap choosable_, dense_;  // experts that "auto" may ask; of these, those that are not lexical
+  std::optional<Plan> replayed_;    // but for the readings
 };
 
 }  // namespace trivium

@@ -30,16 +30,20 @@ absl::StatusOr<Searcher> Searcher::Create(std::shared_ptr<const StoreState> stat
   TRIVIUM_ASSIGN_OR_RETURN(searcher.planner_, QueryPlanner::Create(std::move(state), options));
   if (filter_documents != nullptr) {
     searcher.filter_ = std::make_unique<RowFilter>(filter_documents);
-    for (const auto& set : searcher.state().sets) {
-      for (const VectorPart& part : set->parts()) searcher.filter_->Prepare(part, *filter_documents);
+    const auto& sets = searcher.state().sets;
+    for (std::size_t i = 0; i < sets.size(); ++i) {
+      if (!searcher.planner_.scope().AllowsSet(i)) continue;
+      for (const VectorPart& part : sets[i]->parts()) searcher.filter_->Prepare(part, *filter_documents);
     }
   }
+  searcher.planner_.LimitSpending(
+      SpendingLimitOf(searcher.state(), searcher.planner_.scope(), searcher.filter_.get(), options));
   return searcher;
 }
 
 absl::Status Searcher::SearchExperts(const Plan& plan, std::size_t depth, QueryVectors* query,
                                      SearcherScratch* scratch, std::vector<ExpertList>* lists) const {
-  ExpertSearches searches(state(), options(), planner_.reader(), filter_.get(), 1);
+  ExpertSearches searches(state(), options(), planner_.reader(), planner_.scope(), filter_.get(), 1);
   TRIVIUM_RETURN_IF_ERROR(searches.Add(plan.dispatch.chosen, plan.plain, plan.readings, depth, query, lists));
   return searches.Run(&scratch->sets);
 }
@@ -86,18 +90,20 @@ std::size_t Searcher::QueriesAtOnce() const {
   return std::clamp<std::size_t>(kBytesAtOnce / query_bytes, 1, kMostQueriesAtOnce);
 }
 
-// Whether the chosen experts hold less than k of what the filter lets pass, which it must not leave at that
-// where others may hold more.
+// Whether the chosen experts hold less than k of what the filter and the partitions let pass, which must not
+// be left at that where others may hold more. A limit of cost and a route to take again go before.
 bool Searcher::FoundTooLittle(const Answer& answer) const {
-  return filter_ != nullptr && answer.plan.mode == "auto" && !answer.plan.plain &&
-         answer.hits.size() < options().k;
+  const bool limited = options().cost || options().budget || options().route;
+  return (filter_ != nullptr || planner_.scope().limits_partitions()) && !limited &&
+         answer.plan.mode == "auto" && !answer.plan.plain && answer.hits.size() < options().k;
 }
 
 absl::Status Searcher::AskEverybodyToo(absl::Span<QueryVectors> queries,
                                        const std::vector<std::size_t>& asking, SearcherScratch* scratch,
                                        absl::Span<Answer> answers) const {
   if (asking.empty()) return absl::OkStatus();
-  ExpertSearches searches(state(), options(), planner_.reader(), filter_.get(), asking.size());
+  ExpertSearches searches(state(), options(), planner_.reader(), planner_.scope(), filter_.get(),
+                          asking.size());
   std::vector<std::vector<ExpertList>> first;
   for (const std::size_t i : asking) {
     Answer& answer = answers[i];
@@ -132,7 +138,8 @@ absl::Status Searcher::RunTogether(absl::Span<QueryVectors> queries, SearcherScr
   }
   auto start = std::chrono::steady_clock::now();
   double encode_us = 0;
-  ExpertSearches searches(state(), options(), planner_.reader(), filter_.get(), queries.size());
+  ExpertSearches searches(state(), options(), planner_.reader(), planner_.scope(), filter_.get(),
+                          queries.size());
   for (std::size_t i = 0; i < queries.size(); ++i) {
     const Plan& plan = answers[i].plan;
     const double encoded_us = queries[i].encode_us();

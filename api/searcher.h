@@ -35,8 +35,8 @@ struct Answer {
 
 class Searcher {
  public:
-  // `options` are valid. kNotFound: an expert or router that the store does not have. `filter_documents`:
-  // null, or a bit per document number that may be found.
+  // `options` are valid. Errors as of QueryPlanner::Create. `filter_documents`: null, or a bit per document
+  // number that may be found.
   static absl::StatusOr<Searcher> Create(std::shared_ptr<const StoreState> state,
                                          const SearchOptions& options,
                                          std::shared_ptr<const base::Bitmap> filter_documents);

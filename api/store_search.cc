@@ -4,8 +4,10 @@
 #include <atomic>
 #include <chrono>
 #include <limits>
+#include <optional>
 
 #include "absl/strings/str_format.h"
+#include "api/route_description.h"
 #include "api/store_impl.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
@@ -18,32 +20,6 @@ constexpr std::size_t kMostQueriesOfChunk = 64;  // of a batch, that a thread an
 
 double MicrosSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
-}
-
-Route DescribeRoute(const StoreState& state, AdapterUse use, const Answer& answer) {
-  const routing::Dispatch& dispatch = answer.plan.dispatch;
-  const bool adapted = !answer.plan.readings.empty() ||
-                       (!answer.plan.plain &&
-                        std::any_of(dispatch.chosen.begin(), dispatch.chosen.end(), [&](std::uint32_t e) {
-                          return AdapterInUse(state.experts[e], use) != nullptr;
-                        }));
-  const char* reading = answer.plan.mixed ? "mixed" : adapted ? "adapted" : "plain";
-  Route route{answer.plan.mode, answer.plan.router, reading, answer.fusion, {}, false, {}};
-  route.rejected = answer.plan.rejected;
-  route.in_domain = answer.plan.in_domain;
-  for (std::size_t i = 0; i < dispatch.experts.size(); ++i) {
-    const routing::ExpertChoice& choice = dispatch.experts[i];
-    std::string reason(routing::ReasonText(choice.reason));
-    if (choice.reason == routing::ChoiceReason::kQuarantined) reason += ": " + state.experts[i].quarantine;
-    route.experts.push_back({state.experts[i].name, choice.chosen, choice.utility, choice.uncertainty,
-                             choice.probability, state.experts[i].cost,
-                             dispatch.chosen.empty() ? "query rejected" : std::move(reason)});
-  }
-  std::stable_sort(route.experts.begin(), route.experts.end(),
-                   [](const ExpertConsidered& a, const ExpertConsidered& b) {
-                     return a.chosen != b.chosen ? a.chosen : a.probability > b.probability;
-                   });
-  return route;
 }
 
 void DescribeCost(const Answer& answer, Trace* trace) {
@@ -124,7 +100,13 @@ absl::StatusOr<SearchResult> Store::Search(const Query& query, const SearchOptio
 
   std::unique_ptr<SearcherScratch> scratch = impl_->TakeScratch();
   Answer answer;
-  const absl::Status status = searcher.Run(&vectors, scratch.get(), &answer);
+  std::optional<RouteExplanation> explanation;
+  absl::Status status = searcher.Run(&vectors, scratch.get(), &answer);
+  if (status.ok() && options.explain) {
+    absl::StatusOr<RouteExplanation> explained = ExplainRoute(searcher, answer, &vectors, &scratch->planner);
+    status = explained.status();
+    if (status.ok()) explanation = *std::move(explained);
+  }
   impl_->ReturnScratch(std::move(scratch));
   TRIVIUM_RETURN_IF_ERROR(status);
 
@@ -157,7 +139,8 @@ absl::StatusOr<SearchResult> Store::Search(const Query& query, const SearchOptio
     }
     result.hits.push_back(std::move(hit));
   }
-  result.route = DescribeRoute(*state, options.adapters, answer);
+  result.route = DescribeRoute(searcher, answer);
+  result.route.explanation = std::move(explanation);
   DescribeCost(answer, &result.trace);
   result.trace.encoder_calls = vectors.encoder_calls();
   auto& stages = result.trace.stages_us;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/cli/search_arguments.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "CLI/CLI.hpp"
@@ -11,6 +12,24 @@
 #include "trivium/files.h"
 
 namespace trivium::cli {
+
+namespace {
+
+// Names between commas. kInvalidArgument where the flag is given and names nothing: nobody would be left.
+absl::StatusOr<std::vector<std::string>> ParseNames(const char* flag,
+                                                    const std::optional<std::string>& text) {
+  if (!text) return std::vector<std::string>();
+  std::vector<std::string> names;
+  for (std::size_t begin = 0; begin <= text->size();) {
+    const std::size_t end = std::min(text->find(',', begin), text->size());
+    if (end > begin) names.push_back(text->substr(begin, end - begin));
+    begin = end + 1;
+  }
+  if (!names.empty()) return names;
+  return absl::InvalidArgumentError(absl::StrFormat("%s: %s, expected names A,B", flag, Quoted(*text)));
+}
+
+}  // namespace
 
 void AddVectorOption(CLI::App& command, std::vector<std::string>* files) {
   command
@@ -80,6 +99,21 @@ void AddSearchOptions(CLI::App& command, SearchArguments* arguments) {
       ->type_name("P");
   command.add_option("--max-experts", arguments->max_experts, "Dispatch: at most this many experts")
       ->type_name("N");
+  command.add_option("--allowed", arguments->allowed, "Experts that may be asked (default: all)")
+      ->type_name("A,B");
+  command
+      .add_option("--partitions", arguments->partitions,
+                  "Partitions whose documents may be found (default: all)")
+      ->type_name("A,B");
+  command
+      .add_option("--cost", arguments->cost,
+                  "Dispatch: share of what all experts cost that may be spent, instead of what was trained: "
+                  "0 asks one, 1 all")
+      ->type_name("C");
+  command
+      .add_option("--budget", arguments->budget,
+                  "Dispatch: likewise, distances that the searches may compute, as estimated")
+      ->type_name("N");
   command
       .add_option("--on-reject", arguments->on_reject,
                   "What answers a query that the guard takes for out of domain: all experts, all of them "
@@ -104,6 +138,10 @@ absl::StatusOr<SearchOptions> ToSearchOptions(const SearchArguments& arguments, 
   options.top_p = arguments.top_p;
   options.max_experts = arguments.max_experts;
   TRIVIUM_CLI_ASSIGN_OR_RETURN(options.on_reject, ParseOnReject(arguments.on_reject));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(options.allowed_experts, ParseNames("--allowed", arguments.allowed));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(options.partitions, ParseNames("--partitions", arguments.partitions));
+  options.cost = arguments.cost;
+  options.budget = arguments.budget;
   options.cancelled = &Interrupted();
   TRIVIUM_CLI_RETURN_IF_ERROR(options.Validate());
   return options;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,9 @@ struct SearchArguments {
   std::optional<double> top_p;
   std::optional<int> max_experts;
   std::string on_reject = "all";
+  std::optional<std::string> allowed, partitions;
+  std::optional<double> cost;
+  std::optional<std::uint64_t> budget;
 };
 
 // --vector: the question as a vector, a file of one row for each space.

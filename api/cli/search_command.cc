@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_format.h"
 #include "api/cli/command.h"
@@ -17,25 +22,21 @@ struct SearchCommandArguments : CommonArguments {
   std::size_t k = 10;
   SearchArguments search;
   std::vector<std::string> vectors;
+  std::string route_file;
   bool explain = false;
 };
 
-Json ToJson(const Route& route) {
-  Json json = {
-      {"mode", route.mode},         {"router", route.router},
-      {"reading", route.reading},   {"fusion", route.fusion},
-      {"rejected", route.rejected}, {"in_domain", route.in_domain ? Json(*route.in_domain) : Json(nullptr)},
-      {"experts", Json::array()}};
-  for (const ExpertConsidered& expert : route.experts) {
-    json["experts"].push_back({{"expert", expert.expert},
-                               {"chosen", expert.chosen},
-                               {"utility", expert.utility},
-                               {"uncertainty", expert.uncertainty},
-                               {"probability", expert.probability},
-                               {"cost", expert.cost},
-                               {"reason", expert.reason}});
+absl::StatusOr<std::optional<Route>> ReadRoute(const std::string& file) {
+  if (file.empty()) return std::optional<Route>();
+  std::ifstream in(file, std::ios::binary);
+  std::error_code ignored;
+  if (!in.is_open() || std::filesystem::is_directory(file, ignored)) {
+    return absl::NotFoundError(absl::StrFormat("--route: no file to read, expected one (%s)", file));
   }
-  return json;
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  absl::StatusOr<Route> route = Route::FromJson(text);
+  if (route.ok()) return std::optional<Route>(*std::move(route));
+  return absl::Status(route.status().code(), absl::StrFormat("%s (%s)", route.status().message(), file));
 }
 
 Json ToJson(const Trace& trace) {
@@ -65,7 +66,9 @@ Json ToJson(const SearchResult& result) {
                     {"text", hit.text},
                     {"metadata", ParseMetadata(hit.metadata)}});
   }
-  return {{"hits", std::move(hits)}, {"route", ToJson(result.route)}, {"trace", ToJson(result.trace)}};
+  return {{"hits", std::move(hits)},
+          {"route", Json::parse(result.route.ToJson())},
+          {"trace", ToJson(result.trace)}};
 }
 
 std::string HitsText(const SearchResult& result) {
@@ -91,6 +94,38 @@ std::string RouteLine(const Route& route) {
                          route.reading == "plain" ? "" : "query " + route.reading + "; ", route.fusion);
 }
 
+std::string Optional(const std::optional<double>& value) { return value ? Fixed(*value, 4) : "-"; }
+
+// Nothing where no router chose.
+std::string PilotsText(const RouteExplanation& explanation) {
+  if (explanation.expert.empty()) return "";
+  Table pilots(
+      {"near pilot", ">cosine", "source", "of", "best", ">nDCG@10", ">weight", ">adds", ">share of votes"});
+  for (const NearPilot& pilot : explanation.pilots) {
+    pilots.Add({std::to_string(pilot.number), Fixed(pilot.cosine, 3), pilot.source,
+                pilot.owner.empty() ? "-" : pilot.owner, pilot.best.empty() ? "-" : pilot.best,
+                Fixed(pilot.best_utility, 3), absl::StrFormat("%g", pilot.weight),
+                Optional(pilot.contribution), Optional(pilot.share)});
+  }
+  if (explanation.prior_contribution) {
+    pilots.Add({"others that voted", "", "", "", "", "", "", Optional(explanation.other_contribution)});
+    pilots.Add({"prior", "", "", "", "", "", "", Optional(explanation.prior_contribution)});
+  }
+  std::string text = pilots.ToString();
+  if (explanation.prior_contribution) {
+    text += "what is added up: the utility of " + explanation.expert + "\n";
+  }
+  if (const auto& margin = explanation.left_out) {
+    text += absl::StrFormat("left out first: %s, utility %.3f, asked from %.3f on\n", margin->expert,
+                            margin->utility, margin->needed);
+  }
+  if (const auto& margin = explanation.last_chosen) {
+    text += absl::StrFormat("asked last: %s, utility %.3f, asked down to %.3f\n", margin->expert,
+                            margin->utility, margin->needed);
+  }
+  return text + "\n";
+}
+
 std::string Explanation(const SearchResult& result) {
   Table experts({"expert", "chosen", ">probability", ">utility", ">+-", ">cost", "reason"});
   for (const ExpertConsidered& expert : result.route.experts) {
@@ -100,6 +135,7 @@ std::string Explanation(const SearchResult& result) {
   }
   const Trace& trace = result.trace;
   std::string text = "\n" + experts.ToString() + "\n";
+  if (result.route.explanation) text += PilotsText(*result.route.explanation);
   if (result.route.in_domain) {
     text += absl::StrFormat("in domain with probability %.3f, by the guard: %s\n", *result.route.in_domain,
                             result.route.rejected ? "rejected" : "accepted");
@@ -118,7 +154,10 @@ absl::Status RunSearch(const SearchCommandArguments& arguments) {
   if (arguments.text.empty() && arguments.vectors.empty()) {
     return absl::InvalidArgumentError("query: empty, expected a text or --vector");
   }
-  TRIVIUM_CLI_ASSIGN_OR_RETURN(const SearchOptions options, ToSearchOptions(arguments.search, arguments.k));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(SearchOptions options, ToSearchOptions(arguments.search, arguments.k));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(options.route, ReadRoute(arguments.route_file));
+  TRIVIUM_CLI_RETURN_IF_ERROR(options.Validate());
+  options.explain = arguments.explain;
   TRIVIUM_CLI_ASSIGN_OR_RETURN(EncoderRegistry encoders, EncoderRegistry::Load(arguments.encoder_commands));
   Query query;
   query.text = arguments.text;
@@ -141,8 +180,12 @@ void AddSearchCommand(CLI::App& app, Run* run) {
   command->add_option("-k", arguments->k, "Hits wanted")->type_name("N")->capture_default_str();
   AddSearchOptions(*command, &arguments->search);
   AddVectorOption(*command, &arguments->vectors);
+  command
+      ->add_option("--route", arguments->route_file,
+                   "Ask as in this answer, which search --json printed, or in its route")
+      ->type_name("FILE");
   command->add_flag("--explain", arguments->explain,
-                    "Also print what dispatch thought of each expert, and the cost");
+                    "Also print what dispatch thought of each expert and why, and the cost");
   AddEncoderCommandOption(*command, arguments.get());
   command->callback([=] { *run = [=] { return RunSearch(*arguments); }; });
 }

@@ -12,6 +12,7 @@ namespace trivium::python {
 
 namespace py = pybind11;
 
+void BindRoute(py::module_& module);
 void BindOptions(py::module_& module);
 void BindResults(py::module_& module);
 void BindQuerySet(py::module_& module);

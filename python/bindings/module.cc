@@ -5,6 +5,7 @@
 PYBIND11_MODULE(_trivium, module) {
   namespace py = pybind11;
   module.doc() = "The engine. Use the package `trivium`, which wraps this module.";
+  trivium::python::BindRoute(module);
   trivium::python::BindOptions(module);
   trivium::python::BindResults(module);
   trivium::python::BindQuerySet(module);

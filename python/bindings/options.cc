@@ -24,6 +24,14 @@ ExpertSelection AsExperts(const py::object& experts) {
   return selection;
 }
 
+// None: no limit. An empty list would leave nobody, and is refused before it can mean everybody.
+std::vector<std::string> AsNames(const py::object& names, const char* what) {
+  if (names.is_none()) return {};
+  std::vector<std::string> list = AsStrings(names, what);
+  if (list.empty()) RaiseInvalid(std::string(what) + ": an empty list, expected at least one name, or None");
+  return list;
+}
+
 IndexChoice AsIndexChoice(const std::optional<std::string>& name) {
   if (!name) return IndexChoice::kStore;
   if (*name == "graph") return IndexChoice::kGraph;
@@ -47,7 +55,10 @@ SearchOptions MakeSearchOptions(std::int64_t k, const py::object& experts, std::
                                 std::optional<double> top_p, std::optional<int> max_experts,
                                 std::optional<double> timeout, std::optional<bool> adapters,
                                 const std::optional<std::string>& fusion,
-                                std::optional<double> lexical_weight, const std::string& on_reject) {
+                                std::optional<double> lexical_weight, const std::string& on_reject,
+                                const py::object& allowed_experts, const py::object& partitions,
+                                std::optional<double> cost, std::optional<std::int64_t> budget,
+                                std::optional<Route> route, bool explain) {
   SearchOptions options;
   if (adapters) options.adapters = *adapters ? AdapterUse::kAlways : AdapterUse::kNever;
   if (fusion) options.fusion = Check(ParseFusion(*fusion));
@@ -63,6 +74,12 @@ SearchOptions MakeSearchOptions(std::int64_t k, const py::object& experts, std::
   options.top_p = top_p;
   options.max_experts = max_experts;
   options.on_reject = Check(ParseOnReject(on_reject));
+  options.allowed_experts = AsNames(allowed_experts, "allowed_experts");
+  options.partitions = AsNames(partitions, "partitions");
+  options.cost = cost;
+  if (budget) options.budget = AsCount(*budget, "budget");
+  options.route = std::move(route);
+  options.explain = explain;
   if (timeout) options.deadline = DeadlineIn(*timeout);
   Check(options.Validate());
   return options;
@@ -89,7 +106,9 @@ void BindOptions(py::module_& module) {
            "load_documents"_a = search.load_documents, "load_vectors"_a = search.load_vectors,
            "router"_a = search.router, "top_p"_a = search.top_p, "max_experts"_a = search.max_experts,
            "timeout"_a = py::none(), "adapters"_a = py::none(), "fusion"_a = py::none(),
-           "lexical_weight"_a = py::none(), "on_reject"_a = std::string(OnRejectName(search.on_reject)))
+           "lexical_weight"_a = py::none(), "on_reject"_a = std::string(OnRejectName(search.on_reject)),
+           "allowed_experts"_a = py::none(), "partitions"_a = py::none(), "cost"_a = py::none(),
+           "budget"_a = py::none(), "route"_a = py::none(), "explain"_a = search.explain)
       .def_readonly("k", &SearchOptions::k)
       .def_readonly("beam_width", &SearchOptions::beam_width)
       .def_readonly("load_documents", &SearchOptions::load_documents)

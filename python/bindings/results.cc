@@ -71,50 +71,6 @@ void BindHit(py::module_& module) {
       });
 }
 
-void BindRoute(py::module_& module) {
-  py::class_<ExpertConsidered>(module, "ExpertConsidered", "What dispatch thought of one expert.")
-      .def_readonly("expert", &ExpertConsidered::expert)
-      .def_readonly("chosen", &ExpertConsidered::chosen)
-      .def_readonly("utility", &ExpertConsidered::utility,
-                    "Expected nDCG@10 if it alone answered; NaN: unknown.")
-      .def_readonly("uncertainty", &ExpertConsidered::uncertainty, "Standard deviation of that expectation.")
-      .def_readonly("probability", &ExpertConsidered::probability, "Share among the allowed experts, 0 to 1.")
-      .def_readonly("cost", &ExpertConsidered::cost)
-      .def_readonly("reason", &ExpertConsidered::reason, "Why it was chosen or not, in words.")
-      .def("__repr__", [](const ExpertConsidered& expert) {
-        return "ExpertConsidered(expert=" + Repr(expert.expert) +
-               ", chosen=" + (expert.chosen ? "True" : "False") +
-               ", probability=" + Repr(expert.probability) + ", utility=" + Repr(expert.utility) + ")";
-      });
-
-  const auto chosen = [](const Route& route) {
-    std::vector<std::string> names;
-    for (const ExpertConsidered& expert : route.experts) {
-      if (expert.chosen) names.push_back(expert.expert);
-    }
-    return names;
-  };
-  py::class_<Route>(module, "Route", "Which experts were asked, by whose choice.")
-      .def_readonly("mode", &Route::mode, "\"auto\", \"all\" or \"named\".")
-      .def_readonly("router", &Route::router, "The router that chose; \"\" where none did.")
-      .def_readonly("reading", &Route::reading,
-                    "\"plain\", \"adapted\" by an adapter, or \"mixed\" out of several readings.")
-      .def_readonly(
-          "fusion", &Route::fusion,
-          "\"single\", \"score\", \"score+prior\", \"rrf\", \"convex\", or \"none\" without a search.")
-      .def_readonly("rejected", &Route::rejected,
-                    "Whether the guard took the query for one that no expert serves.")
-      .def_readonly("in_domain", &Route::in_domain,
-                    "Probability that one does, by the guard; None: it was not asked.")
-      .def_readonly("experts", &Route::experts,
-                    "Chosen first, then by probability; all of them with explain=True.")
-      .def_property_readonly("chosen", chosen, "Names of the experts that were asked.")
-      .def("__repr__", [chosen](const Route& route) {
-        return "Route(mode=" + Repr(route.mode) + ", router=" + Repr(route.router) +
-               ", fusion=" + Repr(route.fusion) + ", chosen=" + Repr(py::cast(chosen(route))) + ")";
-      });
-}
-
 void BindTrace(py::module_& module) {
   const auto stages = [](const Trace& trace) {
     py::dict stages;
@@ -228,7 +184,6 @@ void BindBatch(py::module_& module) {
 void BindResults(py::module_& module) {
   BindDocument(module);
   BindHit(module);
-  BindRoute(module);
   BindTrace(module);
   BindHits(module);
   BindBatch(module);

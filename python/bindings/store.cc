@@ -294,7 +294,7 @@ class PythonStore {
     CallEngine([&] { return store_->LiftQuarantine(name); });
   }
 
-  SearchResult Search(const py::object& query, const SearchOptions& options, bool explain) const {
+  SearchResult Search(const py::object& query, const SearchOptions& options) const {
     Query question;
     HeldVectors held;
     if (PyUnicode_Check(query.ptr())) {
@@ -303,9 +303,7 @@ class PythonStore {
       held = AsVectors(query, "query", &AsRow);
       question.vectors = std::move(held.views);
     }
-    SearchResult result = CallEngine([&] { return store_->Search(question, options); });
-    if (!explain) std::erase_if(result.route.experts, [](const ExpertConsidered& e) { return !e.chosen; });
-    return result;
+    return CallEngine([&] { return store_->Search(question, options); });
   }
 
   BatchResult SearchBatch(const py::object& vectors, const py::object& texts, const SearchOptions& options,

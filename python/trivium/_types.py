@@ -9,6 +9,8 @@ from typing import Any, Literal, Union
 import numpy as np
 import numpy.typing as npt
 
+from ._trivium import Route
+
 Array = npt.NDArray[np.floating[Any]]
 """float32 in C order is used without a copy; float16 and float64 are converted; other types are refused."""
 
@@ -38,6 +40,9 @@ FusionName = Literal["rrf", "convex"]
 
 OnReject = Literal["all", "plain", "nothing"]
 """What answers a query that the guard rejects; see `Store.search`."""
+
+RouteLike = Union[Route, Mapping[str, Any], str]
+"""A route to take again: `hits.route`, `hits.route.to_dict()`, or JSON of it, as `trivium search --json` prints."""
 
 Profile = Literal["speed", "balanced", "small"]
 """How vectors are stored; see VectorIndex."""

@@ -20,6 +20,8 @@ from ._arguments import (
     resolve_encoders,
 )
 from ._queries import is_texts, more_query_sets, query_sets
+from ._search_options import DEFAULTS as _DEFAULTS
+from ._search_options import search_options
 from ._trivium import Batch, Document, Hits
 from ._types import (
     Array,
@@ -36,9 +38,9 @@ from ._types import (
     Qrels,
     Queries,
     Query,
+    RouteLike,
     Vectors,
 )
-from .errors import InvalidArgument
 from .evaluation_reports import EvaluationReport
 from .reports import (
     BuildReport,
@@ -51,7 +53,6 @@ from .reports import (
 from .store_feedback import StoreFeedback
 from .store_training import StoreTraining
 
-_SEARCH = _trivium.SearchOptions()  # the engine's defaults
 _BUILD = _trivium.BuildOptions()
 _EVALUATE = _trivium.EvaluateOptions()
 
@@ -281,7 +282,7 @@ class Store(StoreTraining, StoreFeedback):
     def search(
         self,
         query: Query,
-        k: int = _SEARCH.k,
+        k: int = _DEFAULTS.k,
         experts: Experts = "auto",
         filter: Filter | None = None,
         include: Collection[str] = (),
@@ -289,7 +290,7 @@ class Store(StoreTraining, StoreFeedback):
         index: IndexName | None = None,
         beam_width: int | None = None,
         *,
-        documents: bool = _SEARCH.load_documents,
+        documents: bool = _DEFAULTS.load_documents,
         router: str | None = None,
         top_p: float | None = None,
         max_experts: int | None = None,
@@ -298,6 +299,11 @@ class Store(StoreTraining, StoreFeedback):
         fusion: FusionName | None = None,
         lexical_weight: float | None = None,
         on_reject: OnReject = "all",
+        allowed_experts: Sequence[str] | None = None,
+        partitions: Sequence[str] | None = None,
+        cost: float | None = None,
+        budget: int | None = None,
+        route: RouteLike | None = None,
     ) -> Hits:
         """The k nearest documents, best first, with the route and the cost (`.route`, `.trace`).
 
@@ -308,7 +314,8 @@ class Store(StoreTraining, StoreFeedback):
         {"and": [...]}, {"or": [...]}, {"not": {...}}, as a dict or JSON. A missing field matches only !=,
         not_in and exists: false. There are k hits whenever k documents pass.
 
-        include: "vectors" gives each hit its vectors. explain: the route also lists experts not chosen.
+        include: "vectors" gives each hit its vectors. explain: the route also lists experts not chosen, and
+        `.route.explanation` says why: the nearest pilots, their votes, and what would change the choice.
         index: "graph" or "exact" overrides the store's choice. beam_width: candidates kept while walking a
         graph. documents=False leaves text and metadata out. router: dispatch by this trained router, even one
         that the gate left off. top_p (0, 1] and max_experts override what training found. timeout: seconds, then DeadlineExceeded.
@@ -319,30 +326,47 @@ class Store(StoreTraining, StoreFeedback):
         "auto" what training the dispatch found. on_reject: what
         "auto" answers a query that the guard takes for out of domain: "all" asks every expert, "plain" gives the
         untrained answer, "nothing" no hits; see `.route.rejected`.
+
+        allowed_experts: who may be asked, by name; naming another one in `experts` is an error. partitions: where
+        documents may be found, whatever an expert covers. cost (0 to 1): what "auto" may spend, as a share of
+        what asking everybody costs (`add_expert(cost=...)`): 0 asks one expert, 1 all. budget: likewise, distances
+        that the searches may compute, as estimated from the indexes. Either takes the place of top_p and
+        max_experts: the most probable experts that are affordable are asked, or where no router chooses those
+        with the most documents, and there may be fewer than k hits.
+
+        route: answers as another query was answered, with the same experts, probabilities and mixture, without
+        asking guard or router: `hits.route`, its `to_dict()`, or JSON. The hits are the same while the store
+        and the other arguments are. Raises NotFound for experts that are gone.
         """
-        options = self._search_options(
-            k,
-            experts,
-            filter,
-            include,
-            index,
-            beam_width,
-            documents,
-            router,
-            top_p,
-            max_experts,
-            timeout,
-            adapters,
-            fusion,
-            lexical_weight,
-            on_reject,
+        options = search_options(
+            experts=experts,
+            filter=filter,
+            index=index,
+            beam_width=beam_width,
+            router=router,
+            top_p=top_p,
+            max_experts=max_experts,
+            adapters=adapters,
+            fusion=fusion,
+            lexical_weight=lexical_weight,
+            on_reject=on_reject,
+            allowed_experts=allowed_experts,
+            partitions=partitions,
+            cost=cost,
+            budget=budget,
+            k=k,
+            include=include,
+            documents=documents,
+            timeout=timeout,
+            route=route,
+            explain=explain,
         )
-        return self._core.search(as_dict(query), options, explain)
+        return self._core.search(as_dict(query), options)
 
     def search_batch(
         self,
         queries: Queries,
-        k: int = _SEARCH.k,
+        k: int = _DEFAULTS.k,
         threads: int = 1,
         experts: Experts = "auto",
         filter: Filter | None = None,
@@ -357,6 +381,10 @@ class Store(StoreTraining, StoreFeedback):
         fusion: FusionName | None = None,
         lexical_weight: float | None = None,
         on_reject: OnReject = "all",
+        allowed_experts: Sequence[str] | None = None,
+        partitions: Sequence[str] | None = None,
+        cost: float | None = None,
+        budget: int | None = None,
     ) -> Batch:
         """`search` for n texts or n x dimension floats, on `threads` threads (0: all processors).
 
@@ -366,65 +394,28 @@ class Store(StoreTraining, StoreFeedback):
         """
         if isinstance(queries, str):
             raise TypeError("queries: a str, expected a list of texts, an array or a dict of arrays")
-        options = self._search_options(
-            k,
-            experts,
-            filter,
-            (),
-            index,
-            beam_width,
-            False,
-            router,
-            top_p,
-            max_experts,
-            timeout,
-            adapters,
-            fusion,
-            lexical_weight,
-            on_reject,
-        )
-        texts = queries if is_texts(queries) else None
-        vectors = None if texts is not None else as_dict(queries)
-        return self._core.search_batch(vectors, texts, options, threads)
-
-    def _search_options(
-        self,
-        k: int,
-        experts: Experts,
-        filter: Filter | None,
-        include: Collection[str],
-        index: str | None,
-        beam_width: int | None,
-        documents: bool,
-        router: str | None,
-        top_p: float | None,
-        max_experts: int | None,
-        timeout: float | None,
-        adapters: bool | None,
-        fusion: str | None,
-        lexical_weight: float | None,
-        on_reject: OnReject,
-    ) -> _trivium.SearchOptions:
-        unknown = [include] if isinstance(include, str) else [name for name in include if name != "vectors"]
-        if unknown:
-            raise InvalidArgument(f"include: {unknown[0]!r}, expected a list out of 'vectors'")
-        return _trivium.SearchOptions(
-            k=k,
+        options = search_options(
             experts=experts,
-            filter=filter_json(filter),
+            filter=filter,
             index=index,
-            beam_width=_SEARCH.beam_width if beam_width is None else beam_width,
-            load_documents=documents,
-            load_vectors=bool(include),
-            router=router or "",
+            beam_width=beam_width,
+            router=router,
             top_p=top_p,
             max_experts=max_experts,
-            timeout=timeout,
             adapters=adapters,
             fusion=fusion,
             lexical_weight=lexical_weight,
             on_reject=on_reject,
+            allowed_experts=allowed_experts,
+            partitions=partitions,
+            cost=cost,
+            budget=budget,
+            k=k,
+            timeout=timeout,
         )
+        texts = queries if is_texts(queries) else None
+        vectors = None if texts is not None else as_dict(queries)
+        return self._core.search_batch(vectors, texts, options, threads)
 
     def evaluate(
         self,
@@ -450,6 +441,10 @@ class Store(StoreTraining, StoreFeedback):
         fusion: FusionName | None = None,
         lexical_weight: float | None = None,
         on_reject: OnReject = "all",
+        allowed_experts: Sequence[str] | None = None,
+        partitions: Sequence[str] | None = None,
+        cost: float | None = None,
+        budget: int | None = None,
         progress: Progress = False,
     ) -> EvaluationReport:
         """Metrics as trec_eval computes them; arguments as of `train_dispatch` and `search`.
@@ -460,22 +455,22 @@ class Store(StoreTraining, StoreFeedback):
         without a near twin (cosine 0.95) among these and without a relevant document in common with one. typos:
         with compare, typing errors in each text that is encoded, to see how many routes change (`route_flips`).
         """
-        search = self._search_options(
-            _SEARCH.k,
-            experts,
-            filter,
-            (),
-            index,
-            beam_width,
-            False,
-            router,
-            top_p,
-            max_experts,
-            None,
-            adapters,
-            fusion,
-            lexical_weight,
-            on_reject,
+        search = search_options(
+            experts=experts,
+            filter=filter,
+            index=index,
+            beam_width=beam_width,
+            router=router,
+            top_p=top_p,
+            max_experts=max_experts,
+            adapters=adapters,
+            fusion=fusion,
+            lexical_weight=lexical_weight,
+            on_reject=on_reject,
+            allowed_experts=allowed_experts,
+            partitions=partitions,
+            cost=cost,
+            budget=budget,
         )
         options = _trivium.EvaluateOptions(search, depth, compare, keep_runs, typos)
         sets = query_sets(queries, qrels, groups, query_ids, drop_self)

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "api/route_description.h"
 #include "gtest/gtest.h"
 #include "index/vector_segment.h"
 #include "routing/expert/pilot_set.h"
@@ -59,7 +60,8 @@ class SearcherTest : public ::testing::Test {
     state_->schema.spaces = {{.id = kMain, .name = "main", .dimension = 64},
                              {.id = kOther, .name = "other", .dimension = 72, .metric = Metric::kSquaredL2}};
     state_->schema.spaces[1].encoder = "rows";
-    for (const std::uint32_t id : kPartitions) state_->schema.partitions.push_back({id, "p"});
+    for (const std::uint32_t id : kPartitions)
+      state_->schema.partitions.push_back({id, "p" + std::to_string(id)});
     state_->schema.experts = {
         {.id = 6, .name = "first", .space = kMain, .partition = 3},
         {.id = 7, .name = "second", .space = kMain, .partition = 4},
@@ -105,7 +107,7 @@ class SearcherTest : public ::testing::Test {
   }
 
   // A router that sends each cluster to its partition's expert; the others were unknown to it.
-  void Train() {
+  void Train(std::optional<routing::QueryMixture> mixture = std::nullopt) {
     routing::PilotSet pilots(64, 3);
     const base::AlignedMatrix vectors = Vectors(kMain, 90, 8);
     for (std::size_t i = 0; i < vectors.rows(); ++i) {
@@ -117,6 +119,7 @@ class SearcherTest : public ::testing::Test {
     entries[0].settings.router = "knn_utility";
     entries[0].settings.policy = {.top_p = 0.8f, .max_experts = 2, .ask_unknown = false};
     entries[0].settings.answer.prior_weight = 0.1f;
+    entries[0].settings.answer.mixture = mixture;
     ASSERT_OK_AND_ASSIGN(entries[0].router, routing::MakeRouter("knn_utility"));
     ASSERT_OK(entries[0].router->Train(pilots, {}));
     state_->dispatcher = std::make_shared<const Dispatcher>(kMain, std::move(entries));
@@ -260,6 +263,62 @@ TEST_F(SearcherTest, TogetherIsAsAloneWithFilters) {
   ExpectSame({.index = IndexChoice::kGraph}, half);
   state_->schema.dispatch->enabled = false;
   ExpectSame({}, half);
+}
+
+TEST_F(SearcherTest, TogetherIsAsAloneWithinLimits) {
+  SearchOptions allowed, partitions, cost, budget, everywhere;
+  allowed.allowed_experts = {"second", "all", "mirrors"};
+  partitions.partitions = {"p5", "p3"};
+  everywhere.partitions = {"p4"};
+  everywhere.experts.mode = ExpertSelection::Mode::kAll;
+  cost.cost = 0.4;
+  budget.budget = 4000;
+  const auto half = Filter([](std::size_t document) { return document % 2 == 0; });
+  for (const SearchOptions& options : {allowed, partitions, cost, budget, everywhere}) {
+    ExpectSame(options);
+    ExpectSame(options, half);
+  }
+  for (const Answer& answer : ExpectSame(everywhere)) {
+    EXPECT_EQ(answer.plan.dispatch.experts[0].reason, routing::ChoiceReason::kNotAllowed);
+    for (const routing::FusedHit& hit : answer.hits) EXPECT_EQ(hit.key / kDocuments, 1u);
+  }
+}
+
+TEST_F(SearcherTest, ARouteTakenAgainGivesTheSameAnswerBitForBit) {
+  const auto half = Filter([](std::size_t document) { return document % 2 == 0; });
+  SearchOptions all, named, cheap;
+  all.experts.mode = ExpertSelection::Mode::kAll;
+  named.experts = {ExpertSelection::Mode::kNamed, {"mirrors", "all", "second"}};
+  cheap.cost = 0.3;
+  for (const bool mixed : {false, true}) {
+    Train(mixed ? std::optional<routing::QueryMixture>({0.6f, 0.3f}) : std::nullopt);
+    for (SearchOptions options : {SearchOptions(), all, named, cheap}) {
+      options.adapters = AdapterUse::kAlways;
+      const std::vector<Answer> first = ExpectSame(options, half);
+      ASSERT_OK_AND_ASSIGN(const Searcher searcher, Searcher::Create(state_, options, half));
+      const std::vector<std::string> texts = Texts();
+      for (std::size_t i = 0; i < kQueries; i += 9) {
+        const Route route = DescribeRoute(searcher, first[i]);
+        EXPECT_EQ(route.reading == "mixed", mixed && route.router == "knn_utility");
+        EXPECT_EQ(route.prior_weight > 0, route.router == "knn_utility" && !route.untrained);
+        SearchOptions again;
+        again.adapters = AdapterUse::kAlways;
+        ASSERT_OK_AND_ASSIGN(again.route, Route::FromJson(route.ToJson()));
+        ASSERT_OK_AND_ASSIGN(const Searcher replaying, Searcher::Create(state_, again, half));
+        std::vector<QueryVectors> asked = Ask(texts);
+        SearcherScratch scratch;
+        Answer answer;
+        ASSERT_OK(replaying.Run(&asked[i], &scratch, &answer));
+        EXPECT_EQ(DescribeRoute(replaying, answer).ToJson(), route.ToJson());
+        ASSERT_EQ(answer.hits.size(), first[i].hits.size());
+        for (std::size_t h = 0; h < answer.hits.size(); ++h) {
+          EXPECT_EQ(answer.hits[h].key, first[i].hits[h].key);
+          EXPECT_EQ(answer.hits[h].score, first[i].hits[h].score);
+          EXPECT_EQ(answer.hits[h].expert, first[i].hits[h].expert);
+        }
+      }
+    }
+  }
 }
 
 TEST_F(SearcherTest, TogetherAFilterThatTheChosenExpertsHoldTooLittleOfIsTakenToEverybody) {

@@ -15,6 +15,7 @@
 #include "trivium/export.h"
 #include "trivium/graph_inspection.h"
 #include "trivium/graph_training.h"
+#include "trivium/search_result.h"
 #include "trivium/text_encoder.h"
 #include "trivium/types.h"
 
@@ -183,6 +184,33 @@ struct SearchOptions {
   std::optional<double> top_p;     // dispatch: overrides the trained share of probability to cover, (0, 1]
   std::optional<int> max_experts;  // dispatch: overrides the trained cap, >= 1
   OnReject on_reject = OnReject::kAll;  // dispatch: of queries that the guard rejects
+
+  // Who may be asked, by name; empty: everybody. kNotFound: unknown; kInvalidArgument: none of those named in
+  // `experts` or `route` may be missing, nor all.
+  std::vector<std::string> allowed_experts;
+  // Where documents may be found, whatever an expert covers; empty: everywhere. Experts with none of these
+  // partitions are not allowed. Vectors and texts of others are not read; BM25 counts words in these only. As
+  // a filter, never leaves fewer than k hits where there are k documents. kNotFound: unknown.
+  std::vector<std::string> partitions;
+
+  // What "auto" may spend, in place of the trained share of probability and cap; at most one of the two. The
+  // most probable experts are asked, at least one, as long as they cost no more together; where no router
+  // chooses, those with the most documents. More never takes an expert away. Fewer than k hits may be left.
+  std::optional<double> cost;  // 0: one expert, to 1: all; share of what all those allowed cost together, by
+                               // ExpertOptions::cost
+  // Distances that the searches of a query may compute, >= 1, as estimated for each expert from its vector
+  // sets: rows that are scanned; of a walk over a graph what walks with that beam took on average, within a
+  // factor of 2. A search that experts share counts for each of them, words (BM25) for nothing.
+  std::optional<std::uint64_t> budget;
+
+  // Answers as this one was answered: the same experts, probabilities, prior and mixture, without asking
+  // guard or router. The hits are the same while the store and the other options are. Not together with
+  // `experts`, `router`, `top_p`, `max_experts`, `cost`, `budget`. kNotFound: an expert of it is gone.
+  std::optional<Route> route;
+  // Fill Route::explanation. The choice is made some 60 times more; 10 pilots are read, or all of them where
+  // the router has no index of them (all but knn_utility).
+  bool explain = false;
+
   std::optional<std::chrono::steady_clock::time_point>
       deadline;  // checked between vector sets, in a batch after up to 64 searches of one; kDeadlineExceeded
   const std::atomic<bool>* cancelled = nullptr;  // likewise; kCancelled

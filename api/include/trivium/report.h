@@ -12,6 +12,7 @@
 #include "trivium/graph_inspection.h"
 #include "trivium/graph_training.h"
 #include "trivium/options.h"
+#include "trivium/search_result.h"
 #include "trivium/types.h"
 
 namespace trivium {
@@ -50,12 +51,6 @@ struct CalibrationReport {
   std::size_t k = 0;
   std::vector<CalibratedSpace> spaces;
   double seconds = 0;
-};
-
-// One query out of several readings: own x (each expert's reading, by the route's probabilities) + (1 - own)
-// x (plain x the query as it is + (1 - plain) x the reading of all domains).
-struct ReadingMixture {
-  double own = 0, plain = 0;  // 0 to 1
 };
 
 // Whether queries are served by any expert, each judged by a guard that did not learn from it.

@@ -6,8 +6,13 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "trivium/export.h"
 
 namespace trivium {
 
@@ -41,14 +46,67 @@ struct ExpertConsidered {
   std::string reason;  // why chosen or not, in words
 };
 
+// One query out of several readings: own x (each expert's reading, by the route's probabilities) + (1 - own)
+// x (plain x the query as it is + (1 - plain) x the reading of all domains).
+struct ReadingMixture {
+  double own = 0, plain = 0;  // 0 to 1
+};
+
+// A remembered query near the one asked.
+struct NearPilot {
+  std::uint64_t number = 0;  // in the order in which the store remembers them
+  double cosine = 0;         // to the query, in the space that routes
+  std::string source;        // "trained", "feedback" or "background"
+  std::string owner;         // the expert whose query it is; empty: unknown
+  std::string best;          // the expert that answered it best; empty: none did, or unknown
+  double best_utility = 0;   // nDCG@10 of that answer
+  double weight = 1;         // how much it counts beside other pilots
+  // knn_utility: what its vote adds to the utility of RouteExplanation::expert, and its share of all votes.
+  std::optional<double> contribution, share;
+};
+
+// How far an expert is from being chosen or left out, the others' utilities being what they are.
+struct RouteMargin {
+  std::string expert;
+  double utility = 0;
+  double needed = 0;  // the least utility with which it would be chosen
+};
+
+// Why a trained router chose as it did.
+struct RouteExplanation {
+  std::vector<NearPilot> pilots;  // nearest first, at most 10
+  std::string expert;             // first chosen; empty: no router chose
+  // knn_utility: its utility is the sum of the contributions of `pilots`, of the other pilots that voted, and
+  // of the prior, its mean over all pilots.
+  std::optional<double> other_contribution, prior_contribution;
+  // The most useful expert that was left out, and the least useful one that was chosen, of those with a known
+  // utility. Cheaper to change than any other.
+  std::optional<RouteMargin> left_out, last_chosen;
+};
+
+// How a query was answered; with SearchOptions::route, how another one is to be.
 struct Route {
   std::string mode;     // "auto", "all" or "named"
   std::string router;   // the router that chose; empty where none did
   std::string reading;  // "plain", "adapted" by an adapter, or "mixed" out of several
   std::string fusion;   // "single", "score", "score+prior", "rrf", "convex", or "none" without a search
-  std::vector<ExpertConsidered> experts;  // chosen first, then by probability
+  std::vector<ExpertConsidered> experts;  // all: the chosen ones in the order of asking, then by probability
   bool rejected = false;                  // the guard took the query for one that no expert serves
-  std::optional<double> in_domain;        // probability that one does, by the guard; none: it was not asked
+  std::optional<double> in_domain = {};   // probability that one does, by the guard; none: it was not asked
+  bool untrained = false;   // asked as without a router: no adapter but that of all domains, and
+                            // what several experts search is searched once
+  double prior_weight = 0;  // of log probabilities, added to scores
+  std::optional<ReadingMixture> mixture = {};        // where the reading is "mixed"
+  std::optional<double> lexical_weight = {};         // learned share of lexical experts in the answer
+  std::optional<RouteExplanation> explanation = {};  // with SearchOptions::explain
+
+  // One JSON object; a NaN is null.
+  TRIVIUM_EXPORT std::string ToJson() const;
+  // What ToJson made, or an object that has it under "route", as `trivium search --json` prints; of the
+  // experts, name, chosen and probability suffice. kInvalidArgument names what is wrong.
+  TRIVIUM_EXPORT static absl::StatusOr<Route> FromJson(std::string_view json);
+  // Whether it can be asked again. kInvalidArgument names the field.
+  TRIVIUM_EXPORT absl::Status Validate() const;
 };
 
 // Deterministic counters and times of one query.
