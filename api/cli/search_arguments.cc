@@ -99,11 +99,17 @@ void AddSearchOptions(CLI::App& command, SearchArguments* arguments) {
       ->type_name("P");
   command.add_option("--max-experts", arguments->max_experts, "Dispatch: at most this many experts")
       ->type_name("N");
-  command.add_option("--allowed", arguments->allowed, "Experts that may be asked (default: all)")
+  // Functions, because the parser takes an empty text for an optional that is not given: everybody.
+  const auto keep = [](std::optional<std::string>* names) {
+    return [names](const std::string& text) { *names = text; };
+  };
+  command
+      .add_option_function<std::string>("--allowed", keep(&arguments->allowed),
+                                        "Experts that may be asked (default: all)")
       ->type_name("A,B");
   command
-      .add_option("--partitions", arguments->partitions,
-                  "Partitions whose documents may be found (default: all)")
+      .add_option_function<std::string>("--partitions", keep(&arguments->partitions),
+                                        "Partitions whose documents may be found (default: all)")
       ->type_name("A,B");
   command
       .add_option("--cost", arguments->cost,
