@@ -373,7 +373,12 @@ double ExpectedSearchDistances(const SearchableRows& searched, const SearchParam
       std::min(ExpectedHops(beam_width, selectivity), static_cast<double>(vertices));  // each one once
   if (searched.edge_codes != nullptr) {
     const auto per_hop = static_cast<double>(searched.edge_codes->shape().edge_count + 1);
-    return outside + hops * per_hop + static_cast<double>(EdgeCodes::kEntryCount + parameters.k);
+    double all_hops = hops;
+    if (parameters.allowed == nullptr && 4 * parameters.k > 3 * beam_width) {  // most walks are done again
+      all_hops += std::min(ExpectedHops(std::max(kDefaultBeamWidth, kWiderAgain * beam_width), 1),
+                           static_cast<double>(vertices));
+    }
+    return outside + all_hops * per_hop + static_cast<double>(EdgeCodes::kEntryCount + parameters.k);
   }
   // A third of a vertex's neighbours are new to the walk; the vertex itself is measured exactly.
   return outside + hops * (static_cast<double>(searched.graph->degree_bound()) / 3 + 1);
