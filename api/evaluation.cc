@@ -32,7 +32,7 @@ void SetLatencies(const std::vector<double>& latencies, SetMetrics* metrics) {
 // text.
 std::uint64_t EncodedAhead(const StoreState& state, const Answer& answer, const PreparedQueries& prepared) {
   std::set<std::uint32_t> needed;
-  if (!answer.plan.router.empty()) needed.insert(state.dispatcher->space());
+  if (!answer.plan.router.empty() && state.dispatcher != nullptr) needed.insert(state.dispatcher->space());
   for (const ExpertList& list : answer.lists) needed.insert(state.experts[list.expert].space);
   return static_cast<std::uint64_t>(std::count_if(
       prepared.entries.begin(), prepared.entries.end(),
@@ -62,6 +62,7 @@ absl::StatusOr<SetMetrics> MeasureSet(const Searcher& searcher, EncoderSet* enco
     outcome.latency_us =
         std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
     latencies.push_back(outcome.latency_us);
+    metrics.rejected_queries += answer.plan.rejected ? 1 : 0;
     RankedKeys(answer.hits, query, options.depth, &keys);
     if (!judged.set->ids.empty()) outcome.id = judged.set->ids[query.row];
     outcome.ndcg_at_10 = routing::NdcgAt(10, keys, query.judgements);
@@ -110,6 +111,34 @@ absl::StatusOr<SetMetrics> MeasureSet(const Searcher& searcher, EncoderSet* enco
   }
   for (auto& [kind, total] : metrics.distances) total /= count;
   return metrics;
+}
+
+absl::StatusOr<std::uint64_t> CountSkippedRejected(const Searcher& searcher, EncoderSet* encoders,
+                                                   const JudgedSet& judged) {
+  const StoreState& state = searcher.state();
+  const bool guarded = searcher.options().experts.mode == ExpertSelection::Mode::kAuto &&
+                       !searcher.options().route && state.dispatcher != nullptr &&
+                       state.dispatcher->guard() != nullptr && state.schema.dispatch->guard->report.enabled;
+  if (!guarded || judged.skipped_queries == 0) return 0;
+  std::vector<bool> counted(judged.set->size(), false);
+  for (const JudgedQuery& query : judged.queries) counted[query.row] = true;
+  JudgedSet skipped;
+  skipped.set = judged.set;
+  for (std::size_t row = 0; row < counted.size(); ++row) {
+    if (counted[row]) continue;
+    skipped.queries.emplace_back();
+    skipped.queries.back().row = row;
+  }
+  TRIVIUM_ASSIGN_OR_RETURN(const PreparedQueries prepared, PrepareJudged(state, encoders, skipped));
+  PlannerScratch scratch;
+  Plan plan;
+  std::uint64_t rejected = 0;
+  for (std::size_t i = 0; i < skipped.queries.size(); ++i) {
+    QueryVectors vectors = JudgedVectors(state, encoders, skipped, i, prepared);
+    TRIVIUM_RETURN_IF_ERROR(searcher.planner().Choose(&vectors, &scratch, &plan));
+    rejected += plan.rejected ? 1 : 0;
+  }
+  return rejected;
 }
 
 void AddCleanMetrics(const std::vector<bool>& clean, SetMetrics* metrics) {
@@ -162,6 +191,8 @@ SetMetrics MacroAverage(const std::vector<SetMetrics>& sets) {
     macro.queries += set.queries;
     macro.skipped_queries += set.skipped_queries;
     macro.unknown_judgements += set.unknown_judgements;
+    macro.rejected_queries += set.rejected_queries;
+    macro.skipped_rejected_queries += set.skipped_rejected_queries;
     if (set.queries == 0) continue;  // nothing to average
     macro.ndcg_at_10 += set.ndcg_at_10 / count;
     macro.recall_at_10 += set.recall_at_10 / count;

@@ -19,6 +19,11 @@ namespace trivium {
 absl::StatusOr<SetMetrics> MeasureSet(const Searcher& searcher, EncoderSet* encoders, const JudgedSet& judged,
                                       const PreparedQueries& prepared, const EvaluateOptions& options);
 
+// How many of the set's queries without a relevant document the guard rejects; 0 where no guard is asked.
+// Encodes their texts where they have no vectors.
+absl::StatusOr<std::uint64_t> CountSkippedRejected(const Searcher& searcher, EncoderSet* encoders,
+                                                   const JudgedSet& judged);
+
 // Marks the outcomes and adds the metrics of those that are clean. `clean`: one an outcome.
 void AddCleanMetrics(const std::vector<bool>& clean, SetMetrics* metrics);
 

@@ -44,6 +44,8 @@ absl::StatusOr<EvaluationReport> Store::Evaluate(const EvaluateOptions& options)
     TRIVIUM_ASSIGN_OR_RETURN(const Searcher searcher, impl_->MakeSearcher(state, search));
     TRIVIUM_ASSIGN_OR_RETURN(SetMetrics metrics,
                              MeasureSet(searcher, &impl_->encoders, judged, prepared, options));
+    TRIVIUM_ASSIGN_OR_RETURN(metrics.skipped_rejected_queries,
+                             CountSkippedRejected(searcher, &impl_->encoders, judged));
     if (training) {
       TRIVIUM_ASSIGN_OR_RETURN(const std::vector<bool> clean, training->FindClean(judged, prepared, threads));
       AddCleanMetrics(clean, &metrics);

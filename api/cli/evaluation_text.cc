@@ -139,6 +139,8 @@ Json ToJson(const SetMetrics& metrics, bool compare) {
       {"name", metrics.name},
       {"queries", metrics.queries},
       {"skipped_queries", metrics.skipped_queries},
+      {"rejected_queries", metrics.rejected_queries},
+      {"skipped_rejected_queries", metrics.skipped_rejected_queries},
       {"unknown_judgements", metrics.unknown_judgements},
       {"ndcg@10", metrics.ndcg_at_10},
       {"recall@10", metrics.recall_at_10},

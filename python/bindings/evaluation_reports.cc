@@ -39,6 +39,8 @@ py::object Metrics(const SetMetrics& set) {
   for (const QueryOutcome& outcome : set.outcomes) outcomes.append(Outcome(outcome));
   return Class("SetMetrics")(
       "name"_a = set.name, "queries"_a = set.queries, "skipped_queries"_a = set.skipped_queries,
+      "rejected_queries"_a = set.rejected_queries,
+      "skipped_rejected_queries"_a = set.skipped_rejected_queries,
       "unknown_judgements"_a = set.unknown_judgements, "ndcg_at_10"_a = set.ndcg_at_10,
       "recall_at_10"_a = set.recall_at_10, "recall_at_100"_a = set.recall_at_100,
       "mrr_at_10"_a = set.mrr_at_10, "clean"_a = Clean(set.clean),

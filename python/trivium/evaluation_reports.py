@@ -56,6 +56,10 @@ class SetMetrics(Report):
     queries: int
     skipped_queries: int
     """Queries without a positive judgement."""
+    rejected_queries: int
+    """Of `queries`, those that the guard rejected, whatever `on_reject` answered."""
+    skipped_rejected_queries: int
+    """Likewise of `skipped_queries`: how well it knows queries that need no retrieval, if they are such."""
     unknown_judgements: int
     ndcg_at_10: float
     recall_at_10: float

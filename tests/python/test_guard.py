@@ -96,6 +96,23 @@ def test_on_reject_says_what_is_answered(world, rng: np.random.Generator) -> Non
         store.search(query, on_reject="none")
 
 
+def test_evaluation_counts_queries_that_need_no_retrieval(world, rng: np.random.Generator) -> None:
+    store, queries, qrels, groups = world
+    store.train_dispatch(queries, qrels, groups=groups, background=outside(rng, 90))
+    needless = outside(rng, 30)
+    rejected = sum(store.search(query).route.rejected for query in needless)
+    mine = sum(store.search(query).route.rejected for query in queries)
+    every, grades = np.concatenate([queries, needless]), qrels + [{}] * 30
+    report = store.evaluate(every, grades, groups=groups + ["null"] * 30, on_reject="nothing")
+    null = report.sets[-1]
+    assert (null.name, null.queries, null.skipped_queries) == ("null", 0, 30)
+    assert null.skipped_rejected_queries == rejected > 20
+    assert (report.macro.rejected_queries, report.macro.skipped_rejected_queries) == (mine, rejected)
+    assert report.macro.queries == 180 and report["macro"]["skipped_rejected_queries"] == rejected
+    unguarded = store.evaluate(every, grades, experts="all")
+    assert (unguarded.macro.rejected_queries, unguarded.macro.skipped_rejected_queries) == (0, 0)
+
+
 def test_named_experts_and_all_are_not_guarded(world, rng: np.random.Generator) -> None:
     store, queries, qrels, groups = world
     store.train_dispatch(queries, qrels, groups=groups, background=outside(rng, 90))

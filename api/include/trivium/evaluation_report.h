@@ -86,6 +86,9 @@ struct SetMetrics {
   std::string name;
   std::uint64_t queries = 0;          // with at least one positive judgement
   std::uint64_t skipped_queries = 0;  // the others
+  // Of either, those that the guard rejected, whatever `on_reject` answered. The skipped ones say how well it
+  // knows queries that need no retrieval, where they are such queries.
+  std::uint64_t rejected_queries = 0, skipped_rejected_queries = 0;
   std::uint64_t unknown_judgements = 0;
   double ndcg_at_10 = 0, recall_at_10 = 0, recall_at_100 = 0, mrr_at_10 = 0;
   std::optional<CleanMetrics> clean;  // with EvaluateOptions::training
