@@ -48,7 +48,7 @@ def fill(path, collections, encoder):
         for one in collections:
             store.upsert(one.ids, one.documents, partition=one.name)
             store.add_expert(
-                one.name, space=SPACE, partition=one.name, description=DESCRIPTIONS.get(one.name)
+                one.name, space=SPACE, partition=one.name, description=DESCRIPTIONS.get(one.name, "")
             )
         store.build()
 

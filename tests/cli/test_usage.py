@@ -101,7 +101,10 @@ def test_wrong_arguments_exit_2_in_at_most_three_lines(trivium, arguments, tmp_p
         (["evaluate", "absent", "--queries", "a=q", "--qrels", "a=r", "--drop-self", "b"], "--drop-self"),
         (["train", "dispatch", "absent", "--queries", "../x=q", "--qrels", "../x=r"], "../x"),
         (["train", "dispatch", "absent"], "--queries: 0 files"),
-        (["train", "dispatch", "absent", "--queries", "a=q", "--qrels", "a=r", "--label-free"], "none beside"),
+        (
+            ["train", "dispatch", "absent", "--queries", "a=q", "--qrels", "a=r", "--label-free"],
+            "none beside",
+        ),
         (["train", "graph", "absent", "--queries", "../x=q"], "../x"),
         (["delete", "absent"], "--ids"),
         (["delete", "absent", "--partition", "../x"], "../x"),
