@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front of scripts/ and CMakePresets.json; each target does its own set-up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-slow quickstart bench bench-graph bench-graph-quick bench-graph-life bench-graph-routing bench-graph-routing-full bench-dispatch bench-adapters bench-lexical bench-guard bench-feedback format lint clean
+.PHONY: help setup build test test-slow quickstart bench bench-graph bench-graph-quick bench-graph-life bench-graph-routing bench-graph-routing-full bench-dispatch bench-adapters bench-lexical bench-guard bench-feedback bench-engines bench-query-domains bench-generalisation bench-route-cost format lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-25s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,19 @@ bench-guard: build  ## tell queries out of scope from those in domain on CLINC15
 
 bench-feedback: build  ## drift won back by feedback, and poison, on the collections of the development data
 	@.venv/bin/python bench/dispatch/feedback_benchmark.py
+
+bench-engines: build  ## which of 16 search engines to ask first, on FeB4RAG, as JSON
+	@.venv/bin/python bench/dispatch/engine_selection_benchmark.py
+
+bench-query-domains: build  ## which of 20 BEIR data sets a query is from, as JSON
+	@.venv/bin/python bench/dispatch/query_domain_benchmark.py
+
+bench-generalisation: build  ## dispatch for collections without judged queries, and from few judgements, as JSON
+	@.venv/bin/python bench/dispatch/generalisation_benchmark.py leave-out
+	@.venv/bin/python bench/dispatch/generalisation_benchmark.py few
+
+bench-route-cost: build  ## what choosing experts costs, by pilots and by experts, as JSON
+	@.venv/bin/python bench/dispatch/route_cost_benchmark.py
 
 format:  ## format the sources in place
 	@scripts/format.sh
