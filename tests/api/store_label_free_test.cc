@@ -72,7 +72,12 @@ class LabelFreeStore : public testing::Test {
     query.text = text;
     const absl::StatusOr<SearchResult> result = store_->Search(query, options);
     EXPECT_OK(result.status());
-    return result.ok() ? result->route.chosen : std::vector<std::string>();
+    std::vector<std::string> chosen;
+    if (!result.ok()) return chosen;
+    for (const auto& expert : result->route.experts) {
+      if (expert.chosen) chosen.push_back(expert.expert);
+    }
+    return chosen;
   }
 
   TempDir dir_;
