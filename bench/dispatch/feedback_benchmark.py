@@ -46,7 +46,10 @@ def pairs(names, random):
 def moved(judged, swapped):
     """The same judgements where the documents of collections are in other partitions."""
     qrels = [
-        {(swapped.get(partition, partition), document): grade for (partition, document), grade in grades.items()}
+        {
+            (swapped.get(partition, partition), document): grade
+            for (partition, document), grade in grades.items()
+        }
         for grades in judged["qrels"]
     ]
     return {**judged, "qrels": qrels}
@@ -176,13 +179,18 @@ def table(bench, result):
         if not one["drift"]:
             continue
         values = [
-            f"{one['measured'][str(look)]['ndcg@10']:.4f}" if str(look) in one["measured"] else "" for look in LOOKS
+            f"{one['measured'][str(look)]['ndcg@10']:.4f}" if str(look) in one["measured"] else ""
+            for look in LOOKS
         ]
         lines.append(
             f"| {one['traffic']} | {one['poison'] or 'none'} | {one['seed']} | {' | '.join(values)} | "
             f"{share(bench, one, 2000):.2f} | {one['measured']['2000']['experts']:.2f} |"
         )
-    lines += ["", "| without a drift: poison | seed | change of nDCG@10 by 2,000 feedbacks |", "| --- | ---: | ---: |"]
+    lines += [
+        "",
+        "| without a drift: poison | seed | change of nDCG@10 by 2,000 feedbacks |",
+        "| --- | ---: | ---: |",
+    ]
     for one in result["scenarios"]:
         if not one["drift"]:
             change = one["measured"]["2000"]["ndcg@10"] - bench.before["ndcg@10"]
@@ -212,7 +220,9 @@ def main():
     options.output.parent.mkdir(parents=True, exist_ok=True)
     try:
         collections = [Collection(data, name) for name in collection_names(data)]
-        bench = Bench(collections, work, options.routers.split(",") if options.routers else None, options.threads)
+        bench = Bench(
+            collections, work, options.routers.split(",") if options.routers else None, options.threads
+        )
         result = {
             "benchmark": "feedback",
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

@@ -218,7 +218,9 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(world: World, tmp_pa
     world.train()
     with pytest.raises(trivium.InvalidArgument, match="neither given"):
         world.store.feedback(query[0], hits)
-    with pytest.raises(trivium.InvalidArgument, match="row 0: relevant: 'nobody', expected one of the 10 hits"):
+    with pytest.raises(
+        trivium.InvalidArgument, match="row 0: relevant: 'nobody', expected one of the 10 hits"
+    ):
         world.store.feedback(query[0], hits, relevant=["nobody"])
     with pytest.raises(trivium.InvalidArgument, match="dimension: 3"):
         world.store.feedback(np.ones(3, np.float32), hits, relevant=[])
