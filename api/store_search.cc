@@ -22,32 +22,6 @@ double MicrosSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
 }
 
-Route DescribeRoute(const StoreState& state, AdapterUse use, const Answer& answer) {
-  const routing::Dispatch& dispatch = answer.plan.dispatch;
-  const bool adapted = !answer.plan.readings.empty() ||
-                       (!answer.plan.plain &&
-                        std::any_of(dispatch.chosen.begin(), dispatch.chosen.end(), [&](std::uint32_t e) {
-                          return AdapterInUse(state.experts[e], use) != nullptr;
-                        }));
-  const char* reading = answer.plan.mixed ? "mixed" : adapted ? "adapted" : "plain";
-  Route route{answer.plan.mode, answer.plan.router, reading, answer.fusion, {}, false, {}};
-  route.rejected = answer.plan.rejected;
-  route.in_domain = answer.plan.in_domain;
-  for (std::size_t i = 0; i < dispatch.experts.size(); ++i) {
-    const routing::ExpertChoice& choice = dispatch.experts[i];
-    std::string reason(routing::ReasonText(choice.reason));
-    if (choice.reason == routing::ChoiceReason::kQuarantined) reason += ": " + state.experts[i].quarantine;
-    route.experts.push_back({state.experts[i].name, choice.chosen, choice.utility, choice.uncertainty,
-                             choice.probability, state.experts[i].cost,
-                             dispatch.chosen.empty() ? "query rejected" : std::move(reason)});
-  }
-  std::stable_sort(route.experts.begin(), route.experts.end(),
-                   [](const ExpertConsidered& a, const ExpertConsidered& b) {
-                     return a.chosen != b.chosen ? a.chosen : a.probability > b.probability;
-                   });
-  return route;
-}
-
 void DescribeCost(const Answer& answer, Trace* trace) {
   index::SearchCounters counters;
   for (const ExpertList& list : answer.lists) {

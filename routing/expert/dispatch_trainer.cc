@@ -180,7 +180,8 @@ absl::Status Trainer::PredictCandidates() {
       if (!cross_validated_ || folds_[i] != fold) rows.push_back(i);
     }
     if (rows.size() == training_.pilots->size() && cross_validated_) continue;  // nobody is in this fold
-    const PilotSet pilots = training_.pilots->Subset(rows);
+    PilotSet pilots = training_.pilots->Subset(rows);
+    pilots.ForgetExpertsWithoutEvidence();
     std::vector<absl::Status> statuses(candidates_.size());
     base::ParallelFor(
         candidates_.size(), base::ResolveThreadCount(options_.thread_count), 1,
@@ -318,7 +319,8 @@ absl::Status Trainer::TrainFinal(TrainedDispatch* trained) const {
       for (std::size_t i = 0; i < part->size(); ++i) TRIVIUM_RETURN_IF_ERROR(together.Add(part->pilot(i)));
     }
   }
-  const PilotSet& pilots = cross_validated_ ? *training_.pilots : together;
+  PilotSet pilots = cross_validated_ ? *training_.pilots : std::move(together);
+  pilots.ForgetExpertsWithoutEvidence();
   for (const DispatchSettings& settings : trained->report.settings) {
     TRIVIUM_ASSIGN_OR_RETURN(std::unique_ptr<ExpertRouter> router, MakeRouter(settings.router));
     TRIVIUM_RETURN_IF_ERROR(TrainRouter(pilots, options_.facts, settings.router_options, router.get()));

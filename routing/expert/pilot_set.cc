@@ -105,6 +105,18 @@ PilotSet PilotSet::Subset(absl::Span<const std::uint32_t> rows) const {
   return subset;
 }
 
+void PilotSet::ForgetExpertsWithoutEvidence() {
+  for (std::size_t e = 0; e < expert_count_; ++e) {
+    bool evidence = false;
+    for (std::size_t at = e; at < utilities_.size() && !evidence; at += expert_count_) {
+      evidence = utilities_[at] > 0 || owners_[at] > 0;
+    }
+    for (std::size_t at = e; at < utilities_.size() && !evidence; at += expert_count_) {
+      utilities_[at] = std::numeric_limits<float>::quiet_NaN();
+    }
+  }
+}
+
 void PilotSet::AddExpert() {
   utilities_ = WithNewColumn(utilities_, size(), expert_count_, kUnknown);
   owners_ = WithNewColumn(owners_, size(), expert_count_++, 0.0f);

@@ -60,6 +60,10 @@ class PilotSet {
   // A set of the pilots named by `rows`, in that order.
   PilotSet Subset(absl::Span<const std::uint32_t> rows) const;
 
+  // Makes an expert unknown to every pilot where none of them found anything through it or is its query:
+  // that it answered none of the questions of others says nothing about questions for it.
+  void ForgetExpertsWithoutEvidence();
+
   // Columns: the others keep their values. A new column is unknown for every pilot.
   void AddExpert();
   void RemoveExpert(std::size_t expert);

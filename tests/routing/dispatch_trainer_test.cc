@@ -96,6 +96,27 @@ TEST(TrainDispatch, AcceptsARouterThatChoosesWell) {
   EXPECT_NE(report.settings[report.chosen].router, "static_best");
 }
 
+TEST(TrainDispatch, AnExpertThatNoQueryIsForStaysUnknown) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  PilotSet pilots(16, kExpertCount);
+  for (std::size_t i = 0; i < 200; ++i) {
+    const std::size_t expert = i % (kExpertCount - 1);
+    std::vector<float> utilities(kExpertCount, 0.0f);
+    utilities[expert] = 0.9f;
+    const std::vector<float> vector = source.Draw(expert);
+    ASSERT_OK(pilots.Add({.vector = vector, .utilities = utilities}));
+  }
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch trained,
+                       TrainDispatch({.pilots = &pilots}, nullptr, Diluted(pilots, 0.0), Quick()));
+  RouterScratch scratch;
+  std::vector<float> utility(kExpertCount), uncertainty(kExpertCount);
+  for (const auto& router : trained.routers) {
+    router->Predict(pilots.pilot(3).vector, &scratch, absl::MakeSpan(utility), absl::MakeSpan(uncertainty));
+    EXPECT_TRUE(std::isnan(utility[kExpertCount - 1])) << router->name();
+    EXPECT_FALSE(std::isnan(utility[3])) << router->name();
+  }
+}
+
 TEST(TrainDispatch, RejectsRoutersThatCannotKnow) {
   ClusteredQueries source(16, kExpertCount, 0.7, 1);
   const PilotSet pilots = Unpredictable(&source, 300);

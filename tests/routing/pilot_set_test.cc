@@ -30,6 +30,20 @@ PilotSet TwoPilots() {
   return pilots;
 }
 
+TEST(PilotSet, ForgetsExpertsWithoutEvidence) {
+  PilotSet pilots(2, 4);
+  EXPECT_OK(pilots.Add({.vector = {1, 0}, .utilities = {0, 0.5f, 0, kNan}, .owners = {0, 0, 1, 0}}));
+  EXPECT_OK(pilots.Add({.vector = {0, 1}, .utilities = {0, 0, 0, 0}}));
+  pilots.ForgetExpertsWithoutEvidence();
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_TRUE(std::isnan(pilots.utilities(i)[0])) << i;
+    EXPECT_TRUE(std::isnan(pilots.utilities(i)[3])) << i;
+    EXPECT_EQ(pilots.utilities(i)[2], 0) << i;  // its own question, which it could not answer
+  }
+  EXPECT_THAT(pilots.utilities(0)[1], 0.5f);
+  EXPECT_THAT(pilots.utilities(1)[1], 0);
+}
+
 TEST(PilotSet, KeepsWhatWasAdded) {
   const PilotSet pilots = TwoPilots();
   ASSERT_EQ(pilots.size(), 2u);
