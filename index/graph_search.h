@@ -51,7 +51,7 @@ bool ScanIsCheaperThanCodes(std::size_t allowed, std::size_t row_count, std::siz
                             RowFormat format);
 
 // About how many distances of any kind a search computes: of a scan the rows that may be returned; of a walk
-// what walks with such a beam took on average, within a factor of 2 for most queries. O(1).
+// what walks with such a beam took on average; one may take twice as much. O(1).
 double ExpectedSearchDistances(const SearchableRows& searched, const SearchParameters& parameters);
 
 // As SearchIndex::Search.

@@ -199,8 +199,8 @@ struct SearchOptions {
   std::optional<double> cost;  // 0: one expert, to 1: all; share of what all those allowed cost together, by
                                // ExpertOptions::cost
   // Distances that the searches of a query may compute, >= 1, as estimated for each expert from its vector
-  // sets: rows that are scanned; of a walk over a graph what walks with that beam took on average, within a
-  // factor of 2. A search that experts share counts for each of them, words (BM25) for nothing.
+  // sets: rows that are scanned; of a walk over a graph what walks with that beam took on average; one walk
+  // may take twice as much. A search that experts share counts for each of them, words (BM25) for nothing.
   std::optional<std::uint64_t> budget;
 
   // Answers as this one was answered: the same experts, probabilities, prior and mixture, without asking
