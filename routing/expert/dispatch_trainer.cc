@@ -313,13 +313,12 @@ void Trainer::DecideGate(DispatchReport* report) const {
 }
 
 absl::Status Trainer::TrainFinal(TrainedDispatch* trained) const {
-  PilotSet together(training_.pilots->dimension(), expert_count_);
-  if (!cross_validated_) {
-    for (const PilotSet* part : {training_.pilots, judged_.pilots}) {
-      for (std::size_t i = 0; i < part->size(); ++i) TRIVIUM_RETURN_IF_ERROR(together.Add(part->pilot(i)));
-    }
+  std::vector<const PilotSet*> parts = {training_.pilots};
+  if (!cross_validated_) parts.push_back(judged_.pilots);
+  PilotSet pilots(training_.pilots->dimension(), expert_count_);
+  for (const PilotSet* part : parts) {
+    for (std::size_t i = 0; i < part->size(); ++i) TRIVIUM_RETURN_IF_ERROR(pilots.Add(part->pilot(i)));
   }
-  PilotSet pilots = cross_validated_ ? *training_.pilots : std::move(together);
   pilots.ForgetExpertsWithoutEvidence();
   for (const DispatchSettings& settings : trained->report.settings) {
     TRIVIUM_ASSIGN_OR_RETURN(std::unique_ptr<ExpertRouter> router, MakeRouter(settings.router));
