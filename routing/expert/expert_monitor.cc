@@ -11,7 +11,7 @@ void ExpertMonitor::Observe(double predicted, double observed) {
   ++count_;
   predicted_ += predicted;
   observed_ += observed;
-  capital_ = std::max(capital_, 1.0) * (1.0 + predicted / 2 - observed);
+  capital_ = std::max(capital_, 1.0) * (1.0 + std::min(predicted, kMostPredicted) / 2 - observed);
 }
 
 }  // namespace trivium::routing
