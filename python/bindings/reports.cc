@@ -84,12 +84,12 @@ py::object Guard(const GuardReport& guard) {
 }
 
 py::object Dispatch(const DispatchInfo& dispatch) {
-  return Class("DispatchInfo")("trained"_a = dispatch.trained, "enabled"_a = dispatch.enabled,
-                               "router"_a = dispatch.router, "reason"_a = dispatch.reason,
-                               "pilots"_a = dispatch.pilots, "feedback"_a = dispatch.feedback,
-                               "top_p"_a = dispatch.top_p, "prior_weight"_a = dispatch.prior_weight,
-                               "mixture"_a = AsMixture(dispatch.mixture),
-                               "max_experts"_a = dispatch.max_experts, "guard"_a = Guard(dispatch.guard));
+  return Class("DispatchInfo")(
+      "trained"_a = dispatch.trained, "enabled"_a = dispatch.enabled, "router"_a = dispatch.router,
+      "reason"_a = dispatch.reason, "pilots"_a = dispatch.pilots, "feedback"_a = dispatch.feedback,
+      "top_p"_a = dispatch.top_p, "prior_weight"_a = dispatch.prior_weight,
+      "lexical_weight"_a = dispatch.lexical_weight, "mixture"_a = AsMixture(dispatch.mixture),
+      "max_experts"_a = dispatch.max_experts, "guard"_a = Guard(dispatch.guard));
 }
 
 }  // namespace

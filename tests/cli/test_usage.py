@@ -10,6 +10,8 @@ COMMANDS = [
     "train",
     "search",
     "evaluate",
+    "feedback",
+    "quarantine",
     "delete",
     "inspect",
     "verify",

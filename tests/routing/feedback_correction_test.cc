@@ -28,7 +28,8 @@ class Correction : public testing::Test {
     auto correction = FeedbackCorrection::Build(pilots_, predicted_, weights_);
     EXPECT_OK(correction.status());
     FeedbackScratch scratch;
-    std::vector<float> uncertainty(utility.size(), 0.2f);
+    std::vector<float> uncertainty;
+    for (const float u : utility) uncertainty.push_back(std::isnan(u) ? kNan : 0.2f);
     (*correction)->Correct(&scratch, absl::MakeSpan(utility), absl::MakeSpan(uncertainty));
     for (std::size_t e = 0; e < utility.size(); ++e) {
       EXPECT_EQ(std::isnan(utility[e]), std::isnan(uncertainty[e]));
