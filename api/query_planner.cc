@@ -178,7 +178,8 @@ absl::Status QueryPlanner::ReadAsAllDomains(QueryVectors* query, Plan* plan) con
 
 absl::Status QueryPlanner::PlanReplayed(QueryVectors* query, Plan* plan) const {
   *plan = *replayed_;
-  if (plan->mixture) return MixReadings(*replayed_->mixture, query, plan);
+  plan->mixture.reset();  // until readings are mixed
+  if (replayed_->mixture) return MixReadings(*replayed_->mixture, query, plan);
   const bool read_as_all = plan->plain && options_.route->reading == "adapted";
   return read_as_all ? ReadAsAllDomains(query, plan) : absl::OkStatus();
 }

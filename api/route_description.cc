@@ -47,15 +47,15 @@ struct StoredPilot {
   std::optional<routing::PilotVote> vote = {};
 };
 
-// Of all that the store remembers; nearest first.
+// Of all that were trained on; nearest first.
 absl::StatusOr<std::vector<StoredPilot>> FindNearestPilots(const StoreState& state, const float* query,
                                                            std::size_t dimension) {
   const kernels::DistanceTable& kernels = kernels::ActiveDistances();
   const std::vector<std::uint32_t> no_experts;
   std::vector<StoredPilot> nearest;
   absl::Status malformed;
-  TRIVIUM_RETURN_IF_ERROR(
-      state.db->ForEach(storage::Table::kPilots, "", [&](std::string_view key, std::string_view value) {
+  TRIVIUM_RETURN_IF_ERROR(state.db->ForEach(
+      storage::Table::kPilots, kTrainedPilotPrefix, [&](std::string_view key, std::string_view value) {
         routing::PilotSet one(dimension, 0);
         malformed = one.AddEncoded(value, no_experts);
         if (!malformed.ok()) return false;

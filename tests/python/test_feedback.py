@@ -202,11 +202,11 @@ def test_adding_and_removing_an_expert_leaves_the_others_utilities(world: World)
         return {one.expert: one.utility for one in hits.route.experts if one.expert in DOMAINS}
 
     before = utilities()
-    world.store.add_expert("all", space="text")
+    world.store.add_expert("wide", space="text")
     assert utilities() == before
     world.react("law", 4)
     changed = utilities()
-    world.store.remove_expert("all")
+    world.store.remove_expert("wide")
     assert utilities() == changed
 
 
