@@ -17,7 +17,8 @@ namespace trivium::routing {
 class ExpertMonitor {
  public:
   static constexpr double kAlarmCapital = 10'000;
-  // More is not held against it: documents that moved must not bring an expert here before the router is corrected.
+  // More is not held against it: documents that moved must not bring an expert here before the router is
+  // corrected.
   static constexpr double kMostPredicted = 0.5;
 
   // predicted, observed: utilities, 0 to 1.

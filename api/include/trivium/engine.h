@@ -118,8 +118,8 @@ class TRIVIUM_EXPORT Store {
   // made of answers as pilots, all or none, and corrects the routes of "auto" by them from now on, without
   // training (docs/feedback.md). Durable as Upsert is; the newest 2,048 are kept, over trainings of dispatch
   // too. An expert that keeps being asked and keeps failing is put into quarantine. kInvalidArgument names
-  // the row; kNotFound: a partition; kFailedPrecondition: dispatch is not trained. About 5 ms at 2,048 in
-  // use.
+  // the row; kNotFound: a partition; kFailedPrecondition: dispatch is not trained. O(feedback in use x
+  // experts).
   absl::StatusOr<FeedbackReport> Feedback(absl::Span<const AnswerFeedback> feedback);
   // "auto" no longer asks the expert; searches that name it, and "all", do. `reason`: up to 500 bytes, shown
   // by Inspect. Where all are in quarantine, none is. kNotFound.
