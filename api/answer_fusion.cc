@@ -22,6 +22,12 @@ std::string FuseLists(const StoreState& state, const SearchOptions& options, con
   std::map<std::uint32_t, float> spaces;  // of dense lists, with the probability of their experts
   float probability = 0;
   std::size_t lexical_count = 0;
+  float first = kSmallestProbability;  // of the most probable one
+  for (const ExpertList* list : lists) {
+    if (!state.experts[list->expert].lexical) {
+      first = std::max(first, plan.dispatch.experts[list->expert].probability);
+    }
+  }
   for (const ExpertList* list : lists) {
     const routing::ExpertChoice& choice = plan.dispatch.experts[list->expert];
     const ExpertView& expert = state.experts[list->expert];
@@ -31,7 +37,11 @@ std::string FuseLists(const StoreState& state, const SearchOptions& options, con
     result.kind = expert.lexical ? routing::ExpertKind::kLexical : routing::ExpertKind::kDense;
     result.space = expert.space;
     result.weight = std::max(choice.probability, kSmallestProbability);
-    if (plan.prior_weight > 0 && !expert.lexical) result.prior = plan.prior_weight * std::log(result.weight);
+    if (plan.prior_weight > 0 && !expert.lexical) {
+      // Of an expert that nothing is known about nothing is held against its hits.
+      const bool unknown = std::isnan(choice.utility);
+      result.prior = plan.prior_weight * std::log(unknown ? std::max(result.weight, first) : result.weight);
+    }
     result.hits = list->hits;
     lexical_count += expert.lexical ? 1 : 0;
     if (!expert.lexical) {

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,25 @@ def test_s3_adding_an_expert_keeps_the_training(federated, rng: np.random.Genera
     store.remove_expert("law")
     assert not store.has_expert("law") and store.count(partition="law") == 120
     assert len(store.search(queries[0], k=5)) == 5
+
+
+@pytest.mark.parametrize("router", ["logistic", "knn_utility", "linear"])
+def test_s3_an_expert_without_judged_queries_is_asked_and_found(federated, router: str) -> None:
+    store, queries, qrels, groups = federated
+    taught = [row for row, domain in enumerate(groups) if domain != "physics"]
+    rest = [row for row, domain in enumerate(groups) if domain == "physics"]
+    store.train_dispatch(
+        queries[taught], [qrels[row] for row in taught], groups=[groups[row] for row in taught]
+    )
+    others = {"queries": queries[rest], "qrels": [qrels[row] for row in rest]}
+    assert math.isnan(
+        {
+            one.expert: one.utility
+            for one in store.search(queries[rest[0]], router=router, explain=True).route.experts
+        }["physics"]
+    )
+    alone = store.evaluate(**others, experts=["physics"]).macro.ndcg_at_10
+    assert store.evaluate(**others, router=router).macro.ndcg_at_10 > 0.95 * alone > 0.5
 
 
 def test_training_is_deterministic_for_a_seed(federated) -> None:
