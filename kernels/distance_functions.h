@@ -81,6 +81,13 @@ struct DistanceTable {
   void (*round_to_bytes)(const float* values, std::size_t count, float factor, std::int8_t* out);
   void (*rotate)(const float* multipliers, std::size_t dimension, float* values);  // see rotation_kernel.h
 
+  // Distributions; see shared_mass_kernel.h.
+  float (*shared_mass_f32)(const float* a, const float* b, std::size_t count);
+  void (*add_shared_mass_gradient)(const float* a, const float* b, std::size_t count, float scale,
+                                   float* by_a, float* by_b);
+  void (*shared_mass_rows)(const std::uint16_t* query, const std::uint16_t* rows, std::size_t stride,
+                           std::size_t count, std::size_t places, std::uint32_t* out);
+
   // Conversions of `count` elements. NaNs stay NaNs: made quiet, high payload bits kept.
   void (*f16_from_f32)(const float* in, std::size_t count, Half* out);  // round to nearest even
   void (*f32_from_f16)(const Half* in, std::size_t count, float* out);

@@ -73,10 +73,24 @@ struct Avx2Lanes {
   static Float Add(Float a, Float b) { return _mm256_add_ps(a, b); }
   static Float Subtract(Float a, Float b) { return _mm256_sub_ps(a, b); }
   static Float MultiplyAdd(Float a, Float b, Float sum) { return _mm256_fmadd_ps(a, b, sum); }
+  static Float Min(Float a, Float b) { return _mm256_min_ps(a, b); }
+  static Float WhereLess(Float a, Float b, Float v) {
+    return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ), v);
+  }
   static float Sum(Float v) {
     const __m128 quarters = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     const __m128 pairs = _mm_add_ps(quarters, _mm_movehl_ps(quarters, quarters));
     return _mm_cvtss_f32(_mm_add_ss(pairs, _mm_movehdup_ps(pairs)));
+  }
+
+  using Masses = __m256i;
+  static constexpr std::size_t kMasses = 16;
+  static Masses LoadMasses(const std::uint16_t* p) { return _mm256_loadu_si256((const __m256i_u*)p); }
+  static Masses MinMasses(Masses a, Masses b) { return _mm256_min_epu16(a, b); }
+  static Masses AddMasses(Masses a, Masses b) { return _mm256_add_epi16(a, b); }
+  static std::uint32_t SumMasses(Masses v) {
+    const __m256i low = _mm256_and_si256(v, _mm256_set1_epi32(0xFFFF));
+    return static_cast<std::uint32_t>(SumInts(_mm256_add_epi32(low, _mm256_srli_epi32(v, 16))));
   }
 
   static Words LoadWords(const std::int8_t* p) {

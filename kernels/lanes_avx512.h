@@ -66,7 +66,21 @@ struct Avx512Lanes {
   static Float Add(Float a, Float b) { return _mm512_add_ps(a, b); }
   static Float Subtract(Float a, Float b) { return _mm512_sub_ps(a, b); }
   static Float MultiplyAdd(Float a, Float b, Float sum) { return _mm512_fmadd_ps(a, b, sum); }
+  static Float Min(Float a, Float b) { return _mm512_min_ps(a, b); }
+  static Float WhereLess(Float a, Float b, Float v) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), v);
+  }
   static float Sum(Float v) { return _mm512_reduce_add_ps(v); }
+
+  using Masses = __m512i;
+  static constexpr std::size_t kMasses = 32;
+  static Masses LoadMasses(const std::uint16_t* p) { return _mm512_loadu_si512(p); }
+  static Masses MinMasses(Masses a, Masses b) { return _mm512_min_epu16(a, b); }
+  static Masses AddMasses(Masses a, Masses b) { return _mm512_add_epi16(a, b); }
+  static std::uint32_t SumMasses(Masses v) {
+    const __m512i low = _mm512_and_si512(v, _mm512_set1_epi32(0xFFFF));
+    return static_cast<std::uint32_t>(SumInts(_mm512_add_epi32(low, _mm512_srli_epi32(v, 16))));
+  }
 
   static Words LoadWords(const std::int8_t* p) {
     return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i_u*)p));

@@ -73,9 +73,21 @@ struct BaselineLanes {
   static Float Add(Float a, Float b) { return _mm_add_ps(a, b); }
   static Float Subtract(Float a, Float b) { return _mm_sub_ps(a, b); }
   static Float MultiplyAdd(Float a, Float b, Float sum) { return _mm_add_ps(sum, _mm_mul_ps(a, b)); }
+  static Float Min(Float a, Float b) { return _mm_min_ps(a, b); }
+  static Float WhereLess(Float a, Float b, Float v) { return _mm_and_ps(_mm_cmplt_ps(a, b), v); }
   static float Sum(Float v) {
     const __m128 pairs = _mm_add_ps(v, _mm_movehl_ps(v, v));
     return _mm_cvtss_f32(_mm_add_ss(pairs, _mm_shuffle_ps(pairs, pairs, 1)));
+  }
+
+  using Masses = __m128i;
+  static constexpr std::size_t kMasses = 8;
+  static Masses LoadMasses(const std::uint16_t* p) { return _mm_loadu_si128((const __m128i_u*)p); }
+  static Masses MinMasses(Masses a, Masses b) { return _mm_sub_epi16(a, _mm_subs_epu16(a, b)); }
+  static Masses AddMasses(Masses a, Masses b) { return _mm_add_epi16(a, b); }
+  static std::uint32_t SumMasses(Masses v) {
+    const __m128i low = _mm_and_si128(v, _mm_set1_epi32(0xFFFF));
+    return static_cast<std::uint32_t>(SumInts(_mm_add_epi32(low, _mm_srli_epi32(v, 16))));
   }
 
   static Words LoadWords(const std::int8_t* p) {

@@ -6,6 +6,7 @@
 #include "kernels/edge_code_kernel.h"
 #include "kernels/inner_product_kernel.h"
 #include "kernels/rotation_kernel.h"
+#include "kernels/shared_mass_kernel.h"
 #include "kernels/sign_code_kernel.h"
 #include "kernels/squared_l2_kernel.h"
 
@@ -65,6 +66,9 @@ constexpr DistanceTable MakeTable(const char* name) {
       .fill_sign_table = &FillSignTable<Lanes>,
       .round_to_bytes = &RoundToBytes<Lanes>,
       .rotate = &Rotate<Lanes>,
+      .shared_mass_f32 = &SharedMassF32<Lanes>,
+      .add_shared_mass_gradient = &AddSharedMassGradient<Lanes>,
+      .shared_mass_rows = &SharedMassRows<Lanes>,
       .f16_from_f32 = &F16FromF32<Lanes>,
       .f32_from_f16 = &F32FromF16<Lanes>,
   };
