@@ -4,9 +4,12 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "base/aligned_matrix.h"
+#include "storage/byte_reader.h"
+#include "storage/byte_writer.h"
 
 namespace trivium::routing {
 
@@ -15,13 +18,13 @@ class AdamOptimizer {
  public:
   explicit AdamOptimizer(double rate) : rate_(rate) {}
 
-  // `gradient` and `weights` have one shape, the same at every step.
-  void Step(const base::AlignedMatrix& gradient, base::AlignedMatrix* weights) {
+  // `gradient` and `weights` have one shape, the same at every step; `rate_share` of the rate is used.
+  void Step(const base::AlignedMatrix& gradient, base::AlignedMatrix* weights, double rate_share = 1) {
     const std::size_t columns = weights->columns();
     mean_.resize(weights->rows() * columns, 0.0f);
     square_.resize(weights->rows() * columns, 0.0f);
     ++steps_;
-    const auto step = static_cast<float>(rate_ / (1 - std::pow(kMeanDecay, steps_)));
+    const auto step = static_cast<float>(rate_share * rate_ / (1 - std::pow(kMeanDecay, steps_)));
     const auto square_scale = static_cast<float>(1 / (1 - std::pow(kSquareDecay, steps_)));
     for (std::size_t i = 0; i < weights->rows(); ++i) {
       const float* slope = gradient.row(i);
@@ -34,6 +37,24 @@ class AdamOptimizer {
         weight[j] -= step * mean[j] / (std::sqrt(square_scale * square[j]) + kTiny);
       }
     }
+  }
+
+  // f64 steps | u64 n | f32[n] | f32[n]: what later steps depend on, of n weights, or of none before the
+  // first step.
+  void Save(storage::ByteWriter* writer) const {
+    writer->Put<double>(steps_);
+    writer->Put<std::uint64_t>(mean_.size());
+    writer->PutArray(mean_.data(), mean_.size());
+    writer->PutArray(square_.data(), square_.size());
+  }
+  // False where they are malformed or not of `count` weights.
+  bool Load(storage::ByteReader* reader, std::size_t count) {
+    steps_ = reader->Read<double>();
+    const auto kept = reader->Read<std::uint64_t>();
+    if (!reader->ok() || (kept != 0 && kept != count)) return false;
+    mean_ = reader->ReadArray<float>(kept);
+    square_ = reader->ReadArray<float>(kept);
+    return reader->ok();
   }
 
  private:

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// Trains representation trees and writes what they say of rows: what tree_benchmark.py runs.
+//
+// Usage: trivium_bench_tree REQUEST.json        a report on stdout, one JSON object
+//
+//   dimension, documents, queries, readings    raw float32 rows; queries and readings may be ""
+//   relevant                                   raw uint32 pairs: query, document; may be ""
+//   assign                                     {input file: output file}: node probabilities, raw float32
+//   options                                    of TreeTrainingOptions, by their names
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "base/aligned_matrix.h"
+#include "base/thread_pool.h"
+#include "nlohmann/json.hpp"
+#include "routing/tree/split_tree.h"
+#include "routing/tree/tree_trainer.h"
+
+namespace trivium::routing {
+namespace {
+
+using nlohmann::json;
+
+[[noreturn]] void Fail(const std::string& what) {
+  std::cerr << "trivium_bench_tree: " << what << "\n";
+  std::exit(1);
+}
+
+template <class T>
+std::vector<T> ReadAll(const std::string& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) Fail(path + ": cannot be read");
+  std::vector<T> values(static_cast<std::size_t>(file.tellg()) / sizeof(T));
+  file.seekg(0);
+  file.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(T)));
+  return values;
+}
+
+base::AlignedMatrix ReadRows(const std::string& path, std::size_t dimension) {
+  base::AlignedMatrix rows(dimension);
+  if (path.empty()) return rows;
+  const std::vector<float> values = ReadAll<float>(path);
+  for (std::size_t i = 0; i < values.size() / dimension; ++i) rows.Append(&values[i * dimension]);
+  return rows;
+}
+
+template <class T>
+void Take(const json& options, const char* name, T* value) {
+  if (options.contains(name)) *value = options.at(name).get<T>();
+}
+
+void Run(const json& request) {
+  const auto dimension = request.at("dimension").get<std::size_t>();
+  const base::AlignedMatrix documents = ReadRows(request.at("documents"), dimension);
+  const base::AlignedMatrix queries = ReadRows(request.at("queries"), dimension);
+  const base::AlignedMatrix readings = ReadRows(request.at("readings"), dimension);
+  TreeTrainingData data{documents.view(), queries.view(), readings.view(), {}};
+  if (const std::string path = request.at("relevant"); !path.empty()) {
+    data.relevant.resize(queries.rows());
+    const std::vector<std::uint32_t> pairs = ReadAll<std::uint32_t>(path);
+    for (std::size_t i = 0; i + 1 < pairs.size(); i += 2) data.relevant[pairs[i]].push_back(pairs[i + 1]);
+  }
+  const json& given = request.at("options");
+  TreeTrainingOptions options;
+  Take(given, "depth", &options.depth);
+  Take(given, "hidden", &options.hidden);
+  Take(given, "step_count", &options.step_count);
+  Take(given, "anchor_count", &options.anchor_count);
+  Take(given, "document_count", &options.document_count);
+  Take(given, "near", &options.near);
+  Take(given, "most_anchors", &options.most_anchors);
+  Take(given, "teacher_temperature", &options.teacher_temperature);
+  Take(given, "label_share", &options.label_share);
+  Take(given, "steepness", &options.steepness);
+  Take(given, "temperature", &options.temperature);
+  Take(given, "rate", &options.rate);
+  Take(given, "level_power", &options.level_power);
+  Take(given, "levels_a_step", &options.levels_a_step);
+  Take(given, "look_every", &options.look_every);
+  Take(given, "patience", &options.patience);
+  Take(given, "seed", &options.seed);
+  Take(given, "thread_count", &options.thread_count);
+  const absl::StatusOr<TrainedTree> trained = TrainTree(data, options);
+  if (!trained.ok()) Fail(std::string(trained.status().message()));
+  for (const auto& [input, output] : request.at("assign").items()) {
+    const base::AlignedMatrix rows = ReadRows(input, dimension);
+    base::AlignedMatrix nodes;
+    AssignMany(trained->tree, rows.view(), base::ResolveThreadCount(0), &nodes);
+    std::ofstream file(output.get<std::string>(), std::ios::binary);
+    for (std::size_t i = 0; i < nodes.rows(); ++i) {
+      file.write(reinterpret_cast<const char*>(nodes.row(i)),
+                 static_cast<std::streamsize>(nodes.columns() * sizeof(float)));
+    }
+  }
+  const TreeTrainingReport& report = trained->report;
+  json told = {{"steps", report.steps},         {"anchors", report.anchors},
+               {"queries", report.queries},     {"judged", report.judged},
+               {"steepness", report.steepness}, {"temperature", report.temperature},
+               {"seconds", report.seconds},     {"levels", json::array()}};
+  for (const TreeLevelQuality& level : report.levels) {
+    told["levels"].push_back({{"level", level.level},
+                              {"overlap", level.overlap},
+                              {"untrained", level.untrained},
+                              {"entropy", level.entropy}});
+  }
+  std::cout << told.dump() << "\n";
+}
+
+}  // namespace
+}  // namespace trivium::routing
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: trivium_bench_tree REQUEST.json\n";
+    return 2;
+  }
+  std::ifstream file(argv[1]);
+  trivium::routing::Run(nlohmann::json::parse(file));
+}

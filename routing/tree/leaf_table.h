@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a tree says of every row of a vector set: its masses at several levels, and the exact search among
+// them, coarse to fine.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/bitmap.h"
+#include "base/huge_bytes.h"
+#include "base/matrix_view.h"
+#include "base/neighbor.h"
+#include "base/top_k.h"
+#include "index/search_index.h"
+#include "routing/tree/split_tree.h"
+#include "storage/segment_file.h"
+
+namespace trivium::routing {
+
+// The masses of one query at all levels of a tree.
+class LeafQuery {
+ public:
+  // Cost: SplitTree::Assign. Allocates at the first call and where a tree is deeper.
+  void Set(const SplitTree& tree, const float* query);
+  std::size_t depth() const { return depth_; }
+  // 2^level masses, then zeros up to a multiple of 32.
+  const std::uint16_t* level(std::size_t level) const { return masses_.data() + starts_[level]; }
+  const float* probabilities() const { return probabilities_.data(); }  // as of SplitTree::Assign
+
+ private:
+  std::size_t depth_ = 0;
+  std::vector<float> features_, probabilities_;
+  std::vector<std::uint16_t> masses_;
+  std::vector<std::size_t> starts_;
+};
+
+// Buffers of one thread.
+struct LeafScratch {
+  LeafQuery query;
+  std::vector<std::uint32_t> shared;  // of each row that is left, with the query, at the level before
+  std::vector<std::uint32_t> rows;    // that are left
+  std::vector<std::uint32_t> order;
+  std::vector<std::uint16_t> folded;
+  base::TopK top;
+};
+
+// Levels kept are the last, `depth`, and every second one above it down to 4 (of a tree with fewer: the
+// last). Bytes a row: 2 for each node of these levels, 2,720 for a depth of 10. Immutable; safe to use
+// concurrently.
+class LeafTable {
+ public:
+  // Of `rows` (n x dimension of the tree). Cost: n x SplitTree::Assign. The same for any number of threads.
+  static std::shared_ptr<const LeafTable> Build(const SplitTree& tree, base::MatrixView rows,
+                                                int thread_count);
+
+  // Writes a new file; what the file system says. kAlreadyExists where there is one.
+  absl::Status Write(const std::string& path) const;
+  // Maps a file. kDataLoss where it is damaged, or not of `size` rows and a tree of `depth`; `verify` also
+  // reads all of it and compares checksums.
+  static absl::StatusOr<std::shared_ptr<const LeafTable>> Open(const std::string& path, std::size_t size,
+                                                               std::size_t depth, bool verify);
+
+  std::size_t size() const { return size_; }
+  std::size_t depth() const { return levels_.back().level; }
+  std::size_t bytes_per_row() const;
+
+  // Overwrites `found` with the rows that share most with `query` at `level`, 1 to depth(), first those that
+  // share most, ties by row: exactly min(k, allowed rows). `distance` is the total variation distance, 1 -
+  // the share. `allowed`: null, or a bit a row.
+  //
+  // What two rows share can only fall from level to level, so that a row whose share at a coarse level is
+  // below the k-th best at the asked one is out: the answer is that of a scan of the asked level. A row that
+  // is left is read once at every kept level. `counters`: rows compared, at any level, as code_distances, and
+  // their bytes. Source: the bound of Gupta et al. 2025 (ReTreever), section 3.3, used to prune rather than
+  // to approximate.
+  void Search(const LeafQuery& query, std::size_t level, std::size_t k, const base::Bitmap* allowed,
+              LeafScratch* scratch, std::vector<base::Neighbor>* found,
+              index::SearchCounters* counters) const;
+
+  // Masses of a row at a kept level, for inspection and tests: 2^level of them; null where it is not kept.
+  const std::uint16_t* masses(std::size_t row, std::size_t level) const;
+
+ private:
+  struct Level {
+    std::size_t level = 0;
+    std::size_t stride = 0;  // masses
+    const std::uint16_t* masses = nullptr;
+    base::HugeBytes owned;  // where it is not mapped
+  };
+  LeafTable() = default;
+  // The first kept level at or below `level` in the tree.
+  const Level& LevelFor(std::size_t level) const;
+  std::uint32_t Shared(const Level& kept, const LeafQuery& query, std::size_t level, std::uint32_t row,
+                       LeafScratch* scratch) const;
+
+  std::size_t size_ = 0;
+  std::vector<Level> levels_;  // coarse to fine
+  std::shared_ptr<const storage::SegmentFile> file_;
+};
+
+}  // namespace trivium::routing
