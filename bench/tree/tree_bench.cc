@@ -67,7 +67,7 @@ void Run(const json& request) {
   const json& given = request.at("options");
   TreeTrainingOptions options;
   Take(given, "depth", &options.depth);
-  Take(given, "hidden", &options.hidden);
+  Take(given, "mlp", &options.mlp);
   Take(given, "step_count", &options.step_count);
   Take(given, "anchor_count", &options.anchor_count);
   Take(given, "document_count", &options.document_count);

@@ -86,7 +86,7 @@ void AssignMany(const SplitTree& tree, base::MatrixView rows, int thread_count,
     const std::size_t first = piece * kRowsAtOnce;
     const base::MatrixView some(rows.row(first), std::min(kRowsAtOnce, rows.rows - first), rows.columns,
                                 rows.stride);
-    base::AlignedMatrix features, logits;
+    base::AlignedMatrix features(some.rows, tree.features()), logits(some.rows, tree.inner_nodes());
     base::MatrixView in = some;
     if (tree.layer.rows() > 0) {
       kernels::MultiplyByTransposed(some, tree.layer.view(), 1, &features);

@@ -110,4 +110,21 @@ SplitTree HalvingTree(base::MatrixView rows, std::size_t depth, std::uint64_t se
   return tree;
 }
 
+SplitTree WithHiddenLayer(const SplitTree& linear) {
+  const std::size_t d = linear.dimension;
+  SplitTree tree(d, linear.depth, 2 * d);
+  tree.biases = linear.biases;
+  for (std::size_t j = 0; j < d; ++j) {
+    tree.layer.row(j)[j] = 1;
+    tree.layer.row(d + j)[j] = -1;
+  }
+  for (std::size_t i = 0; i < linear.inner_nodes(); ++i) {
+    for (std::size_t j = 0; j < d; ++j) {
+      tree.splits.row(i)[j] = linear.splits.row(i)[j];
+      tree.splits.row(i)[d + j] = -linear.splits.row(i)[j];
+    }
+  }
+  return tree;
+}
+
 }  // namespace trivium::routing

@@ -19,4 +19,7 @@ namespace trivium::routing {
 // not be exact. Cost: O(n d) a level and round. The same on every run with the same seed.
 SplitTree HalvingTree(base::MatrixView rows, std::size_t depth, std::uint64_t seed);
 
+// The same tree with MLP splits: 2 d features, x and -x cut off at 0, whose difference is x.
+SplitTree WithHiddenLayer(const SplitTree& linear);
+
 }  // namespace trivium::routing

@@ -10,21 +10,24 @@
 
 #include "absl/strings/str_format.h"
 #include "base/random.h"
+#include "base/status_macros.h"
 #include "base/thread_pool.h"
 #include "base/top_k.h"
 #include "kernels/distance_table.h"
 #include "kernels/matrix_products.h"
 #include "routing/tree/distillation_loss.h"
 #include "routing/tree/tree_anchors.h"
+#include "routing/tree/tree_checkpoint.h"
 #include "routing/tree/tree_learner.h"
 #include "routing/tree/tree_start.h"
+#include "storage/file_system.h"
 
 namespace trivium::routing {
 namespace {
 
-constexpr std::size_t kStartRows = 32768;   // that halving looks at
-constexpr std::size_t kRankedRows = 20000;  // documents that held-out anchors are ranked against
-constexpr std::size_t kCompared = 10;       // nearest documents compared
+constexpr std::size_t kStartRows = 32768;  // that halving looks at
+constexpr std::size_t kRankedRows = 6000;  // documents that held-out anchors are ranked against
+constexpr std::size_t kCompared = 10;      // nearest documents compared
 constexpr float kHighestTemperature = 2000;
 
 base::AlignedMatrix Gather(base::MatrixView rows, const std::vector<std::uint32_t>& chosen) {
@@ -138,10 +141,9 @@ absl::Status TreeTrainingOptions::Validate() const {
     return absl::InvalidArgumentError(absl::StrFormat("%s: %d, expected %d to %d", name, value, low, high));
   };
   for (const absl::Status& status :
-       {check("depth", depth, 1, kDeepestSplitTree), check("hidden", hidden, 0, 4096),
-        check("steps", step_count, 1, 1'000'000), check("look_every", look_every, 1, 1'000'000),
-        check("anchors", anchor_count, 1, 4096), check("documents", document_count, 2, 65536),
-        check("near", near, 1, 10'000)}) {
+       {check("depth", depth, 1, kDeepestSplitTree), check("steps", step_count, 1, 1'000'000),
+        check("look_every", look_every, 1, 1'000'000), check("anchors", anchor_count, 1, 4096),
+        check("documents", document_count, 2, 65536), check("near", near, 1, 10'000)}) {
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
@@ -230,11 +232,12 @@ absl::StatusOr<TrainedTree> TrainTree(const TreeTrainingData& data, const TreeTr
 
   tell("start", 0);
   const base::AlignedMatrix sample = Gather(data.documents, Sample(n, kStartRows, &random));
-  TreeLearner learner(HalvingTree(sample.view(), options.depth, options.seed), options.steepness,
-                      options.rate);
-  base::AlignedMatrix temperature(1, 1), by_temperature(1, 1);
-  AdamOptimizer temperature_steps(options.rate);
-  temperature.row(0)[0] = std::log(options.temperature);
+  SplitTree halving = HalvingTree(sample.view(), options.depth, options.seed);
+  if (options.mlp) halving = WithHiddenLayer(halving);
+  TreeTrainingState state{TreeLearner(std::move(halving), options.steepness, options.rate),
+                          base::AlignedMatrix(1, 1), AdamOptimizer(options.rate)};
+  state.temperature.row(0)[0] = std::log(options.temperature);
+  base::AlignedMatrix by_temperature(1, 1);
 
   const std::vector<std::size_t> levels = LevelsToReport(options.depth);
   const std::vector<std::size_t> judged_levels(levels.end() - std::min<std::size_t>(3, levels.size()),
@@ -244,53 +247,65 @@ absl::StatusOr<TrainedTree> TrainTree(const TreeTrainingData& data, const TreeTr
     for (const auto& [overlap, entropy] : held_out.Measure(tree, judged_levels)) sum += overlap;
     return sum;
   };
-  trained.tree = learner.tree();
-  double best = quality(trained.tree);
-  const auto untrained = held_out.Measure(trained.tree, levels);
-  report.steepness = options.steepness;
-  report.temperature = options.temperature;
-  std::size_t since_best = 0;
+  state.best_tree = state.learner.tree();
+  const auto untrained = held_out.Measure(state.best_tree, levels);
+  state.best = quality(state.best_tree);
+  state.best_steepness = options.steepness;
+  state.best_temperature = options.temperature;
+  std::uint64_t fingerprint = 0;
+  if (!options.checkpoint.empty()) {
+    fingerprint = TreeTrainingFingerprint(data, options);
+    TRIVIUM_RETURN_IF_ERROR(LoadTreeCheckpoint(options.checkpoint, fingerprint, &state).status());
+  }
   const LevelSampler sampler(options.depth, options.level_power);
   TreeBatch batch;
-  base::AlignedMatrix rows;
-  for (std::size_t step = 0; step < options.step_count && since_best < options.patience; ++step) {
+  base::AlignedMatrix rows(d);
+  while (state.step < options.step_count && state.since_best < options.patience) {
     if (options.cancelled != nullptr && options.cancelled->load(std::memory_order_relaxed)) {
       return absl::CancelledError("train tree: cancelled");
     }
-    base::Random draws(options.seed * 1'000'003 + step + 1);
+    base::Random draws(options.seed * 1'000'003 + state.step + 1);  // the same when gone on with
     source.Draw(&draws, &batch);
-    const std::size_t count = batch.anchors.rows();
-    rows = base::AlignedMatrix(d);
-    for (std::size_t i = 0; i < count; ++i) rows.Append(batch.anchors.row(i));
+    rows.Resize(0);
+    for (std::size_t i = 0; i < batch.anchors.rows(); ++i) rows.Append(batch.anchors.row(i));
     for (std::size_t i = 0; i < batch.documents.rows(); ++i) rows.Append(batch.documents.row(i));
-    learner.Forward(rows.view(), threads);
+    state.learner.Forward(rows.view(), threads);
+    const float temperature = std::exp(state.temperature.row(0)[0]);
     by_temperature.row(0)[0] = 0;
     for (std::size_t i = 0; i < options.levels_a_step; ++i) {
       const TreeLoss loss = DistillationLoss(
-          learner.probabilities(), batch.teacher, sampler.Draw(&draws), std::exp(temperature.row(0)[0]),
-          1.0f / static_cast<float>(options.levels_a_step), threads, &learner.gradient());
+          state.learner.probabilities(), batch.teacher, sampler.Draw(&draws), temperature,
+          1.0f / static_cast<float>(options.levels_a_step), threads, &state.learner.gradient());
       by_temperature.row(0)[0] += static_cast<float>(loss.by_temperature);
     }
-    learner.Backward(threads);
-    const double share = 1 - static_cast<double>(step) / static_cast<double>(options.step_count);
-    learner.Step(share);
-    temperature_steps.Step(by_temperature, &temperature, share);
-    temperature.row(0)[0] = std::min(temperature.row(0)[0], std::log(kHighestTemperature));
-    if ((step + 1) % options.look_every == 0 || step + 1 == options.step_count) {
-      SplitTree tree = learner.tree();
-      const double now = quality(tree);
-      ++since_best;
-      if (now > best) {
-        best = now;
-        since_best = 0;
-        report.steps = step + 1;
-        report.steepness = learner.steepness();
-        report.temperature = std::exp(temperature.row(0)[0]);
-        trained.tree = std::move(tree);
-      }
-      tell("steps", static_cast<double>(step + 1) / static_cast<double>(options.step_count));
+    state.learner.Backward(threads);
+    const double share = 1 - static_cast<double>(state.step) / static_cast<double>(options.step_count);
+    state.learner.Step(share);
+    state.temperature_steps.Step(by_temperature, &state.temperature, share);
+    state.temperature.row(0)[0] = std::min(state.temperature.row(0)[0], std::log(kHighestTemperature));
+    ++state.step;
+    if (state.step % options.look_every != 0 && state.step != options.step_count) continue;
+    SplitTree tree = state.learner.tree();
+    const double now = quality(tree);
+    ++state.since_best;
+    if (now > state.best) {
+      state.best = now;
+      state.since_best = 0;
+      state.best_step = state.step;
+      state.best_steepness = state.learner.steepness();
+      state.best_temperature = std::exp(state.temperature.row(0)[0]);
+      state.best_tree = std::move(tree);
     }
+    if (!options.checkpoint.empty()) {
+      TRIVIUM_RETURN_IF_ERROR(SaveTreeCheckpoint(options.checkpoint, fingerprint, state));
+    }
+    tell("steps", static_cast<double>(state.step) / static_cast<double>(options.step_count));
   }
+  if (!options.checkpoint.empty()) TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(options.checkpoint));
+  trained.tree = std::move(state.best_tree);
+  report.steps = state.best_step;
+  report.steepness = state.best_steepness;
+  report.temperature = state.best_temperature;
   const auto measured = held_out.Measure(trained.tree, levels);
   for (std::size_t i = 0; i < levels.size(); ++i) {
     report.levels.push_back({levels[i], measured[i].first, untrained[i].first, measured[i].second});

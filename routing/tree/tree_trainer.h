@@ -34,7 +34,7 @@ struct TreeTrainingData {
 
 struct TreeTrainingOptions {
   std::size_t depth = 10;            // 1 to kDeepestSplitTree
-  std::size_t hidden = 0;            // features of MLP splits; 0: linear
+  bool mlp = false;                  // MLP splits, of 2 d features; else linear
   std::size_t step_count = 6000;     // at most
   std::size_t anchor_count = 48;     // of a step
   std::size_t document_count = 384;  // of a step

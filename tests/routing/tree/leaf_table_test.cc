@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "routing/tree/leaf_table.h"
+
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/support/random_vectors.h"
+#include "tests/support/slow_tree.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
+
+namespace trivium::routing {
+namespace {
+
+using ::testing::HasSubstr;
+using testing_support::RandomTree;
+using testing_support::SlowTreeSearch;
+
+constexpr std::size_t kDimension = 12;
+
+class LeafTableTest : public ::testing::Test {
+ protected:
+  std::vector<base::Neighbor> Find(const LeafTable& table, const SplitTree& tree, const float* query,
+                                   std::size_t level, std::size_t k, const base::Bitmap* allowed = nullptr) {
+    scratch_.query.Set(tree, query);
+    std::vector<base::Neighbor> found;
+    counters_ = {};
+    table.Search(scratch_.query, level, k, allowed, &scratch_, &found, &counters_);
+    return found;
+  }
+
+  base::AlignedMatrix rows_ = testing_support::ClusteredVectors(500, kDimension, base::Metric::kCosine, 1);
+  base::AlignedMatrix queries_ = testing_support::ClusteredVectors(6, kDimension, base::Metric::kCosine, 2);
+  LeafScratch scratch_;
+  index::SearchCounters counters_;
+};
+
+TEST_F(LeafTableTest, AnswersAreThoseOfAScanAtEveryLevelAndDepth) {
+  for (const std::size_t depth : {1u, 3u, 4u, 5u, 8u, 9u}) {
+    for (const double steepness : {0.5, 4.0}) {  // spread over many leaves, and over few
+      const SplitTree tree = RandomTree(kDimension, depth, 0, depth, steepness);
+      const auto table = LeafTable::Build(tree, rows_.view(), 2);
+      for (std::size_t level = 1; level <= depth; ++level) {
+        for (std::size_t i = 0; i < queries_.rows(); ++i) {
+          for (const std::size_t k : {1u, 10u, 600u}) {
+            EXPECT_EQ(Find(*table, tree, queries_.row(i), level, k),
+                      SlowTreeSearch(tree, rows_.view(), queries_.row(i), level, k))
+                << depth << " " << level << " " << k;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_F(LeafTableTest, OnlyAllowedRowsAreFound) {
+  const SplitTree tree = RandomTree(kDimension, 8, 0, 1, 3);
+  const auto table = LeafTable::Build(tree, rows_.view(), 1);
+  base::Bitmap allowed(rows_.rows());
+  for (std::size_t i = 0; i < rows_.rows(); i += 7) allowed.Set(i);
+  for (std::size_t i = 0; i < queries_.rows(); ++i) {
+    EXPECT_EQ(Find(*table, tree, queries_.row(i), 8, 10, &allowed),
+              SlowTreeSearch(tree, rows_.view(), queries_.row(i), 8, 10, &allowed));
+  }
+  EXPECT_TRUE(Find(*table, tree, queries_.row(0), 8, 10, &(allowed = base::Bitmap(rows_.rows()))).empty());
+}
+
+TEST_F(LeafTableTest, CoarseLevelsSaveReadingTheFine) {
+  const SplitTree tree = RandomTree(kDimension, 10, 0, 1, 6);
+  const auto table = LeafTable::Build(tree, rows_.view(), 1);
+  EXPECT_EQ(table->bytes_per_row(), 2u * (32 + 64 + 256 + 1024));  // 16 masses take the room of 32
+  Find(*table, tree, queries_.row(0), 10, 10);
+  EXPECT_GE(counters_.code_distances, rows_.rows());
+  EXPECT_LT(counters_.bytes_read, rows_.rows() * 2048 / 2);
+}
+
+TEST_F(LeafTableTest, MassesOfKeptLevelsAreSumsOfTheirChildren) {
+  const SplitTree tree = RandomTree(kDimension, 8, 0, 1, 2);
+  const auto table = LeafTable::Build(tree, rows_.view(), 1);
+  for (std::size_t i = 0; i < rows_.rows(); ++i) {
+    for (const std::size_t level : {4u, 6u}) {
+      for (std::size_t j = 0; j < std::size_t{1} << level; ++j) {
+        const std::uint16_t* below = table->masses(i, level + 2) + 4 * j;
+        ASSERT_EQ(table->masses(i, level)[j], below[0] + below[1] + below[2] + below[3]);
+      }
+    }
+  }
+  EXPECT_EQ(table->masses(0, 7), nullptr);
+}
+
+TEST_F(LeafTableTest, AFileAnswersAsTheTableThatWroteIt) {
+  const testing_support::TempDir directory(testing_support::TempDir::kMemory);
+  const SplitTree tree = RandomTree(kDimension, 6, 0, 1, 2);
+  const auto table = LeafTable::Build(tree, rows_.view(), 1);
+  const std::string path = directory.File("leaves");
+  ASSERT_OK(table->Write(path));
+  ASSERT_OK_AND_ASSIGN(const auto opened, LeafTable::Open(path, rows_.rows(), 6, /*verify=*/true));
+  EXPECT_EQ(Find(*opened, tree, queries_.row(0), 6, 10), Find(*table, tree, queries_.row(0), 6, 10));
+  EXPECT_EQ(opened->bytes_per_row(), table->bytes_per_row());
+  EXPECT_THAT(table->Write(path), StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_THAT(LeafTable::Open(path, rows_.rows() + 1, 6, false),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("expected version 1, 501 rows")));
+  EXPECT_THAT(LeafTable::Open(path, rows_.rows(), 7, false), StatusIs(absl::StatusCode::kDataLoss));
+}
+
+TEST_F(LeafTableTest, DamageIsDataLoss) {
+  const testing_support::TempDir directory(testing_support::TempDir::kMemory);
+  const SplitTree tree = RandomTree(kDimension, 4, 0, 1, 2);
+  const std::string path = directory.File("leaves"), other = directory.File("other");
+  ASSERT_OK(LeafTable::Build(tree, rows_.view().First(40), 1)->Write(path));
+  const std::string bytes = testing_support::ReadWholeFile(path);
+  for (std::size_t size = 0; size < bytes.size(); size += 97) {
+    testing_support::WriteWholeFile(other, bytes.substr(0, size));
+    EXPECT_THAT(LeafTable::Open(other, 40, 4, false), StatusIs(absl::StatusCode::kDataLoss)) << size;
+  }
+  std::size_t unnoticed = 0;  // zeros between blocks carry nothing
+  for (std::size_t at = 0; at < bytes.size(); at += 61) {
+    std::string flipped = bytes;
+    flipped[at] = static_cast<char>(flipped[at] ^ 4);
+    testing_support::WriteWholeFile(other, flipped);
+    const auto opened = LeafTable::Open(other, 40, 4, /*verify=*/true);
+    if (!opened.ok()) {
+      EXPECT_THAT(opened, StatusIs(absl::StatusCode::kDataLoss)) << at;
+      continue;
+    }
+    ++unnoticed;
+    EXPECT_EQ(Find(**opened, tree, queries_.row(0), 4, 10),
+              SlowTreeSearch(tree, rows_.view().First(40), queries_.row(0), 4, 10));
+  }
+  EXPECT_LT(unnoticed, bytes.size() / 61);
+}
+
+}  // namespace
+}  // namespace trivium::routing

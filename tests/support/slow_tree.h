@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Split trees by their definitions, for tests.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "base/bitmap.h"
+#include "base/neighbor.h"
+#include "base/random.h"
+#include "routing/tree/leaf_masses.h"
+#include "routing/tree/split_tree.h"
+
+namespace trivium::testing_support {
+
+// The probability of `node`: the product of the sigmoids on the way to it.
+inline double SlowProbability(const routing::SplitTree& tree, const float* x, std::size_t node) {
+  std::vector<double> features(x, x + tree.dimension);
+  if (tree.layer.rows() > 0) {
+    std::vector<double> hidden(tree.layer.rows());
+    for (std::size_t j = 0; j < hidden.size(); ++j) {
+      hidden[j] = tree.layer_biases[j];
+      for (std::size_t k = 0; k < tree.dimension; ++k) hidden[j] += double(tree.layer.row(j)[k]) * x[k];
+      hidden[j] = std::max(0.0, hidden[j]);
+    }
+    features = hidden;
+  }
+  double probability = 1;
+  for (; node > 1; node /= 2) {
+    const std::size_t parent = node / 2;
+    double logit = tree.biases[parent - 1];
+    for (std::size_t j = 0; j < features.size(); ++j) logit += tree.splits.row(parent - 1)[j] * features[j];
+    const double second = 1 / (1 + std::exp(-logit));
+    probability *= node % 2 == 1 ? second : 1 - second;
+  }
+  return probability;
+}
+
+inline routing::SplitTree RandomTree(std::size_t dimension, std::size_t depth, std::size_t hidden,
+                                     std::uint64_t seed, double steepness = 1) {
+  routing::SplitTree tree(dimension, depth, hidden);
+  base::Random random(seed);
+  for (std::size_t i = 0; i < tree.inner_nodes(); ++i) {
+    for (std::size_t j = 0; j < tree.features(); ++j) {
+      tree.splits.row(i)[j] = static_cast<float>(steepness * random.Normal());
+    }
+    tree.biases[i] = static_cast<float>(0.3 * random.Normal());
+  }
+  for (std::size_t i = 0; i < hidden; ++i) {
+    for (std::size_t j = 0; j < dimension; ++j) tree.layer.row(i)[j] = static_cast<float>(random.Normal());
+    tree.layer_biases[i] = static_cast<float>(0.3 * random.Normal());
+  }
+  return tree;
+}
+
+// All allowed rows by the masses they share with the query at a level, which are sums over the leaves.
+inline std::vector<base::Neighbor> SlowTreeSearch(const routing::SplitTree& tree, base::MatrixView rows,
+                                                  const float* query, std::size_t level, std::size_t k,
+                                                  const base::Bitmap* allowed = nullptr) {
+  const auto masses = [&](const float* x) {
+    std::vector<float> features(tree.features()), nodes(tree.nodes());
+    tree.Assign(x, features.data(), nodes.data());
+    std::vector<std::uint16_t> leaves(tree.leaves());
+    routing::RoundToMasses(nodes.data() + tree.leaves(), tree.leaves(), leaves.data());
+    std::vector<std::uint32_t> sums(std::size_t{1} << level);
+    for (std::size_t i = 0; i < leaves.size(); ++i) sums[i >> (tree.depth - level)] += leaves[i];
+    return sums;
+  };
+  const std::vector<std::uint32_t> asked = masses(query);
+  std::vector<base::Neighbor> all;
+  for (std::uint32_t i = 0; i < rows.rows; ++i) {
+    if (allowed != nullptr && !allowed->Test(i)) continue;
+    const std::vector<std::uint32_t> own = masses(rows.row(i));
+    std::uint32_t shared = 0;
+    for (std::size_t j = 0; j < own.size(); ++j) shared += std::min(own[j], asked[j]);
+    all.push_back({1.0f - static_cast<float>(shared) / static_cast<float>(routing::kMassUnits), i});
+  }
+  std::sort(all.begin(), all.end());
+  if (all.size() > k) all.resize(k);
+  return all;
+}
+
+}  // namespace trivium::testing_support
