@@ -85,7 +85,7 @@ struct DistanceTable {
   float (*shared_mass_f32)(const float* a, const float* b, std::size_t count);
   void (*add_shared_mass_gradient)(const float* a, const float* b, std::size_t count, float scale,
                                    float* by_a, float* by_b);
-  void (*shared_mass_rows)(const std::uint16_t* query, const std::uint16_t* rows, std::size_t stride,
+  void (*shared_mass_rows)(const std::uint8_t* query, const std::uint8_t* rows, std::size_t stride,
                            std::size_t count, std::size_t places, std::uint32_t* out);
 
   // Conversions of `count` elements. NaNs stay NaNs: made quiet, high payload bits kept.

@@ -83,14 +83,18 @@ struct Avx2Lanes {
     return _mm_cvtss_f32(_mm_add_ss(pairs, _mm_movehdup_ps(pairs)));
   }
 
+  // Unsigned bytes, and sums of them in 64-bit integers.
   using Masses = __m256i;
-  static constexpr std::size_t kMasses = 16;
-  static Masses LoadMasses(const std::uint16_t* p) { return _mm256_loadu_si256((const __m256i_u*)p); }
-  static Masses MinMasses(Masses a, Masses b) { return _mm256_min_epu16(a, b); }
-  static Masses AddMasses(Masses a, Masses b) { return _mm256_add_epi16(a, b); }
+  static constexpr std::size_t kMasses = 32;
+  static Masses LoadMasses(const std::uint8_t* p) { return _mm256_loadu_si256((const __m256i_u*)p); }
+  static Masses ZeroMasses() { return _mm256_setzero_si256(); }
+  static Masses AddSharedMasses(Masses sum, Masses a, Masses b) {
+    return _mm256_add_epi64(sum, _mm256_sad_epu8(_mm256_min_epu8(a, b), _mm256_setzero_si256()));
+  }
   static std::uint32_t SumMasses(Masses v) {
-    const __m256i low = _mm256_and_si256(v, _mm256_set1_epi32(0xFFFF));
-    return static_cast<std::uint32_t>(SumInts(_mm256_add_epi32(low, _mm256_srli_epi32(v, 16))));
+    const __m128i pairs = _mm_add_epi64(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    return static_cast<std::uint32_t>(
+        _mm_cvtsi128_si32(_mm_add_epi64(pairs, _mm_unpackhi_epi64(pairs, pairs))));
   }
 
   static Words LoadWords(const std::int8_t* p) {

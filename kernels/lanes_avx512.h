@@ -72,15 +72,15 @@ struct Avx512Lanes {
   }
   static float Sum(Float v) { return _mm512_reduce_add_ps(v); }
 
+  // Unsigned bytes, and sums of them in 64-bit integers.
   using Masses = __m512i;
-  static constexpr std::size_t kMasses = 32;
-  static Masses LoadMasses(const std::uint16_t* p) { return _mm512_loadu_si512(p); }
-  static Masses MinMasses(Masses a, Masses b) { return _mm512_min_epu16(a, b); }
-  static Masses AddMasses(Masses a, Masses b) { return _mm512_add_epi16(a, b); }
-  static std::uint32_t SumMasses(Masses v) {
-    const __m512i low = _mm512_and_si512(v, _mm512_set1_epi32(0xFFFF));
-    return static_cast<std::uint32_t>(SumInts(_mm512_add_epi32(low, _mm512_srli_epi32(v, 16))));
+  static constexpr std::size_t kMasses = 64;
+  static Masses LoadMasses(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
+  static Masses ZeroMasses() { return _mm512_setzero_si512(); }
+  static Masses AddSharedMasses(Masses sum, Masses a, Masses b) {
+    return _mm512_add_epi64(sum, _mm512_sad_epu8(_mm512_min_epu8(a, b), _mm512_setzero_si512()));
   }
+  static std::uint32_t SumMasses(Masses v) { return static_cast<std::uint32_t>(_mm512_reduce_add_epi64(v)); }
 
   static Words LoadWords(const std::int8_t* p) {
     return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i_u*)p));

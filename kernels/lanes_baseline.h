@@ -80,14 +80,16 @@ struct BaselineLanes {
     return _mm_cvtss_f32(_mm_add_ss(pairs, _mm_shuffle_ps(pairs, pairs, 1)));
   }
 
+  // Unsigned bytes, and sums of them in 64-bit integers.
   using Masses = __m128i;
-  static constexpr std::size_t kMasses = 8;
-  static Masses LoadMasses(const std::uint16_t* p) { return _mm_loadu_si128((const __m128i_u*)p); }
-  static Masses MinMasses(Masses a, Masses b) { return _mm_sub_epi16(a, _mm_subs_epu16(a, b)); }
-  static Masses AddMasses(Masses a, Masses b) { return _mm_add_epi16(a, b); }
+  static constexpr std::size_t kMasses = 16;
+  static Masses LoadMasses(const std::uint8_t* p) { return _mm_loadu_si128((const __m128i_u*)p); }
+  static Masses ZeroMasses() { return _mm_setzero_si128(); }
+  static Masses AddSharedMasses(Masses sum, Masses a, Masses b) {
+    return _mm_add_epi64(sum, _mm_sad_epu8(_mm_min_epu8(a, b), _mm_setzero_si128()));
+  }
   static std::uint32_t SumMasses(Masses v) {
-    const __m128i low = _mm_and_si128(v, _mm_set1_epi32(0xFFFF));
-    return static_cast<std::uint32_t>(SumInts(_mm_add_epi32(low, _mm_srli_epi32(v, 16))));
+    return static_cast<std::uint32_t>(_mm_cvtsi128_si32(_mm_add_epi64(v, _mm_unpackhi_epi64(v, v))));
   }
 
   static Words LoadWords(const std::int8_t* p) {

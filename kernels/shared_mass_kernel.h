@@ -2,7 +2,7 @@
 // How much mass two distributions share: the sum over their places of the smaller of the two, which is one
 // less their total variation distance. Of the *Lanes* type of an instruction set (distance_kernel.h) it needs
 //   Min(a, b) and WhereLess(a, b, v), v where a < b and 0 elsewhere, of floats
-//   Masses, LoadMasses(p), MinMasses(a, b), AddMasses(a, b), SumMasses(a) of kMasses unsigned 16-bit integers
+//   Masses, LoadMasses(p), ZeroMasses(), AddSharedMasses(sum, a, b), SumMasses(sum) of kMasses unsigned bytes
 #pragma once
 
 #include <cstddef>
@@ -49,16 +49,15 @@ void AddSharedMassGradient(const float* a, const float* b, std::size_t count, fl
   for (; i < count; ++i) (a[i] < b[i] ? by_a[i] : by_b[i]) += scale;
 }
 
-// out[i] = shared mass of `query` and the row at rows + i * stride, i < count; `places` is a multiple of 32,
-// and the masses of `query`, or of every row, add up to less than 2^16: so no lane can overflow.
+// out[i] = shared mass of `query` and the row at rows + i * stride, i < count; `places` is a multiple of 64.
 template <class Lanes>
-void SharedMassRows(const std::uint16_t* query, const std::uint16_t* rows, std::size_t stride,
+void SharedMassRows(const std::uint8_t* query, const std::uint8_t* rows, std::size_t stride,
                     std::size_t count, std::size_t places, std::uint32_t* out) {
   for (std::size_t i = 0; i < count; ++i) {
-    const std::uint16_t* row = rows + i * stride;
-    auto sum = Lanes::MinMasses(Lanes::LoadMasses(query), Lanes::LoadMasses(row));
-    for (std::size_t j = Lanes::kMasses; j < places; j += Lanes::kMasses) {
-      sum = Lanes::AddMasses(sum, Lanes::MinMasses(Lanes::LoadMasses(query + j), Lanes::LoadMasses(row + j)));
+    const std::uint8_t* row = rows + i * stride;
+    auto sum = Lanes::ZeroMasses();
+    for (std::size_t j = 0; j < places; j += Lanes::kMasses) {
+      sum = Lanes::AddSharedMasses(sum, Lanes::LoadMasses(query + j), Lanes::LoadMasses(row + j));
     }
     out[i] = Lanes::SumMasses(sum);
   }

@@ -6,7 +6,8 @@
 //   dimension, documents, queries, readings    raw float32 rows; queries and readings may be ""
 //   relevant                                   raw uint32 pairs: query, document; may be ""
 //   assign                                     {input file: output file}: node probabilities, raw float32
-//   options                                    of TreeTrainingOptions, by their names
+//   search                                     {queries, levels}: bytes read a document, by level, to find
+//   ten options                                    of TreeTrainingOptions, by their names
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
@@ -17,6 +18,7 @@
 #include "base/aligned_matrix.h"
 #include "base/thread_pool.h"
 #include "nlohmann/json.hpp"
+#include "routing/tree/leaf_table.h"
 #include "routing/tree/split_tree.h"
 #include "routing/tree/tree_trainer.h"
 
@@ -79,6 +81,8 @@ void Run(const json& request) {
   Take(given, "temperature", &options.temperature);
   Take(given, "rate", &options.rate);
   Take(given, "level_power", &options.level_power);
+  Take(given, "entropy_weight", &options.entropy_weight);
+  Take(given, "balance_weight", &options.balance_weight);
   Take(given, "levels_a_step", &options.levels_a_step);
   Take(given, "look_every", &options.look_every);
   Take(given, "patience", &options.patience);
@@ -96,11 +100,29 @@ void Run(const json& request) {
                  static_cast<std::streamsize>(nodes.columns() * sizeof(float)));
     }
   }
+  json searches = json::array();
+  if (request.contains("search")) {
+    const base::AlignedMatrix asked = ReadRows(request.at("search").at("queries"), dimension);
+    const auto table = LeafTable::Build(trained->tree, documents.view(), base::ResolveThreadCount(0));
+    LeafScratch scratch;
+    std::vector<base::Neighbor> found;
+    for (const std::size_t level : request.at("search").at("levels").get<std::vector<std::size_t>>()) {
+      index::SearchCounters counters;
+      for (std::size_t i = 0; i < asked.rows(); ++i) {
+        scratch.query.Set(trained->tree, asked.row(i));
+        table->Search(scratch.query, level, 10, nullptr, &scratch, &found, &counters);
+      }
+      const double documents_asked =
+          static_cast<double>(asked.rows()) * static_cast<double>(documents.rows());
+      searches.push_back({{"level", level},
+                          {"bytes_a_document", static_cast<double>(counters.bytes_read) / documents_asked}});
+    }
+  }
   const TreeTrainingReport& report = trained->report;
-  json told = {{"steps", report.steps},         {"anchors", report.anchors},
-               {"queries", report.queries},     {"judged", report.judged},
-               {"steepness", report.steepness}, {"temperature", report.temperature},
-               {"seconds", report.seconds},     {"levels", json::array()}};
+  json told = {
+      {"steps", report.steps},     {"anchors", report.anchors},     {"queries", report.queries},
+      {"judged", report.judged},   {"steepness", report.steepness}, {"temperature", report.temperature},
+      {"seconds", report.seconds}, {"levels", json::array()},       {"search", searches}};
   for (const TreeLevelQuality& level : report.levels) {
     told["levels"].push_back({{"level", level.level},
                               {"overlap", level.overlap},

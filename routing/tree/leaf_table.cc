@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -18,7 +19,7 @@ namespace trivium::routing {
 namespace {
 
 constexpr std::size_t kCoarsestLevel = 4;
-constexpr std::size_t kMassesAtOnce = 32;  // of a kernel's step
+constexpr std::size_t kMassesAtOnce = 64;  // of a kernel's step
 constexpr std::size_t kRowsAtOnce = 256;
 constexpr std::uint64_t kVersion = 1;
 
@@ -37,10 +38,12 @@ std::vector<std::size_t> KeptLevels(std::size_t depth) {
 }
 
 // The blocks of a file:
-//   leaf_header  u64 version | u64 rows | u64 depth
-//   leaves_L     of each kept level L: rows x stride u16
+//   leaf_header  u64 version | u64 rows | u32 depth | f32 unit
+//   leaves_L     of each kept level L: rows x stride bytes
 struct Header {
-  std::uint64_t version, rows, depth;
+  std::uint64_t version, rows;
+  std::uint32_t depth;
+  float unit;
 };
 
 std::string BlockName(std::size_t level) { return absl::StrCat("leaves_", level); }
@@ -61,10 +64,11 @@ void LeafQuery::Set(const SplitTree& tree, const float* query) {
   features_.resize(tree.features());
   probabilities_.resize(tree.nodes());
   tree.Assign(query, features_.data(), probabilities_.data());
-  RoundToMasses(probabilities_.data() + tree.leaves(), tree.leaves(), masses_.data() + starts_[depth_]);
+  RoundToMasses(probabilities_.data() + tree.leaves(), tree.leaves(), tree.mass_unit,
+                masses_.data() + starts_[depth_]);
   for (std::size_t level = depth_; level > 0; --level) {
-    AddChildren(masses_.data() + starts_[level], std::size_t{1} << (level - 1),
-                masses_.data() + starts_[level - 1]);
+    JoinChildren(masses_.data() + starts_[level], std::size_t{1} << (level - 1),
+                 masses_.data() + starts_[level - 1]);
   }
 }
 
@@ -72,12 +76,13 @@ std::shared_ptr<const LeafTable> LeafTable::Build(const SplitTree& tree, base::M
                                                   int thread_count) {
   std::shared_ptr<LeafTable> table(new LeafTable);
   table->size_ = rows.rows;
+  table->unit_ = tree.mass_unit;
   for (const std::size_t level : KeptLevels(tree.depth)) {
     Level kept;
     kept.level = level;
     kept.stride = Padded(std::size_t{1} << level);
-    kept.owned.Grow(0, rows.rows * kept.stride * sizeof(std::uint16_t));
-    kept.masses = reinterpret_cast<const std::uint16_t*>(kept.owned.data());
+    kept.owned.Grow(0, rows.rows * kept.stride);
+    kept.masses = reinterpret_cast<const std::uint8_t*>(kept.owned.data());
     table->levels_.push_back(std::move(kept));
   }
   const std::size_t pieces = (rows.rows + kRowsAtOnce - 1) / kRowsAtOnce;
@@ -86,15 +91,15 @@ std::shared_ptr<const LeafTable> LeafTable::Build(const SplitTree& tree, base::M
     const std::size_t count = std::min(kRowsAtOnce, rows.rows - first);
     base::AlignedMatrix nodes;
     AssignMany(tree, base::MatrixView(rows.row(first), count, rows.columns, rows.stride), 1, &nodes);
-    std::vector<std::uint16_t> masses(tree.leaves());
+    std::vector<std::uint8_t> masses(tree.leaves());
     for (std::size_t i = 0; i < count; ++i) {
       masses.resize(tree.leaves());
-      RoundToMasses(nodes.row(i) + tree.leaves(), tree.leaves(), masses.data());
+      RoundToMasses(nodes.row(i) + tree.leaves(), tree.leaves(), tree.mass_unit, masses.data());
       std::size_t at = tree.depth;
       for (auto kept = table->levels_.rbegin(); kept != table->levels_.rend(); ++kept) {
-        for (; at > kept->level; --at) AddChildren(masses.data(), std::size_t{1} << (at - 1), masses.data());
-        std::memcpy(reinterpret_cast<std::uint16_t*>(kept->owned.data()) + (first + i) * kept->stride,
-                    masses.data(), (std::size_t{1} << at) * sizeof(std::uint16_t));
+        for (; at > kept->level; --at) JoinChildren(masses.data(), std::size_t{1} << (at - 1), masses.data());
+        std::memcpy(reinterpret_cast<std::uint8_t*>(kept->owned.data()) + (first + i) * kept->stride,
+                    masses.data(), (std::size_t{1} << at));
       }
     }
   });
@@ -104,19 +109,20 @@ std::shared_ptr<const LeafTable> LeafTable::Build(const SplitTree& tree, base::M
 absl::Status LeafTable::Write(const std::string& path) const {
   TRIVIUM_ASSIGN_OR_RETURN(const std::unique_ptr<storage::SegmentFileWriter> writer,
                            storage::SegmentFileWriter::Create(path));
-  const Header header{kVersion, size_, depth()};
+  const Header header{kVersion, size_, static_cast<std::uint32_t>(depth()), unit_};
   TRIVIUM_RETURN_IF_ERROR(writer->AddBlock(
       "leaf_header", absl::MakeConstSpan(reinterpret_cast<const std::byte*>(&header), sizeof(header))));
   for (const Level& kept : levels_) {
     TRIVIUM_RETURN_IF_ERROR(writer->AddBlock(
-        BlockName(kept.level), absl::MakeConstSpan(reinterpret_cast<const std::byte*>(kept.masses),
-                                                   size_ * kept.stride * sizeof(std::uint16_t))));
+        BlockName(kept.level),
+        absl::MakeConstSpan(reinterpret_cast<const std::byte*>(kept.masses), size_ * kept.stride)));
   }
   return writer->Commit();
 }
 
-absl::StatusOr<std::shared_ptr<const LeafTable>> LeafTable::Open(const std::string& path, std::size_t size,
-                                                                 std::size_t depth, bool verify) {
+absl::StatusOr<std::shared_ptr<const LeafTable>> LeafTable::Open(const std::string& path,
+                                                                 const SplitTree& tree, std::size_t size,
+                                                                 bool verify) {
   std::shared_ptr<LeafTable> table(new LeafTable);
   TRIVIUM_ASSIGN_OR_RETURN(table->file_, storage::SegmentFile::Open(path, verify));
   TRIVIUM_ASSIGN_OR_RETURN(const absl::Span<const std::byte> bytes, table->file_->Block("leaf_header"));
@@ -126,23 +132,26 @@ absl::StatusOr<std::shared_ptr<const LeafTable>> LeafTable::Open(const std::stri
         absl::StrFormat("%s: leaf_header of %d bytes, expected %d", path, bytes.size(), sizeof(header)));
   }
   std::memcpy(&header, bytes.data(), sizeof(header));
-  if (header.version != kVersion || header.rows != size || header.depth != depth) {
-    return absl::DataLossError(
-        absl::StrFormat("%s: leaves of version %d, %d rows and depth %d, expected version %d, %d rows and "
-                        "depth %d",
-                        path, header.version, header.rows, header.depth, kVersion, size, depth));
+  if (header.version != kVersion || header.rows != size || header.depth != tree.depth ||
+      header.unit != tree.mass_unit) {
+    return absl::DataLossError(absl::StrFormat(
+        "%s: leaves of version %d, %d rows, depth %d and unit %g, expected version %d, %d rows, depth %d and "
+        "unit %g",
+        path, header.version, header.rows, header.depth, header.unit, kVersion, size, tree.depth,
+        tree.mass_unit));
   }
   table->size_ = size;
-  for (const std::size_t level : KeptLevels(depth)) {
+  table->unit_ = header.unit;
+  for (const std::size_t level : KeptLevels(tree.depth)) {
     TRIVIUM_ASSIGN_OR_RETURN(const absl::Span<const std::byte> block, table->file_->Block(BlockName(level)));
     Level kept;
     kept.level = level;
     kept.stride = Padded(std::size_t{1} << level);
-    if (block.size() != size * kept.stride * sizeof(std::uint16_t)) {
+    if (block.size() != size * kept.stride) {
       return absl::DataLossError(absl::StrFormat("%s: %s of %d bytes, expected %d", path, BlockName(level),
-                                                 block.size(), size * kept.stride * sizeof(std::uint16_t)));
+                                                 block.size(), size * kept.stride));
     }
-    kept.masses = reinterpret_cast<const std::uint16_t*>(block.data());
+    kept.masses = reinterpret_cast<const std::uint8_t*>(block.data());
     table->levels_.push_back(std::move(kept));
   }
   return table;
@@ -150,11 +159,11 @@ absl::StatusOr<std::shared_ptr<const LeafTable>> LeafTable::Open(const std::stri
 
 std::size_t LeafTable::bytes_per_row() const {
   std::size_t bytes = 0;
-  for (const Level& kept : levels_) bytes += kept.stride * sizeof(std::uint16_t);
+  for (const Level& kept : levels_) bytes += kept.stride;
   return bytes;
 }
 
-const std::uint16_t* LeafTable::masses(std::size_t row, std::size_t level) const {
+const std::uint8_t* LeafTable::masses(std::size_t row, std::size_t level) const {
   const Level& kept = LevelFor(level);
   return kept.level == level ? kept.masses + row * kept.stride : nullptr;
 }
@@ -166,14 +175,14 @@ const LeafTable::Level& LeafTable::LevelFor(std::size_t level) const {
 
 std::uint32_t LeafTable::Shared(const Level& kept, const LeafQuery& query, std::size_t level,
                                 std::uint32_t row, LeafScratch* scratch) const {
-  const std::uint16_t* masses = kept.masses + row * kept.stride;
+  const std::uint8_t* masses = kept.masses + row * kept.stride;
   std::size_t places = kept.stride;
   if (kept.level > level) {
     scratch->folded.assign(std::max(Padded(std::size_t{1} << level), std::size_t{1} << (kept.level - 1)), 0);
     std::size_t at = kept.level;
-    AddChildren(masses, std::size_t{1} << (at - 1), scratch->folded.data());
+    JoinChildren(masses, std::size_t{1} << (at - 1), scratch->folded.data());
     for (--at; at > level; --at) {
-      AddChildren(scratch->folded.data(), std::size_t{1} << (at - 1), scratch->folded.data());
+      JoinChildren(scratch->folded.data(), std::size_t{1} << (at - 1), scratch->folded.data());
     }
     std::fill(scratch->folded.begin() + (std::ptrdiff_t{1} << level), scratch->folded.end(), 0);
     masses = scratch->folded.data();
@@ -198,24 +207,26 @@ void LeafTable::Search(const LeafQuery& query, std::size_t level, std::size_t k,
   const Level& last = LevelFor(level);
   const auto finish = [&](std::uint32_t row) {
     ++compared;
-    bytes += last.stride * sizeof(std::uint16_t);
+    bytes += last.stride;
     return Shared(last, query, level, row, scratch);
   };
   std::uint32_t bound = 0;  // the k-th best share seen at the asked level, or less
+  std::size_t shift = 0;    // a unit of the level before is 2^shift units of the asked one
   for (const Level& kept : levels_) {
     if (&kept == &last) break;
     // Coarser than the asked level: keep rows that may still be among the best.
     std::size_t left = 0;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (&kept != &levels_.front() && shared[i] < bound) continue;
+      if (&kept != &levels_.front() && shared[i] << shift < bound) continue;
       rows[left] = rows[i];
       shared[left] = Shared(kept, query, kept.level, rows[i], scratch);
       ++left;
     }
+    shift = level - kept.level;
     rows.resize(left);
     shared.resize(left);
     compared += left;
-    bytes += left * kept.stride * sizeof(std::uint16_t);
+    bytes += left * kept.stride;
     // The k most promising at the asked level tell where the others must be.
     if (left <= k) continue;
     std::vector<std::uint32_t>& order = scratch->order;
@@ -223,23 +234,21 @@ void LeafTable::Search(const LeafQuery& query, std::size_t level, std::size_t k,
     std::iota(order.begin(), order.end(), 0u);
     std::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k), order.end(),
                      [&](std::uint32_t a, std::uint32_t b) { return shared[a] > shared[b]; });
-    std::uint32_t lowest = kMassUnits * 2;
+    std::uint32_t lowest = std::numeric_limits<std::uint32_t>::max();
     for (std::size_t i = 0; i < k; ++i) lowest = std::min(lowest, finish(rows[order[i]]));
     bound = std::max(bound, lowest);
   }
-  scratch->top.Reset(k);
   const bool coarse = &last != &levels_.front();
+  scratch->top.Reset(k);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (coarse && shared[i] < bound) continue;
-    const float distance = 1.0f - static_cast<float>(finish(rows[i])) / static_cast<float>(kMassUnits);
-    scratch->top.Push({distance, rows[i]});
-    if (scratch->top.size() == k && coarse) {
-      // In units again: a share below that of the k-th best so far cannot enter.
-      const float share = (1.0f - scratch->top.Bound()) * static_cast<float>(kMassUnits);
-      bound = std::max(bound, static_cast<std::uint32_t>(std::max(0.0f, share - 1)));
-    }
+    if (coarse && shared[i] << shift < bound) continue;
+    // Whole numbers below 2^24: exact.
+    scratch->top.Push({-static_cast<float>(finish(rows[i])), rows[i]});
+    if (scratch->top.size() == k) bound = std::max(bound, static_cast<std::uint32_t>(-scratch->top.Bound()));
   }
   scratch->top.DrainSorted(found);
+  const float unit = unit_ * static_cast<float>(std::size_t{1} << (depth() - level));
+  for (base::Neighbor& one : *found) one.distance = 1.0f + one.distance * unit;
   if (counters != nullptr) {
     counters->code_distances += compared;
     counters->bytes_read += bytes;

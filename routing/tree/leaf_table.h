@@ -28,14 +28,14 @@ class LeafQuery {
   // Cost: SplitTree::Assign. Allocates at the first call and where a tree is deeper.
   void Set(const SplitTree& tree, const float* query);
   std::size_t depth() const { return depth_; }
-  // 2^level masses, then zeros up to a multiple of 32.
-  const std::uint16_t* level(std::size_t level) const { return masses_.data() + starts_[level]; }
+  // 2^level masses, then zeros up to a multiple of 64.
+  const std::uint8_t* level(std::size_t level) const { return masses_.data() + starts_[level]; }
   const float* probabilities() const { return probabilities_.data(); }  // as of SplitTree::Assign
 
  private:
   std::size_t depth_ = 0;
   std::vector<float> features_, probabilities_;
-  std::vector<std::uint16_t> masses_;
+  std::vector<std::uint8_t> masses_;
   std::vector<std::size_t> starts_;
 };
 
@@ -45,13 +45,13 @@ struct LeafScratch {
   std::vector<std::uint32_t> shared;  // of each row that is left, with the query, at the level before
   std::vector<std::uint32_t> rows;    // that are left
   std::vector<std::uint32_t> order;
-  std::vector<std::uint16_t> folded;
+  std::vector<std::uint8_t> folded;
   base::TopK top;
 };
 
 // Levels kept are the last, `depth`, and every second one above it down to 4 (of a tree with fewer: the
-// last). Bytes a row: 2 for each node of these levels, 2,720 for a depth of 10. Immutable; safe to use
-// concurrently.
+// last). Bytes a row: one for each node of these levels, at least 64 a level: 1,408 for a depth of 10. Masses
+// of a level are in units of 2^(depth - level) times the tree's. Immutable; safe to use concurrently.
 class LeafTable {
  public:
   // Of `rows` (n x dimension of the tree). Cost: n x SplitTree::Assign. The same for any number of threads.
@@ -60,10 +60,10 @@ class LeafTable {
 
   // Writes a new file; what the file system says. kAlreadyExists where there is one.
   absl::Status Write(const std::string& path) const;
-  // Maps a file. kDataLoss where it is damaged, or not of `size` rows and a tree of `depth`; `verify` also
-  // reads all of it and compares checksums.
-  static absl::StatusOr<std::shared_ptr<const LeafTable>> Open(const std::string& path, std::size_t size,
-                                                               std::size_t depth, bool verify);
+  // Maps a file. kDataLoss where it is damaged, or not of `size` rows and this tree's depth and unit;
+  // `verify` also reads all of it and compares checksums.
+  static absl::StatusOr<std::shared_ptr<const LeafTable>> Open(const std::string& path, const SplitTree& tree,
+                                                               std::size_t size, bool verify);
 
   std::size_t size() const { return size_; }
   std::size_t depth() const { return levels_.back().level; }
@@ -83,13 +83,13 @@ class LeafTable {
               index::SearchCounters* counters) const;
 
   // Masses of a row at a kept level, for inspection and tests: 2^level of them; null where it is not kept.
-  const std::uint16_t* masses(std::size_t row, std::size_t level) const;
+  const std::uint8_t* masses(std::size_t row, std::size_t level) const;
 
  private:
   struct Level {
     std::size_t level = 0;
     std::size_t stride = 0;  // masses
-    const std::uint16_t* masses = nullptr;
+    const std::uint8_t* masses = nullptr;
     base::HugeBytes owned;  // where it is not mapped
   };
   LeafTable() = default;
@@ -99,6 +99,7 @@ class LeafTable {
                        LeafScratch* scratch) const;
 
   std::size_t size_ = 0;
+  float unit_ = 0;             // of the masses of the last level
   std::vector<Level> levels_;  // coarse to fine
   std::shared_ptr<const storage::SegmentFile> file_;
 };

@@ -33,6 +33,7 @@ struct SplitTree {
   std::vector<float> biases;   // likewise
   base::AlignedMatrix layer;   // H: hidden x dimension; no rows: linear
   std::vector<float> layer_biases;
+  float mass_unit = 1.0f / 255;  // of leaf probabilities in bytes (leaf_masses.h); learned with the tree
 
   std::size_t inner_nodes() const { return (std::size_t{1} << depth) - 1; }
   std::size_t leaves() const { return std::size_t{1} << depth; }

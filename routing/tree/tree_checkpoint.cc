@@ -57,9 +57,9 @@ std::uint64_t TreeTrainingFingerprint(const TreeTrainingData& data, const TreeTr
         options.patience, options.held_out}) {
     add(value);
   }
-  for (const double value :
-       {double{options.teacher_temperature}, double{options.label_share}, double{options.steepness},
-        double{options.temperature}, options.rate, options.level_power}) {
+  for (const double value : {double{options.teacher_temperature}, double{options.label_share},
+                             double{options.steepness}, double{options.temperature}, options.rate,
+                             options.level_power, options.entropy_weight, options.balance_weight}) {
     add(value);
   }
   add(options.seed);

@@ -16,6 +16,7 @@
 #include "kernels/distance_table.h"
 #include "kernels/matrix_products.h"
 #include "routing/tree/distillation_loss.h"
+#include "routing/tree/entropy_loss.h"
 #include "routing/tree/tree_anchors.h"
 #include "routing/tree/tree_checkpoint.h"
 #include "routing/tree/tree_learner.h"
@@ -28,6 +29,7 @@ namespace {
 constexpr std::size_t kStartRows = 32768;  // that halving looks at
 constexpr std::size_t kRankedRows = 6000;  // documents that held-out anchors are ranked against
 constexpr std::size_t kCompared = 10;      // nearest documents compared
+constexpr std::size_t kUnitRows = 2000, kCutMasses = 5000;  // rows and share that set the unit of masses
 constexpr float kHighestTemperature = 2000;
 
 base::AlignedMatrix Gather(base::MatrixView rows, const std::vector<std::uint32_t>& chosen) {
@@ -114,6 +116,19 @@ std::vector<std::size_t> LevelsToReport(std::size_t depth) {
   std::vector<std::size_t> levels;
   for (std::size_t level = depth % 2 == 0 ? 2 : 1; level <= depth; level += 2) levels.push_back(level);
   return levels;
+}
+
+// So that 255 units hold all but one in kCutMasses of the leaf masses of `rows`.
+float MassUnit(const SplitTree& tree, base::MatrixView rows, int thread_count) {
+  base::AlignedMatrix nodes;
+  AssignMany(tree, rows.First(std::min(rows.rows, kUnitRows)), thread_count, &nodes);
+  std::vector<float> masses;
+  for (std::size_t i = 0; i < nodes.rows(); ++i) {
+    masses.insert(masses.end(), nodes.row(i) + tree.leaves(), nodes.row(i) + tree.nodes());
+  }
+  const auto largest = masses.end() - 1 - static_cast<std::ptrdiff_t>(masses.size() / kCutMasses);
+  std::nth_element(masses.begin(), largest, masses.end());
+  return std::max(*largest, 1e-6f) / 255;
 }
 
 // Draws a level in proportion to its power.
@@ -273,9 +288,15 @@ absl::StatusOr<TrainedTree> TrainTree(const TreeTrainingData& data, const TreeTr
     const float temperature = std::exp(state.temperature.row(0)[0]);
     by_temperature.row(0)[0] = 0;
     for (std::size_t i = 0; i < options.levels_a_step; ++i) {
-      const TreeLoss loss = DistillationLoss(
-          state.learner.probabilities(), batch.teacher, sampler.Draw(&draws), temperature,
-          1.0f / static_cast<float>(options.levels_a_step), threads, &state.learner.gradient());
+      const std::size_t level = sampler.Draw(&draws);
+      const double weight = 1.0 / static_cast<double>(options.levels_a_step);
+      const TreeLoss loss = DistillationLoss(state.learner.probabilities(), batch.teacher, level, temperature,
+                                             static_cast<float>(weight), threads, &state.learner.gradient());
+      if (options.entropy_weight != 0 || options.balance_weight != 0) {
+        EntropyLoss(state.learner.probabilities(), batch.anchors.rows(), level,
+                    weight * options.entropy_weight, weight * options.balance_weight,
+                    &state.learner.gradient());
+      }
       by_temperature.row(0)[0] += static_cast<float>(loss.by_temperature);
     }
     state.learner.Backward(threads);
@@ -306,6 +327,7 @@ absl::StatusOr<TrainedTree> TrainTree(const TreeTrainingData& data, const TreeTr
   report.steps = state.best_step;
   report.steepness = state.best_steepness;
   report.temperature = state.best_temperature;
+  trained.tree.mass_unit = MassUnit(trained.tree, sample.view(), threads);
   const auto measured = held_out.Measure(trained.tree, levels);
   for (std::size_t i = 0; i < levels.size(); ++i) {
     report.levels.push_back({levels[i], measured[i].first, untrained[i].first, measured[i].second});

@@ -47,6 +47,10 @@ struct TreeTrainingOptions {
   double rate = 5e-3;
   double level_power = 2;  // level l is drawn in proportion to l^level_power
   std::size_t levels_a_step = 1;
+  // See EntropyLoss, at the drawn levels. Sharper rows take fewer bytes and are found by reading fewer, and
+  // stand less well for the vectors.
+  double entropy_weight = 0;
+  double balance_weight = 0;
   // After so many steps the held-out anchors are asked; after `patience` looks without a better one learning
   // ends.
   std::size_t look_every = 500;

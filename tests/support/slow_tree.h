@@ -10,7 +10,6 @@
 #include "base/bitmap.h"
 #include "base/neighbor.h"
 #include "base/random.h"
-#include "routing/tree/leaf_masses.h"
 #include "routing/tree/split_tree.h"
 
 namespace trivium::testing_support {
@@ -52,22 +51,30 @@ inline routing::SplitTree RandomTree(std::size_t dimension, std::size_t depth, s
     for (std::size_t j = 0; j < dimension; ++j) tree.layer.row(i)[j] = static_cast<float>(random.Normal());
     tree.layer_biases[i] = static_cast<float>(0.3 * random.Normal());
   }
+  tree.mass_unit = static_cast<float>(4.0 / 255 / static_cast<double>(tree.leaves()));
   return tree;
 }
 
-// All allowed rows by the masses they share with the query at a level, which are sums over the leaves.
+// All allowed rows by the masses they share with the query at a level, each level joined from the one below.
 inline std::vector<base::Neighbor> SlowTreeSearch(const routing::SplitTree& tree, base::MatrixView rows,
                                                   const float* query, std::size_t level, std::size_t k,
                                                   const base::Bitmap* allowed = nullptr) {
   const auto masses = [&](const float* x) {
     std::vector<float> features(tree.features()), nodes(tree.nodes());
     tree.Assign(x, features.data(), nodes.data());
-    std::vector<std::uint16_t> leaves(tree.leaves());
-    routing::RoundToMasses(nodes.data() + tree.leaves(), tree.leaves(), leaves.data());
-    std::vector<std::uint32_t> sums(std::size_t{1} << level);
-    for (std::size_t i = 0; i < leaves.size(); ++i) sums[i >> (tree.depth - level)] += leaves[i];
-    return sums;
+    std::vector<std::uint32_t> all;
+    for (std::size_t i = 0; i < tree.leaves(); ++i) {
+      all.push_back(static_cast<std::uint32_t>(
+          std::lround(std::min(255.0f, nodes[tree.leaves() + i] * (1.0f / tree.mass_unit)))));
+    }
+    for (std::size_t at = tree.depth; at > level; --at) {
+      std::vector<std::uint32_t> above;
+      for (std::size_t i = 0; i < all.size(); i += 2) above.push_back((all[i] + all[i + 1] + 1) / 2);
+      all = above;
+    }
+    return all;
   };
+  const float unit = tree.mass_unit * static_cast<float>(std::size_t{1} << (tree.depth - level));
   const std::vector<std::uint32_t> asked = masses(query);
   std::vector<base::Neighbor> all;
   for (std::uint32_t i = 0; i < rows.rows; ++i) {
@@ -75,10 +82,11 @@ inline std::vector<base::Neighbor> SlowTreeSearch(const routing::SplitTree& tree
     const std::vector<std::uint32_t> own = masses(rows.row(i));
     std::uint32_t shared = 0;
     for (std::size_t j = 0; j < own.size(); ++j) shared += std::min(own[j], asked[j]);
-    all.push_back({1.0f - static_cast<float>(shared) / static_cast<float>(routing::kMassUnits), i});
+    all.push_back({-static_cast<float>(shared), i});
   }
   std::sort(all.begin(), all.end());
   if (all.size() > k) all.resize(k);
+  for (base::Neighbor& one : all) one.distance = 1.0f + one.distance * unit;
   return all;
 }
 

@@ -69,20 +69,21 @@ TEST_F(LeafTableTest, OnlyAllowedRowsAreFound) {
 TEST_F(LeafTableTest, CoarseLevelsSaveReadingTheFine) {
   const SplitTree tree = RandomTree(kDimension, 10, 0, 1, 6);
   const auto table = LeafTable::Build(tree, rows_.view(), 1);
-  EXPECT_EQ(table->bytes_per_row(), 2u * (32 + 64 + 256 + 1024));  // 16 masses take the room of 32
+  EXPECT_EQ(table->bytes_per_row(), 64u + 64 + 256 + 1024);  // 16 masses take the room of 64
   Find(*table, tree, queries_.row(0), 10, 10);
   EXPECT_GE(counters_.code_distances, rows_.rows());
-  EXPECT_LT(counters_.bytes_read, rows_.rows() * 2048 / 2);
+  EXPECT_LT(counters_.bytes_read, rows_.rows() * 1024 / 2);
 }
 
-TEST_F(LeafTableTest, MassesOfKeptLevelsAreSumsOfTheirChildren) {
+TEST_F(LeafTableTest, MassesOfKeptLevelsAreHalvesOfTheirChildrensSumsRoundedUp) {
   const SplitTree tree = RandomTree(kDimension, 8, 0, 1, 2);
   const auto table = LeafTable::Build(tree, rows_.view(), 1);
   for (std::size_t i = 0; i < rows_.rows(); ++i) {
     for (const std::size_t level : {4u, 6u}) {
       for (std::size_t j = 0; j < std::size_t{1} << level; ++j) {
-        const std::uint16_t* below = table->masses(i, level + 2) + 4 * j;
-        ASSERT_EQ(table->masses(i, level)[j], below[0] + below[1] + below[2] + below[3]);
+        const std::uint8_t* below = table->masses(i, level + 2) + 4 * j;
+        const int first = (below[0] + below[1] + 1) / 2, second = (below[2] + below[3] + 1) / 2;
+        ASSERT_EQ(table->masses(i, level)[j], (first + second + 1) / 2);
       }
     }
   }
@@ -95,13 +96,14 @@ TEST_F(LeafTableTest, AFileAnswersAsTheTableThatWroteIt) {
   const auto table = LeafTable::Build(tree, rows_.view(), 1);
   const std::string path = directory.File("leaves");
   ASSERT_OK(table->Write(path));
-  ASSERT_OK_AND_ASSIGN(const auto opened, LeafTable::Open(path, rows_.rows(), 6, /*verify=*/true));
+  ASSERT_OK_AND_ASSIGN(const auto opened, LeafTable::Open(path, tree, rows_.rows(), /*verify=*/true));
   EXPECT_EQ(Find(*opened, tree, queries_.row(0), 6, 10), Find(*table, tree, queries_.row(0), 6, 10));
   EXPECT_EQ(opened->bytes_per_row(), table->bytes_per_row());
   EXPECT_THAT(table->Write(path), StatusIs(absl::StatusCode::kAlreadyExists));
-  EXPECT_THAT(LeafTable::Open(path, rows_.rows() + 1, 6, false),
+  EXPECT_THAT(LeafTable::Open(path, tree, rows_.rows() + 1, false),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("expected version 1, 501 rows")));
-  EXPECT_THAT(LeafTable::Open(path, rows_.rows(), 7, false), StatusIs(absl::StatusCode::kDataLoss));
+  const SplitTree deeper = RandomTree(kDimension, 7, 0, 1, 2);
+  EXPECT_THAT(LeafTable::Open(path, deeper, rows_.rows(), false), StatusIs(absl::StatusCode::kDataLoss));
 }
 
 TEST_F(LeafTableTest, DamageIsDataLoss) {
@@ -112,14 +114,14 @@ TEST_F(LeafTableTest, DamageIsDataLoss) {
   const std::string bytes = testing_support::ReadWholeFile(path);
   for (std::size_t size = 0; size < bytes.size(); size += 97) {
     testing_support::WriteWholeFile(other, bytes.substr(0, size));
-    EXPECT_THAT(LeafTable::Open(other, 40, 4, false), StatusIs(absl::StatusCode::kDataLoss)) << size;
+    EXPECT_THAT(LeafTable::Open(other, tree, 40, false), StatusIs(absl::StatusCode::kDataLoss)) << size;
   }
   std::size_t unnoticed = 0;  // zeros between blocks carry nothing
   for (std::size_t at = 0; at < bytes.size(); at += 61) {
     std::string flipped = bytes;
     flipped[at] = static_cast<char>(flipped[at] ^ 4);
     testing_support::WriteWholeFile(other, flipped);
-    const auto opened = LeafTable::Open(other, 40, 4, /*verify=*/true);
+    const auto opened = LeafTable::Open(other, tree, 40, /*verify=*/true);
     if (!opened.ok()) {
       EXPECT_THAT(opened, StatusIs(absl::StatusCode::kDataLoss)) << at;
       continue;
