@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 
+#include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 
 namespace trivium {
@@ -26,8 +27,35 @@ index::SearchParameters ParametersFor(const VectorSet& set, std::size_t depth, c
   parameters.beam_width =
       options.beam_width > 0 ? options.beam_width : state.schema.SpaceById(set.space())->beam_width;
   if (options.index == IndexChoice::kGraph) parameters.method = index::SearchMethod::kGraph;
-  if (options.index == IndexChoice::kExact) parameters.method = index::SearchMethod::kExact;
+  // A tree compares every row at its coarsest level.
+  if (options.index == IndexChoice::kExact || options.index == IndexChoice::kTree) {
+    parameters.method = index::SearchMethod::kExact;
+  }
   return parameters;
+}
+
+absl::Status ExpertSearches::CheckTree(std::uint32_t space) const {
+  if (options_.index != IndexChoice::kTree && options_.index != IndexChoice::kCells) return absl::OkStatus();
+  const SpaceRecord& searched = *state_.schema.SpaceById(space);
+  if (options_.index == IndexChoice::kCells) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "index: cells, expected trained cells in space '%s'; train them first", searched.name));
+  }
+  if (!searched.tree) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("index: tree, expected a trained tree in space '%s'; train it first", searched.name));
+  }
+  if (options_.level > searched.tree->info.depth) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("level: %d, expected 1 to %d, the depth of the tree of space '%s'", options_.level,
+                        searched.tree->info.depth, searched.name));
+  }
+  return absl::OkStatus();
+}
+
+bool ExpertSearches::TreeReads(std::uint32_t space) const {
+  const SpaceRecord& searched = *state_.schema.SpaceById(space);
+  return options_.index == IndexChoice::kTree && searched.tree && searched.tree->info.reads;
 }
 
 absl::Status ExpertSearches::CheckStop() const {
@@ -55,10 +83,14 @@ absl::Status ExpertSearches::Add(absl::Span<const std::uint32_t> chosen, bool pl
     if (expert.lexical && !query->text().empty() && !(plain && state_.TextsAreCovered(chosen, i))) {
       text_searches_.push_back({&list, &expert, &query->text(), depth});
     }
+    if (!expert.lexical) TRIVIUM_RETURN_IF_ERROR(CheckTree(expert.space));
     if (expert.sets.empty()) continue;
     TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
-    const std::vector<float>* adapter = plain ? nullptr : AdapterInUse(expert, options_.adapters);
-    if (const auto reading = readings.find(expert.space); reading != readings.end()) {
+    const bool as_it_is = plain || TreeReads(expert.space);
+    const std::vector<float>* adapter = as_it_is ? nullptr : AdapterInUse(expert, options_.adapters);
+    if (TreeReads(expert.space)) {
+      // What the tree learned is to answer the query as it is.
+    } else if (const auto reading = readings.find(expert.space); reading != readings.end()) {
       vector = reading->second.data();
       adapter = nullptr;
     } else if (adapter != nullptr) {
@@ -98,6 +130,12 @@ void ExpertSearches::RunGroup(const GroupKey& key, VectorSetScratch* scratch, Gr
   const VectorSet& set = *state_.sets[key.set];
   group->found.resize(group->queries.rows());
   group->counters.resize(group->queries.rows());
+  if (options_.index == IndexChoice::kTree) {
+    const std::size_t level = options_.level > 0 ? options_.level : set.tree()->depth;
+    set.SearchTree(group->queries.view(), level, key.depth, filter_, scratch, group->found.data(),
+                   group->counters.data());
+    return;
+  }
   set.SearchMany(group->queries.view(), ParametersFor(set, key.depth, state_, options_), filter_, scratch,
                  group->found.data(), group->counters.data());
 }

@@ -22,6 +22,30 @@ absl::Status OutOfRange(std::string_view what, const std::string& seen, std::str
 
 }  // namespace
 
+std::string_view IndexName(IndexChoice index) {
+  switch (index) {
+    case IndexChoice::kStore:
+      return "";
+    case IndexChoice::kGraph:
+      return "graph";
+    case IndexChoice::kExact:
+      return "exact";
+    case IndexChoice::kTree:
+      return "tree";
+    case IndexChoice::kCells:
+      return "cells";
+  }
+  return "";
+}
+
+absl::StatusOr<IndexChoice> ParseIndex(std::string_view name) {
+  for (const IndexChoice index :
+       {IndexChoice::kGraph, IndexChoice::kExact, IndexChoice::kTree, IndexChoice::kCells}) {
+    if (name == IndexName(index)) return index;
+  }
+  return OutOfRange("index", absl::StrFormat("'%s'", name.substr(0, 80)), "graph, exact, tree or cells");
+}
+
 std::string_view OnRejectName(OnReject answer) {
   switch (answer) {
     case OnReject::kAll:
@@ -169,6 +193,12 @@ absl::Status SearchOptions::Validate() const {
   if (k < 1 || k > 10000) return OutOfRange("k", absl::StrFormat("%d", k), "1 to 10000");
   if (beam_width > 100000) {
     return OutOfRange("beam_width", absl::StrFormat("%d", beam_width), "0 (the default) to 100000");
+  }
+  if (level > 0 && index != IndexChoice::kTree) {
+    return OutOfRange("level", absl::StrFormat("%d without index tree", level), "it with index tree");
+  }
+  if (probes > 0 && index != IndexChoice::kCells) {
+    return OutOfRange("probes", absl::StrFormat("%d without index cells", probes), "it with index cells");
   }
   if (lexical_weight && !(*lexical_weight >= 0 && *lexical_weight <= 1)) {
     return OutOfRange("lexical_weight", absl::StrFormat("%g", *lexical_weight), "0 to 1");

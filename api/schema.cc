@@ -31,6 +31,55 @@ std::optional<AdapterRecord> AdapterFromJson(const Json& json) {
   return AdapterRecord{json.at("enabled"), json.at("queries"), json.at("reason")};
 }
 
+Json TreeToJson(const TreeRecord& tree) {
+  Json levels = Json::array();
+  for (const TreeLevel& level : tree.info.levels) {
+    levels.push_back({level.level, level.overlap, level.untrained, level.entropy, level.bytes_per_document});
+  }
+  return {{"file", tree.file},
+          {"enabled", tree.info.enabled},
+          {"depth", tree.info.depth},
+          {"documents", tree.info.documents},
+          {"queries", tree.info.queries},
+          {"reads", tree.info.reads},
+          {"levels", std::move(levels)},
+          {"reason", tree.info.reason}};
+}
+
+std::optional<TreeRecord> TreeFromJson(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  TreeRecord tree;
+  json.at("file").get_to(tree.file);
+  tree.info.present = true;
+  json.at("enabled").get_to(tree.info.enabled);
+  json.at("depth").get_to(tree.info.depth);
+  json.at("documents").get_to(tree.info.documents);
+  json.at("queries").get_to(tree.info.queries);
+  json.at("reads").get_to(tree.info.reads);
+  json.at("reason").get_to(tree.info.reason);
+  for (const Json& level : json.at("levels")) {
+    tree.info.levels.push_back({level.at(0), level.at(1), level.at(2), level.at(3), level.at(4)});
+  }
+  return tree;
+}
+
+Json CellsToJson(const CellsRecord& cells) {
+  return {{"file", cells.file},
+          {"enabled", cells.info.enabled},
+          {"cells", cells.info.cells},
+          {"documents", cells.info.documents},
+          {"queries", cells.info.queries},
+          {"router", cells.info.router},
+          {"reason", cells.info.reason}};
+}
+
+std::optional<CellsRecord> CellsFromJson(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  return CellsRecord{json.at("file"),
+                     {true, json.at("enabled"), json.at("cells"), json.at("documents"), json.at("queries"),
+                      json.at("router"), json.at("reason")}};
+}
+
 Json SettingsToJson(const routing::DispatchSettings& settings) {
   const routing::RouterOptions& options = settings.router_options;
   const routing::DispatchOptions& policy = settings.policy;
@@ -150,10 +199,11 @@ Schema Parse(const Json& json) {
     // Absent in stores of version 0.1.
     const absl::StatusOr<Profile> profile = ParseProfile(space.value("profile", std::string("speed")));
     if (!profile.ok()) throw std::invalid_argument(std::string(profile.status().message()));
-    schema.spaces.push_back({space.at("id"), space.at("name"), space.at("dimension"), *metric,
-                             space.at("encoder"), space.at("encoder_fingerprint"),
-                             space.value("beam_width", std::size_t{0}), space.value("target_recall", 0.0),
-                             *profile, AdapterFromJson(space.value("adapter", Json()))});
+    schema.spaces.push_back(
+        {space.at("id"), space.at("name"), space.at("dimension"), *metric, space.at("encoder"),
+         space.at("encoder_fingerprint"), space.value("beam_width", std::size_t{0}),
+         space.value("target_recall", 0.0), *profile, AdapterFromJson(space.value("adapter", Json())),
+         TreeFromJson(space.value("tree", Json())), CellsFromJson(space.value("cells", Json()))});
   }
   for (const Json& partition : json.at("partitions")) {
     schema.partitions.push_back({partition.at("id"), partition.at("name")});
@@ -177,7 +227,9 @@ Schema Parse(const Json& json) {
     schema.experts.push_back(std::move(record));
   }
   for (const Json& segment : json.at("segments")) {
-    schema.segments.push_back({segment.at("file"), segment.at("space"), segment.at("partition")});
+    schema.segments.push_back({segment.at("file"), segment.at("space"), segment.at("partition"),
+                               segment.value("leaves_file", std::string()),  // absent without a tree
+                               segment.value("cells_file", std::string())});
   }
   for (const Json& segment : json.value("text_segments", Json::array())) {  // absent where none was sealed
     schema.text_segments.push_back({segment.at("file"), segment.at("partition"), segment.at("through")});
@@ -222,6 +274,32 @@ bool Schema::IndexesTexts(std::uint32_t partition) const {
   });
 }
 
+std::vector<std::string> SegmentRecord::companions() const {
+  std::vector<std::string> files;
+  for (const std::string& name : {leaves_file, cells_file}) {
+    if (!name.empty()) files.push_back(name);
+  }
+  return files;
+}
+
+std::vector<std::string> Schema::files() const {
+  std::vector<std::string> files;
+  const auto add = [&](const std::vector<std::string>& more) {
+    files.insert(files.end(), more.begin(), more.end());
+  };
+  for (const SegmentRecord& segment : segments) {
+    files.push_back(segment.file);
+    add(segment.companions());
+  }
+  for (const TextSegmentRecord& segment : text_segments) files.push_back(segment.file);
+  for (const SpaceRecord& space : spaces) {
+    if (space.tree) files.push_back(space.tree->file);
+    if (space.cells) files.push_back(space.cells->file);
+  }
+  if (dispatch) add(dispatch->files());
+  return files;
+}
+
 std::string Schema::ToJson() const {
   Json json = {{"next_id", next_id},          {"next_file", next_file},   {"spaces", Json::array()},
                {"partitions", Json::array()}, {"experts", Json::array()}, {"segments", Json::array()},
@@ -237,6 +315,8 @@ std::string Schema::ToJson() const {
                               {"target_recall", space.target_recall},
                               {"profile", std::string(ProfileName(space.profile))},
                               {"adapter", AdapterToJson(space.adapter)}});
+    if (space.tree) json["spaces"].back()["tree"] = TreeToJson(*space.tree);
+    if (space.cells) json["spaces"].back()["cells"] = CellsToJson(*space.cells);
   }
   for (const PartitionRecord& partition : partitions) {
     json["partitions"].push_back({{"id", partition.id}, {"name", partition.name}});
@@ -262,6 +342,8 @@ std::string Schema::ToJson() const {
   for (const SegmentRecord& segment : segments) {
     json["segments"].push_back(
         {{"file", segment.file}, {"space", segment.space}, {"partition", segment.partition}});
+    if (!segment.leaves_file.empty()) json["segments"].back()["leaves_file"] = segment.leaves_file;
+    if (!segment.cells_file.empty()) json["segments"].back()["cells_file"] = segment.cells_file;
   }
   if (dispatch) json["dispatch"] = DispatchToJson(*dispatch);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -27,6 +27,17 @@ struct AdapterRecord {
   std::string reason;         // of the gate
 };
 
+// The tree of a space, its files under segments/. Every segment of the space has one beside it that says
+// where its rows are in the tree (SegmentRecord).
+struct TreeRecord {
+  std::string file;
+  TreeInfo info;
+};
+struct CellsRecord {
+  std::string file;
+  CellsInfo info;
+};
+
 struct SpaceRecord {
   std::uint32_t id = 0;
   std::string name;
@@ -39,6 +50,8 @@ struct SpaceRecord {
   double target_recall = 0;                   // what beam_width was calibrated for; 0: it was not
   Profile profile = Profile::kSpeed;          // of segments built from now on
   std::optional<AdapterRecord> adapter = {};  // of all domains
+  std::optional<TreeRecord> tree = {};
+  std::optional<CellsRecord> cells = {};
 };
 
 struct PartitionRecord {
@@ -73,6 +86,10 @@ struct SegmentRecord {
   std::string file;
   std::uint32_t space = 0;
   std::uint32_t partition = 0;
+  std::string leaves_file = {};  // of its rows in the space's tree; empty: the space has none
+  std::string cells_file = {};   // likewise, in its cells
+
+  std::vector<std::string> companions() const;  // the files beside it that there are
 };
 
 // One trained router: its settings here, its bytes under RouterKey(name), its index, if any, under segments/.
@@ -119,6 +136,7 @@ struct Schema {
   const ExpertRecord* FindExpert(std::string_view name) const;
   // Whether a lexical expert searches the partition.
   bool IndexesTexts(std::uint32_t partition) const;
+  std::vector<std::string> files() const;  // all that it names, under segments/
 
   std::string ToJson() const;
   static absl::StatusOr<Schema> FromJson(std::string_view json);  // kDataLoss

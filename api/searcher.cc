@@ -86,7 +86,8 @@ std::size_t Searcher::QueriesAtOnce() const {
                          (sizeof(base::Neighbor) + sizeof(routing::ScoredDocument));
     }
   }
-  if (!walks || options().index == IndexChoice::kExact) return 1;
+  const bool in_turns = options().index == IndexChoice::kStore || options().index == IndexChoice::kGraph;
+  if (!walks || !in_turns) return 1;
   return std::clamp<std::size_t>(kBytesAtOnce / query_bytes, 1, kMostQueriesAtOnce);
 }
 

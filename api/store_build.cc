@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
 #include "api/keys.h"
 #include "api/part_merging.h"
@@ -31,11 +32,25 @@ absl::StatusOr<std::size_t> Store::Impl::SealParts(SetToSeal item, index::GraphB
   for (std::size_t p = item.first; p < set.parts().size(); ++p) {
     if (!set.parts()[p].file.empty()) obsolete.push_back(set.parts()[p].file);
   }
+  std::vector<std::string> companions;  // of these
+  for (const SegmentRecord& record : state->schema.segments) {
+    if (std::find(obsolete.begin(), obsolete.end(), record.file) == obsolete.end()) continue;
+    const std::vector<std::string> files = record.companions();
+    companions.insert(companions.end(), files.begin(), files.end());
+  }
   Lessons lessons = LessonsOf(set);
   lessons.options.threads = build.threads;
   lessons.options.progress = build.progress;
   lessons.options.cancelled = build.cancelled;
-  set.MergeParts(item.first);
+  set.MergeParts(item.first, base::ResolveThreadCount(build.threads));
+  SegmentRecord record{"", set.space(), set.partition()};
+  absl::Cleanup discard = [&] { Discard(record.companions()); };
+  if (set.tree() != nullptr && set.parts().size() > item.first) {
+    // On disk before the graph is built, so that memory need not hold them then.
+    std::shared_ptr<const routing::LeafTable> leaves = set.parts().back().leaves;
+    TRIVIUM_ASSIGN_OR_RETURN(record.leaves_file, WriteLeaves(&state->schema, &leaves));
+    set.ReplaceLeaves(item.first, std::move(leaves));
+  }
   if (obsolete.empty()) {
     // The same rows, merged: readers have these from now on, so that memory holds them once.
     state->ReplaceSet(set);
@@ -56,6 +71,7 @@ absl::StatusOr<std::size_t> Store::Impl::SealParts(SetToSeal item, index::GraphB
     TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(file_path));  // left by a build that failed
     TRIVIUM_RETURN_IF_ERROR(index::VectorSegment::Build(merged.unsealed->view(), merged.rows->documents(),
                                                         set.metric(), graph, file_path));
+    std::shared_ptr<const routing::LeafTable> leaves = std::move(merged.leaves);
     merged = VectorPart();  // before the segment's codes come into memory
     if (lessons.queries.rows() > 0) {
       GraphTrainingReport report;
@@ -65,13 +81,17 @@ absl::StatusOr<std::size_t> Store::Impl::SealParts(SetToSeal item, index::GraphB
       file_path = SegmentsDirectory() + "/" + file;
     }
     TRIVIUM_ASSIGN_OR_RETURN(auto segment, index::VectorSegment::Open(file_path, /*verify=*/false));
-    set.AddSegment(std::move(segment), file, [](std::uint64_t) { return true; });
-    state->schema.segments.push_back({file, set.space(), set.partition()});
+    set.AddSegment(
+        std::move(segment), file, [](std::uint64_t) { return true; }, std::move(leaves));
+    record.file = file;
+    state->schema.segments.push_back(record);
   }
   storage::WriteBatch batch;
   batch.DeletePrefix(storage::Table::kVectors, VectorPrefix(set.space(), set.partition()));
   state->ReplaceSet(std::move(set));
+  std::move(discard).Cancel();  // a commit that fails may have been applied
   TRIVIUM_RETURN_IF_ERROR(Commit(std::move(state), std::move(batch), true));
+  obsolete.insert(obsolete.end(), companions.begin(), companions.end());
   TRIVIUM_RETURN_IF_ERROR(RemoveObsolete(obsolete));
   return rows;
 }

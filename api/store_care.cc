@@ -68,6 +68,10 @@ VectorSetInfo DescribeSet(const StoreState& state, const VectorSet& set, const s
     ++info.segments;
     info.deleted += part.rows->size() - part.live_count;
     info.bytes += BytesOf(directory + "/" + part.file);
+    for (const SegmentRecord& record : state.schema.segments) {
+      if (record.file != part.file) continue;
+      for (const std::string& file : record.companions()) info.tree_bytes += BytesOf(directory + "/" + file);
+    }
     info.training.push_back(part.segment->training().record);
   }
   return info;
@@ -133,7 +137,8 @@ absl::StatusOr<StoreInfo> Store::Inspect() const {
   for (const SpaceRecord& space : state->schema.spaces) {
     info.spaces.push_back({space.name, space.dimension, space.metric, space.encoder,
                            space.encoder_fingerprint, space.beam_width, space.target_recall, space.profile,
-                           DescribeAdapter(space.adapter)});
+                           DescribeAdapter(space.adapter), space.tree ? space.tree->info : TreeInfo(),
+                           space.cells ? space.cells->info : CellsInfo()});
   }
   for (const ExpertRecord& expert : state->schema.experts) {
     ExpertInfo view;
@@ -173,13 +178,7 @@ absl::StatusOr<VerifyReport> Store::Verify() const {
     ++report.files;
     report.bytes += *bytes;
   }
-  std::vector<std::string> files;
-  for (const SegmentRecord& segment : state->schema.segments) files.push_back(segment.file);
-  for (const TextSegmentRecord& segment : state->schema.text_segments) files.push_back(segment.file);
-  if (state->schema.dispatch) {
-    for (std::string& file : state->schema.dispatch->files()) files.push_back(std::move(file));
-  }
-  for (const std::string& file : files) {
+  for (const std::string& file : state->schema.files()) {
     const auto mapped =
         storage::SegmentFile::Open(impl_->SegmentsDirectory() + "/" + file, /*verify_blocks=*/true);
     TRIVIUM_RETURN_IF_ERROR(MissingIsDataLoss(mapped.status()));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inside of trivium::Store. Its methods are spread over one file per concern: store_open.cc,
 // store_schema.cc, store_write.cc, store_read.cc, store_build.cc, store_search.cc, store_train.cc,
-// store_train_label_free.cc, store_teach.cc, store_train_adapter.cc, store_inspect_graphs.cc,
-// store_evaluate.cc, store_feedback.cc, store_care.cc.
+// store_train_label_free.cc, store_teach.cc, store_train_adapter.cc, store_train_tree.cc, store_trees.cc,
+// store_inspect_graphs.cc, store_inspect_tree.cc, store_evaluate.cc, store_feedback.cc, store_care.cc.
 //
 // Writers hold `writer` and change a copy of the published state; what they wrote is durable before the copy
 // is published. Readers load the published pointer once and never wait.
@@ -180,6 +180,31 @@ struct Store::Impl {
   // TrainDispatch without judged queries. REQUIRES: the store has a dense expert.
   absl::StatusOr<DispatchReport> TrainLabelFree(const TrainDispatchOptions& options,
                                                 std::shared_ptr<StoreState> state);
+
+  // --- store_train_tree.cc ---
+  // Gives every vector set of the space the tree, with leaves beside its segments. Names of files written are
+  // added to `written`, of those replaced to `obsolete`. kCancelled and what the file system says: `state` is
+  // undefined then.
+  absl::Status PlantTree(std::shared_ptr<const routing::SplitTree> tree, const SpaceRecord& space,
+                         const TreeTrainingOptions& options, StoreState* state,
+                         std::vector<std::string>* written, std::vector<std::string>* obsolete) const;
+  // --- store_trees.cc ---
+  // Reads the tree of a space that has one.
+  absl::Status LoadTree(const SpaceRecord& space, StoreState* state) const;
+  // Maps a file that the manifest names; kDataLoss where it is missing, damaged or of others.
+  absl::StatusOr<std::shared_ptr<const routing::LeafTable>> OpenLeaves(const std::string& file,
+                                                                       std::size_t rows, std::size_t depth,
+                                                                       bool verify) const;
+  // Writes a table beside a segment and returns the file's name; `leaves` is what was mapped from it then.
+  absl::StatusOr<std::string> WriteLeaves(Schema* schema,
+                                          std::shared_ptr<const routing::LeafTable>* leaves) const;
+  void Discard(const std::vector<std::string>& files) const;  // that nothing names
+
+  // --- store_inspect_tree.cc ---
+  // The way of the question of `options`, if any, in the tree of a space that has one; as it is given,
+  // without adapters.
+  absl::StatusOr<std::vector<TreeStep>> TracePath(const StoreState& state, const SpaceRecord& space,
+                                                  const InspectTreeOptions& options) const;
 
   // --- store_feedback.cc ---
   // Reads the feedback in use. REQUIRES: the dispatcher is loaded.

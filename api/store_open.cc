@@ -12,6 +12,7 @@
 #include "api/keys.h"
 #include "api/store_impl.h"
 #include "base/status_macros.h"
+#include "base/thread_pool.h"
 #include "routing/expert/adapter_bytes.h"
 #include "routing/expert/query_guard.h"
 #include "storage/file_system.h"
@@ -30,7 +31,10 @@ constexpr std::uint64_t kMaxDocumentNumber = std::uint64_t{1} << 36;
 bool IsOwnFileName(std::string_view name) {
   const std::size_t digits = name.find_first_not_of("0123456789");
   if (digits == 0 || digits == std::string_view::npos) return false;
-  return name.substr(digits) == ".seg" || name.substr(digits) == ".pilots" || name.substr(digits) == ".terms";
+  return name.substr(digits) == ".seg" || name.substr(digits) == ".pilots" ||
+         name.substr(digits) == ".terms" || name.substr(digits) == ".tree" ||
+         name.substr(digits) == ".leaves" || name.substr(digits) == ".cells" ||
+         name.substr(digits) == ".lists";
 }
 
 // A store may come from a stranger: every number refers to something, every file name is one of ours.
@@ -41,6 +45,8 @@ absl::Status CheckReferences(const Schema& schema) {
   };
   for (const SpaceRecord& space : schema.spaces) {
     if (space.dimension < 1 || space.dimension > 65536) return wrong("space", space.name);
+    if (space.tree && !IsOwnFileName(space.tree->file)) return wrong("tree", space.tree->file);
+    if (space.cells && !IsOwnFileName(space.cells->file)) return wrong("cells", space.cells->file);
   }
   for (const ExpertRecord& expert : schema.experts) {
     const index::Bm25Options bm25{static_cast<float>(expert.k1), static_cast<float>(expert.b)};
@@ -56,6 +62,12 @@ absl::Status CheckReferences(const Schema& schema) {
         schema.PartitionById(segment.partition) == nullptr) {
       return wrong("segment", segment.file);
     }
+    const SpaceRecord& space = *schema.SpaceById(segment.space);
+    const auto fits = [](const std::string& file, bool expected) {
+      return expected ? IsOwnFileName(file) : file.empty();
+    };
+    if (!fits(segment.leaves_file, space.tree.has_value())) return wrong("leaves", segment.leaves_file);
+    if (!fits(segment.cells_file, space.cells.has_value())) return wrong("cell lists", segment.cells_file);
   }
   for (const TextSegmentRecord& segment : schema.text_segments) {
     if (!IsOwnFileName(segment.file) || schema.PartitionById(segment.partition) == nullptr) {
@@ -194,6 +206,9 @@ absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::LoadState(
       }));
   TRIVIUM_RETURN_IF_ERROR(bad);
 
+  for (const SpaceRecord& space : state->schema.spaces) {
+    if (space.tree) TRIVIUM_RETURN_IF_ERROR(LoadTree(space, state.get()));
+  }
   const auto is_live = [&](std::uint64_t number) { return state->documents.Find(number) != nullptr; };
   for (const SegmentRecord& record : state->schema.segments) {
     const std::string file = SegmentsDirectory() + "/" + record.file;
@@ -207,7 +222,12 @@ absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::LoadState(
           absl::StrFormat("segment: not of its space, expected the one it was built for (%s)", file));
     }
     VectorSet set = state->CopySet(*space, record.partition);
-    set.AddSegment(*std::move(segment), record.file, is_live);
+    std::shared_ptr<const routing::LeafTable> leaves;
+    if (set.tree() != nullptr) {
+      TRIVIUM_ASSIGN_OR_RETURN(
+          leaves, OpenLeaves(record.leaves_file, (*segment)->size(), set.tree()->depth, /*verify=*/false));
+    }
+    set.AddSegment(*std::move(segment), record.file, is_live, std::move(leaves));
     state->ReplaceSet(std::move(set));
   }
   for (const SpaceRecord& space : state->schema.spaces) {
@@ -230,7 +250,7 @@ absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::LoadState(
       TRIVIUM_RETURN_IF_ERROR(bad);
       if (documents.empty()) continue;
       VectorSet set = state->CopySet(space, partition.id);
-      set.AddUnsealed(std::move(rows), std::move(documents));
+      set.AddUnsealed(std::move(rows), std::move(documents), base::ResolveThreadCount(0));
       state->ReplaceSet(std::move(set));
     }
   }

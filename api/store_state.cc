@@ -6,13 +6,8 @@
 namespace trivium {
 
 bool StoreState::UsesFile(std::string_view name) const {
-  const auto is_segment = [&](const SegmentRecord& segment) { return segment.file == name; };
-  const auto is_text_segment = [&](const TextSegmentRecord& segment) { return segment.file == name; };
-  const std::vector<std::string> files =
-      schema.dispatch ? schema.dispatch->files() : std::vector<std::string>();
-  return std::any_of(schema.segments.begin(), schema.segments.end(), is_segment) ||
-         std::any_of(schema.text_segments.begin(), schema.text_segments.end(), is_text_segment) ||
-         std::find(files.begin(), files.end(), name) != files.end();
+  const std::vector<std::string> files = schema.files();
+  return std::find(files.begin(), files.end(), name) != files.end();
 }
 
 void StoreState::ResolveExperts() {

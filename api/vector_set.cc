@@ -74,7 +74,7 @@ VectorPart UnsealedPart(base::AlignedMatrix rows, std::vector<std::uint64_t> doc
 }
 
 // Their live rows, in order.
-VectorPart Merge(absl::Span<const VectorPart> parts, std::size_t dimension, base::Metric metric) {
+VectorPart MergedPart(absl::Span<const VectorPart> parts, std::size_t dimension, base::Metric metric) {
   std::size_t count = 0;
   for (const VectorPart& part : parts) count += part.live_count;
   base::AlignedMatrix rows(dimension);
@@ -90,6 +90,13 @@ VectorPart Merge(absl::Span<const VectorPart> parts, std::size_t dimension, base
     }
   }
   return UnsealedPart(std::move(rows), std::move(documents), metric);
+}
+
+void SortBestFirst(std::size_t k, std::vector<routing::ScoredDocument>* found) {
+  std::sort(found->begin(), found->end(), [](const auto& a, const auto& b) {
+    return a.score != b.score ? a.score > b.score : a.key < b.key;
+  });
+  if (found->size() > k) found->resize(k);
 }
 
 }  // namespace
@@ -125,6 +132,7 @@ void VectorSet::ReplaceSegment(std::size_t part, std::shared_ptr<const index::Ve
   VectorPart replaced = SegmentPart(std::move(segment), std::move(file));
   replaced.live = parts_[part].live;
   replaced.live_count = parts_[part].live_count;
+  replaced.leaves = parts_[part].leaves;
   parts_[part] = std::move(replaced);
 }
 
@@ -134,21 +142,41 @@ std::size_t VectorSet::live_count() const {
   return count;
 }
 
-void VectorSet::AddUnsealed(base::AlignedMatrix rows, std::vector<std::uint64_t> documents) {
+void VectorSet::ReplaceTree(std::shared_ptr<const routing::SplitTree> tree,
+                            std::vector<std::shared_ptr<const routing::LeafTable>> leaves) {
+  assert(leaves.size() == parts_.size());
+  tree_ = std::move(tree);
+  for (std::size_t p = 0; p < parts_.size(); ++p) parts_[p].leaves = std::move(leaves[p]);
+}
+
+void VectorSet::FindLeaves(int thread_count) {
+  if (tree_ == nullptr || parts_.empty() || parts_.back().leaves != nullptr) return;
+  parts_.back().leaves = routing::LeafTable::Build(*tree_, parts_.back().unsealed->view(), thread_count);
+}
+
+void VectorSet::AddUnsealed(base::AlignedMatrix rows, std::vector<std::uint64_t> documents,
+                            int thread_count) {
   assert(rows.rows() == documents.size());
   parts_.push_back(UnsealedPart(std::move(rows), std::move(documents), metric_));
   while (parts_.size() >= 2) {
     const VectorPart& last = parts_.back();
     const VectorPart& previous = parts_[parts_.size() - 2];
     if (!previous.file.empty() || previous.live_count > kMergeRatio * last.live_count) break;
-    MergeParts(parts_.size() - 2);
+    Merge(parts_.size() - 2);
   }
+  FindLeaves(thread_count);
 }
 
-void VectorSet::MergeParts(std::size_t first) {
+void VectorSet::MergeParts(std::size_t first, int thread_count) {
+  if (first == parts_.size()) return;
+  Merge(first);
+  if (parts_.size() > first) FindLeaves(thread_count);
+}
+
+void VectorSet::Merge(std::size_t first) {
   if (first + 1 == parts_.size() && parts_[first].unsealed != nullptr && parts_[first].live == nullptr)
     return;
-  VectorPart merged = Merge(absl::MakeConstSpan(parts_).subspan(first), dimension_, metric_);
+  VectorPart merged = MergedPart(absl::MakeConstSpan(parts_).subspan(first), dimension_, metric_);
   Truncate(first);
   if (merged.live_count > 0) parts_.push_back(std::move(merged));
 }
@@ -212,11 +240,28 @@ void VectorSet::SearchMany(base::MatrixView queries, index::SearchParameters par
     }
   }
   if (parts_.size() <= 1) return;
+  for (std::size_t i = 0; i < queries.rows; ++i) SortBestFirst(parameters.k, &found[i]);
+}
+
+void VectorSet::SearchTree(base::MatrixView queries, std::size_t level, std::size_t k,
+                           const RowFilter* filter, VectorSetScratch* scratch,
+                           std::vector<routing::ScoredDocument>* found,
+                           index::SearchCounters* counters) const {
+  if (scratch->neighbors.empty()) scratch->neighbors.resize(1);
+  std::vector<base::Neighbor>& neighbors = scratch->neighbors.front();
+  index::SearchParameters parameters;
   for (std::size_t i = 0; i < queries.rows; ++i) {
-    std::sort(found[i].begin(), found[i].end(), [](const auto& a, const auto& b) {
-      return a.score != b.score ? a.score > b.score : a.key < b.key;
-    });
-    if (found[i].size() > parameters.k) found[i].resize(parameters.k);
+    found[i].clear();
+    scratch->leaves.query.Set(*tree_, queries.row(i));
+    for (const VectorPart& part : parts_) {
+      if (!Restrict(part, filter, &parameters)) continue;
+      part.leaves->Search(scratch->leaves.query, level, k, parameters.allowed, &scratch->leaves, &neighbors,
+                          counters != nullptr ? &counters[i] : nullptr);
+      for (const base::Neighbor& neighbor : neighbors) {
+        found[i].push_back({part.rows->documents()[neighbor.row], 1 - neighbor.distance});
+      }
+    }
+    if (parts_.size() > 1) SortBestFirst(k, &found[i]);
   }
 }
 

@@ -22,6 +22,8 @@
 #include "index/search_scratch.h"
 #include "index/vector_segment.h"
 #include "routing/expert/result_fusion.h"
+#include "routing/tree/leaf_table.h"
+#include "routing/tree/split_tree.h"
 
 namespace trivium {
 
@@ -48,6 +50,7 @@ struct VectorPart {
   index::Profile profile = index::Profile::kSpeed;      // of a segment
   std::shared_ptr<const index::VectorSegment> segment;  // what `rows` reads; null where it is not sealed
   std::shared_ptr<const base::AlignedMatrix> unsealed;  // likewise; null for a segment
+  std::shared_ptr<const routing::LeafTable> leaves;     // of its rows in the set's tree; null without one
 };
 
 // Rows a filter lets pass, for every part it was prepared for.
@@ -76,24 +79,35 @@ struct VectorSetScratch {
   std::vector<std::vector<base::Neighbor>> neighbors;  // of each query
   index::LexicalScratch lexical;                       // of text sets
   std::vector<index::ScoredLabel> labels;              // likewise
+  routing::LeafScratch leaves;                         // of searches in a tree
 };
 
 class VectorSet {
  public:
-  VectorSet(std::uint32_t space, std::uint32_t partition, std::size_t dimension, base::Metric metric)
-      : space_(space), partition_(partition), dimension_(dimension), metric_(metric) {}
+  // `tree`: of the space; null: none.
+  VectorSet(std::uint32_t space, std::uint32_t partition, std::size_t dimension, base::Metric metric,
+            std::shared_ptr<const routing::SplitTree> tree = nullptr)
+      : space_(space),
+        partition_(partition),
+        dimension_(dimension),
+        metric_(metric),
+        tree_(std::move(tree)) {}
 
   std::uint32_t space() const { return space_; }
   std::uint32_t partition() const { return partition_; }
   std::size_t dimension() const { return dimension_; }
   base::Metric metric() const { return metric_; }
   const std::vector<VectorPart>& parts() const { return parts_; }
+  const routing::SplitTree* tree() const { return tree_.get(); }
   std::size_t live_count() const;
 
-  // Rows of a segment; `is_live(number)` tells which documents exist.
+  // Rows of a segment; `is_live(number)` tells which documents exist. `leaves`: of its rows in tree(), null
+  // without one.
   template <class IsLive>
-  void AddSegment(std::shared_ptr<const index::VectorSegment> segment, std::string file, IsLive is_live) {
+  void AddSegment(std::shared_ptr<const index::VectorSegment> segment, std::string file, IsLive is_live,
+                  std::shared_ptr<const routing::LeafTable> leaves = nullptr) {
     VectorPart part = SegmentPart(std::move(segment), std::move(file));
+    part.leaves = std::move(leaves);
     base::Bitmap live(part.rows->size());
     for (std::size_t i = 0; i < part.rows->size(); ++i) {
       if (is_live(part.rows->documents()[i])) live.Set(i);
@@ -107,13 +121,21 @@ class VectorSet {
   void ReplaceSegment(std::size_t part, std::shared_ptr<const index::VectorSegment> segment,
                       std::string file);
 
+  // Another tree, or null, and what it says of the rows of each part.
+  void ReplaceTree(std::shared_ptr<const routing::SplitTree> tree,
+                   std::vector<std::shared_ptr<const routing::LeafTable>> leaves);
+  // Another table that says the same of the rows of part `part`, such as one on disk.
+  void ReplaceLeaves(std::size_t part, std::shared_ptr<const routing::LeafTable> leaves) {
+    parts_[part].leaves = std::move(leaves);
+  }
+
   // Rows not sealed yet, of new documents with numbers above all others here. Small parts are merged, so that
-  // there are O(log rows) of them.
-  void AddUnsealed(base::AlignedMatrix rows, std::vector<std::uint64_t> documents);
+  // there are O(log rows) of them. Threads are for the leaves of a tree.
+  void AddUnsealed(base::AlignedMatrix rows, std::vector<std::uint64_t> documents, int thread_count = 1);
 
   // Turns the parts from `first` on, decoded, into one unsealed part of their live rows, or none of none.
-  // O(their rows), unless it is one already.
-  void MergeParts(std::size_t first);
+  // O(their rows), unless it is one already; with a tree also the cost of LeafTable::Build.
+  void MergeParts(std::size_t first, int thread_count = 1);
 
   void RemoveDocument(std::uint64_t document);
   void Truncate(std::size_t part_count) { parts_.resize(part_count); }  // keeps the first ones
@@ -129,6 +151,11 @@ class VectorSet {
   void SearchMany(base::MatrixView queries, index::SearchParameters parameters, const RowFilter* filter,
                   VectorSetScratch* scratch, std::vector<routing::ScoredDocument>* found,
                   index::SearchCounters* counters) const;
+  // SearchMany, but ranked by what queries and documents share at a level of tree(), 1 to its depth, which is
+  // their score; exact. REQUIRES: tree().
+  void SearchTree(base::MatrixView queries, std::size_t level, std::size_t k, const RowFilter* filter,
+                  VectorSetScratch* scratch, std::vector<routing::ScoredDocument>* found,
+                  index::SearchCounters* counters) const;
   // About how many distances SearchMany computes for a query; see index::ExpectedSearchDistances.
   double ExpectedDistances(index::SearchParameters parameters, const RowFilter* filter) const;
 
@@ -142,11 +169,14 @@ class VectorSet {
   // Whether anything of the part may be found; sets what of it.
   static bool Restrict(const VectorPart& part, const RowFilter* filter, index::SearchParameters* parameters);
   static VectorPart SegmentPart(std::shared_ptr<const index::VectorSegment> segment, std::string file);
+  void Merge(std::size_t first);
+  void FindLeaves(int thread_count);  // of the last part, where it has none but should
 
   std::uint32_t space_;
   std::uint32_t partition_;
   std::size_t dimension_;
   base::Metric metric_;
+  std::shared_ptr<const routing::SplitTree> tree_;
   std::vector<VectorPart> parts_;  // by document number
 };
 

@@ -106,6 +106,18 @@ class TRIVIUM_EXPORT Store {
   // kFailedPrecondition: no sealed segment, queries without vectors and no encoder, documents without texts,
   // or a checkpoint of another training.
   absl::StatusOr<TrainGraphReport> TrainGraph(const TrainGraphOptions& options);
+  // Teaches spaces a tree (TreeUse), from their vectors and, where given, from queries, and says of every
+  // document where it belongs in it. Kept where it stands for the vectors better than the tree that training
+  // began with (TrainedSpaceTree), in place of the one before; Build, Compact and Upsert go on with it.
+  // Searches use it where they ask for it: IndexChoice::kTree, kCells. All or nothing: where it fails or is
+  // cancelled the store is unchanged. Memory: a copy of the documents' vectors. kInvalidArgument: options,
+  // queries; kNotFound: a space, a partition; kFailedPrecondition: no space of the cosine metric, fewer than
+  // 64 documents, queries without vectors and no encoder.
+  absl::StatusOr<TrainTreeReport> TrainTree(const TrainTreeOptions& options);
+  // What the nodes of a space's tree hold, and the way of a question through it. Reads the texts of all
+  // documents of the nodes told of. kNotFound: a space, a document; kFailedPrecondition: no tree, or a
+  // question that cannot be encoded.
+  absl::StatusOr<TreeInspection> InspectTree(const InspectTreeOptions& options = {}) const;
   // What training the graphs of an expert, or of all, is still worth: on the queries that were held out for
   // it, or on others. kFailedPrecondition: none is trained, and as TrainGraph.
   absl::StatusOr<std::vector<SegmentDrift>> GraphDrift(const StoreDriftOptions& options = {}) const;

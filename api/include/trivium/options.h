@@ -17,6 +17,7 @@
 #include "trivium/graph_training.h"
 #include "trivium/search_result.h"
 #include "trivium/text_encoder.h"
+#include "trivium/tree_training.h"
 #include "trivium/types.h"
 
 namespace trivium {
@@ -139,7 +140,13 @@ enum class IndexChoice : std::uint8_t {
   kStore,  // the store's own choice for the size and filter
   kGraph,
   kExact,
+  kTree,   // rank by what query and document share of a trained tree, see `level`; nothing is re-ranked
+  kCells,  // read only the cells of a trained partition where the nearest vectors are likely, see `probes`
 };
+
+// "graph", "exact", "tree", "cells"; "" for kStore.
+TRIVIUM_EXPORT std::string_view IndexName(IndexChoice index);
+TRIVIUM_EXPORT absl::StatusOr<IndexChoice> ParseIndex(std::string_view name);
 
 // A question: a text, or its vector in one or several spaces, or both. What a chosen expert's space lacks is
 // encoded from the text.
@@ -178,6 +185,8 @@ struct SearchOptions {
   // dispatch found best for "auto", else 0.3.
   std::optional<double> lexical_weight;
   std::size_t beam_width = 0;      // graph only: candidates kept while walking; 0: the default
+  std::size_t level = 0;           // tree only: whose nodes are compared, 1 to its depth; 0: the depth
+  std::size_t probes = 0;          // cells only: how many are read; 0: as calibrated for recall 0.95
   bool load_documents = true;      // fill text and metadata of the hits
   bool load_vectors = false;       // fill the hits' vectors
   std::string router;              // dispatch: a trained router by name, even one that the gate left off
@@ -294,6 +303,30 @@ struct TrainGraphOptions {
   std::vector<SpaceVectors> vectors;  // one row a query
   std::string expert;                 // whose vector sets are trained; empty: all
   GraphTrainingOptions training;
+};
+
+// Which spaces learn a tree, and from what.
+struct TrainTreeOptions {
+  // Queries like those to come: texts, or vectors for each space; may be none. Judgements need not be given.
+  // Where a space has an adapter of all domains in use, its tree learns to answer queries as they are as the
+  // space answers adapted ones.
+  std::vector<QuerySet> queries;
+  std::string space;  // empty: every space with the cosine metric
+  TreeTrainingOptions training;
+};
+
+// What of a tree to look at.
+struct InspectTreeOptions {
+  std::string space;       // empty: the only one with a tree
+  std::size_t levels = 4;  // of nodes told of, below the root; at most the depth of the tree
+  std::uint64_t node = 0;  // only this one; 0: all down to `levels`
+  std::size_t terms = 8;
+  std::size_t typical = 3;
+  // A question whose way is told, and whose nodes alone then are: a text, or its vector.
+  Query question;
+  // A document, by id and partition, that is looked for on that way; kNotFound. Empty: none.
+  std::string document, partition;
+  TRIVIUM_EXPORT absl::Status Validate() const;
 };
 
 struct StoreDriftOptions {

@@ -13,6 +13,8 @@
 #include "trivium/graph_training.h"
 #include "trivium/options.h"
 #include "trivium/search_result.h"
+#include "trivium/tree_inspection.h"
+#include "trivium/tree_training.h"
 #include "trivium/types.h"
 
 namespace trivium {
@@ -123,6 +125,28 @@ struct TrainGraphReport {
   double seconds = 0;
 };
 
+// What training gave one space.
+struct TrainedSpaceTree {
+  std::string space;
+  std::uint64_t documents = 0;      // learned from; of more than 262,144 a sample
+  std::uint64_t queries = 0;        // likewise
+  std::uint64_t judged = 0;         // of these, with a relevant document in the space
+  bool reads = false;               // learned to answer as the space answers adapted queries
+  std::size_t depth = 0;            // 0: nothing was learned, see `reason`
+  std::uint64_t steps = 0;          // that were best on what was held out; representation only
+  std::vector<TreeLevel> levels;    // likewise
+  std::optional<CellReport> cells;  // partition only
+  bool enabled = false;             // whether it is kept: the gate let it pass, or was to be ignored
+  std::string reason;               // of the gate, in words
+  double seconds = 0;
+};
+struct TrainTreeReport {
+  TreeUse use = TreeUse::kRepresentation;
+  std::vector<TrainedSpaceTree> spaces;
+  std::uint64_t unknown_judgements = 0;  // of documents that the store does not hold
+  double seconds = 0;
+};
+
 // Of one trained graph of a store.
 struct SegmentDrift {
   std::string space, partition;
@@ -144,6 +168,24 @@ struct AdapterInfo {
   std::uint64_t queries = 0;  // it was learned from; 0: it was given
   std::string reason;         // of the gate
 };
+// A tree of a space; `documents` and `queries` are those that it learned from.
+struct TreeInfo {
+  bool present = false;
+  bool enabled = false;  // whether the gate let it pass; else it was told not to ask
+  std::size_t depth = 0;
+  std::uint64_t documents = 0, queries = 0;
+  bool reads = false;             // it is asked plain queries and answers as the space does adapted ones
+  std::vector<TreeLevel> levels;  // as of when it was trained
+  std::string reason;             // of the gate
+};
+// Cells of a space.
+struct CellsInfo {
+  bool present = false;
+  bool enabled = false;  // whether the gate let a learned router pass
+  std::uint64_t cells = 0, documents = 0, queries = 0;
+  std::string router;  // the one in use
+  std::string reason;  // of the gate
+};
 struct SpaceInfo {
   std::string name;
   std::size_t dimension = 0;
@@ -154,6 +196,8 @@ struct SpaceInfo {
   double target_recall = 0;         // what it was calibrated for; 0: it was not
   Profile profile = Profile::kSpeed;
   AdapterInfo adapter;  // of all domains
+  TreeInfo tree;
+  CellsInfo cells;
 };
 // What the feedback in use says of an expert that the router has an opinion on, when it was asked.
 struct ExpertFeedback {
@@ -178,6 +222,7 @@ struct VectorSetInfo {
   std::uint64_t deleted = 0;   // rows in segments that wait for compact
   std::uint64_t segments = 0;
   std::uint64_t bytes = 0;            // of its segment files
+  std::uint64_t tree_bytes = 0;       // of the files beside them: what trees and cells say of their rows
   std::vector<std::string> training;  // what taught the graph of each segment, JSON; empty: nothing did
 };
 // The texts of one partition that lexical experts search.

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/tree_training.h"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "api/judged_queries.h"
+#include "api/query_reader.h"
+#include "base/random.h"
+#include "base/status_macros.h"
+#include "base/thread_pool.h"
+
+namespace trivium {
+namespace {
+
+constexpr std::size_t kDeepestPartition = 16;
+constexpr std::size_t kDefaultDepth = 10;
+constexpr std::size_t kFewestLevels = 4;
+// The trainer tells the share done.
+constexpr double kProgressSteps = 1000;
+
+absl::Status OutOfRange(std::string_view what, const std::string& seen, const std::string& expected) {
+  return absl::InvalidArgumentError(absl::StrFormat("%s: %s, expected %s", what, seen, expected));
+}
+
+std::size_t CountQueries(const QuerySet& set) {
+  if (set.size() > 0) return set.size();
+  return !set.texts.empty() || set.vectors.empty() ? set.texts.size() : set.vectors.front().vectors.rows;
+}
+
+// A place in a vector set.
+struct Place {
+  const VectorPart* part = nullptr;
+  std::size_t row = 0;
+};
+
+std::vector<Place> LivePlaces(const StoreState& state, std::uint32_t space) {
+  std::vector<Place> places;
+  for (const auto& set : state.sets) {
+    if (set->space() != space) continue;
+    for (const VectorPart& part : set->parts()) {
+      for (std::size_t i = 0; i < part.rows->size(); ++i) {
+        if (part.live == nullptr || part.live->Test(i)) places.push_back({&part, i});
+      }
+    }
+  }
+  return places;
+}
+
+// Moves those wanted to the front, then any others at random, and drops what is too much.
+void Sample(const std::vector<std::vector<std::uint64_t>>& wanted, std::uint64_t seed,
+            std::vector<Place>* places) {
+  std::unordered_set<std::uint64_t> numbers;
+  for (const auto& some : wanted) numbers.insert(some.begin(), some.end());
+  base::Random random(seed);
+  random.Shuffle(*places);
+  std::stable_partition(places->begin(), places->end(), [&](const Place& place) {
+    return numbers.count(place.part->rows->documents()[place.row]) > 0;
+  });
+  places->resize(kMostTreeDocuments);
+}
+
+}  // namespace
+
+std::string_view TreeUseName(TreeUse use) {
+  return use == TreeUse::kRepresentation ? "representation" : "partition";
+}
+
+absl::StatusOr<TreeUse> ParseTreeUse(std::string_view name) {
+  for (const TreeUse use : {TreeUse::kRepresentation, TreeUse::kPartition}) {
+    if (name == TreeUseName(use)) return use;
+  }
+  return OutOfRange("use", absl::StrFormat("'%s'", name.substr(0, 80)), "representation or partition");
+}
+
+absl::Status TreeTrainingOptions::Validate() const {
+  const std::size_t deepest =
+      use == TreeUse::kRepresentation ? routing::kDeepestSplitTree : kDeepestPartition;
+  if (depth > deepest) {
+    return OutOfRange("depth", absl::StrFormat("%d", depth),
+                      absl::StrFormat("0 (by the number of documents) to %d", deepest));
+  }
+  if (mlp && use == TreeUse::kPartition) {
+    return OutOfRange("mlp", "true", "false with use partition, whose splits are linear");
+  }
+  if (steps < 1) return OutOfRange("steps", "0", "1 or more");
+  if (threads < 0) return OutOfRange("threads", absl::StrFormat("%d", threads), "0 (all) or more");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> CanReadQueries(const StoreState& state, const EncoderSet& encoders,
+                                    const SpaceRecord& space, const std::vector<QuerySet>& sets) {
+  for (const QuerySet& set : sets) {
+    bool given = !set.texts.empty() && encoders.Find(space.encoder) != nullptr;
+    for (const SpaceVectors& vectors : set.vectors) {
+      TRIVIUM_ASSIGN_OR_RETURN(const SpaceRecord* named, ResolveSpace(state.schema, vectors.space));
+      given = given || named->id == space.id;
+    }
+    if (!given) return false;
+  }
+  return true;
+}
+
+absl::StatusOr<TreeQueries> LoadTreeQueries(const StoreState& state, EncoderSet* encoders,
+                                            const SpaceRecord& space, const std::vector<QuerySet>& sets) {
+  TreeQueries queries;
+  queries.plain = base::AlignedMatrix(space.dimension);
+  queries.readings = base::AlignedMatrix(space.dimension);
+  for (const QuerySet& set : sets) {
+    const std::size_t count = CountQueries(set), first = queries.relevant.size();
+    const std::uint32_t wanted[] = {space.id};
+    TRIVIUM_ASSIGN_OR_RETURN(const PreparedQueries prepared,
+                             PrepareQueries(state, encoders, count, set.vectors, set.texts, wanted));
+    const base::AlignedMatrix* rows = prepared.Find(space.id);
+    if (rows == nullptr) {
+      return absl::FailedPreconditionError(
+          absl::StrFormat("train tree: queries '%s' with neither vectors of space '%s' nor an encoder for "
+                          "it, expected either",
+                          set.name, space.name));
+    }
+    for (std::size_t i = 0; i < count; ++i) queries.plain.Append(rows->row(i));
+    queries.relevant.resize(first + count);
+    if (set.judgements.empty()) continue;
+    TRIVIUM_ASSIGN_OR_RETURN(const JudgedSet judged, ResolveJudgements(state, set));
+    queries.unknown_judgements += judged.unknown_judgements;
+    for (const JudgedQuery& query : judged.queries) {
+      for (const routing::JudgedDocument& document : query.judgements.documents()) {
+        const bool own = std::binary_search(query.own.begin(), query.own.end(), document.key);
+        if (document.grade > 0 && document.key < kFirstUnknownKey && !own) {
+          queries.relevant[first + query.row].push_back(document.key);
+        }
+      }
+    }
+  }
+  const QueryReader reader(&state, AdapterUse::kStore);
+  std::vector<float> reading;
+  for (std::size_t i = 0; reader.AdaptsAll(space.id) && i < queries.plain.rows(); ++i) {
+    TRIVIUM_RETURN_IF_ERROR(reader.ReadAsAll(space.id, queries.plain.row(i), &reading));
+    queries.readings.Append(reading.data());
+  }
+  return queries;
+}
+
+TreeDocuments LoadTreeDocuments(const StoreState& state, std::uint32_t space,
+                                const std::vector<std::vector<std::uint64_t>>& wanted, std::uint64_t seed) {
+  std::vector<Place> places = LivePlaces(state, space);
+  if (places.size() > kMostTreeDocuments) Sample(wanted, seed, &places);
+  TreeDocuments documents;
+  documents.rows = base::AlignedMatrix(places.size(), state.schema.SpaceById(space)->dimension);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    places[i].part->rows->CopyRow(places[i].row, documents.rows.row(i));
+    documents.numbers.push_back(places[i].part->rows->documents()[places[i].row]);
+  }
+  return documents;
+}
+
+std::vector<std::vector<std::uint32_t>> RelevantRows(
+    const TreeDocuments& documents, const std::vector<std::vector<std::uint64_t>>& relevant) {
+  std::unordered_map<std::uint64_t, std::uint32_t> row_of;
+  for (std::uint32_t i = 0; i < documents.numbers.size(); ++i) row_of[documents.numbers[i]] = i;
+  std::vector<std::vector<std::uint32_t>> rows(relevant.size());
+  for (std::size_t q = 0; q < relevant.size(); ++q) {
+    for (const std::uint64_t number : relevant[q]) {
+      if (const auto row = row_of.find(number); row != row_of.end()) rows[q].push_back(row->second);
+    }
+  }
+  return rows;
+}
+
+routing::TreeTrainingOptions EngineOptions(const TreeTrainingOptions& options, std::size_t documents) {
+  routing::TreeTrainingOptions engine;
+  engine.depth = options.depth;
+  if (options.depth == 0) {
+    const std::size_t levels = static_cast<std::size_t>(std::log2(std::max<std::size_t>(documents, 4)));
+    engine.depth = std::clamp(levels - 2, kFewestLevels, kDefaultDepth);
+  }
+  engine.mlp = options.mlp;
+  engine.step_count = options.steps;
+  engine.seed = options.seed;
+  engine.thread_count = base::ResolveThreadCount(options.threads);
+  engine.cancelled = options.cancelled;
+  if (options.progress) {
+    engine.progress = [progress = options.progress](std::string_view stage, double share) {
+      progress(stage, static_cast<std::uint64_t>(share * kProgressSteps),
+               static_cast<std::uint64_t>(kProgressSteps));
+    };
+  }
+  return engine;
+}
+
+std::string CheckpointPath(const TreeTrainingOptions& options, std::size_t space) {
+  if (options.checkpoint.empty() || space == 0) return options.checkpoint;
+  return absl::StrFormat("%s.%d", options.checkpoint, space + 1);
+}
+
+TrainedSpaceTree DescribeTree(const routing::TreeTrainingReport& trained) {
+  TrainedSpaceTree told;
+  told.queries = trained.queries;
+  told.judged = trained.judged;
+  told.steps = trained.steps;
+  for (const routing::TreeLevelQuality& level : trained.levels) {
+    constexpr std::uint64_t kMassesAtOnce = 32;  // rows are padded to as many
+    const std::uint64_t masses = std::max(std::uint64_t{1} << level.level, kMassesAtOnce);
+    told.levels.push_back(
+        {level.level, level.overlap, level.untrained, level.entropy, masses * sizeof(std::uint16_t)});
+  }
+  if (!told.levels.empty()) {
+    const TreeLevel& last = told.levels.back();
+    told.enabled = last.overlap > last.untrained;
+    told.reason =
+        absl::StrFormat("level %d finds %.3f of the ten nearest of what was held out, %.3f untrained: %s",
+                        last.level, last.overlap, last.untrained, told.enabled ? "better" : "not better");
+  }
+  return told;
+}
+
+}  // namespace trivium
