@@ -5,6 +5,7 @@
 #include <fstream>
 #include <system_error>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "api/cli/output.h"
 #include "api/cli/status_macros.h"
@@ -71,11 +72,21 @@ absl::StatusOr<NamedFile> ParseOptionallyNamedFile(std::string_view flag, const 
   return result;
 }
 
-absl::StatusOr<IndexChoice> ParseIndexChoice(const std::string& text) {
-  if (text.empty()) return IndexChoice::kStore;
-  if (text == "graph") return IndexChoice::kGraph;
-  if (text == "exact") return IndexChoice::kExact;
-  return absl::InvalidArgumentError(absl::StrFormat("--index: %s, expected graph or exact", Quoted(text)));
+absl::Status ParseIndexChoice(const std::string& text, SearchOptions* options) {
+  if (text.empty()) return absl::OkStatus();
+  const std::size_t colon = text.find(':');
+  const absl::StatusOr<IndexChoice> index = ParseIndex(text.substr(0, colon));
+  const bool counted = index.ok() && (*index == IndexChoice::kTree || *index == IndexChoice::kCells);
+  std::size_t number = 0;
+  const bool valid = colon == std::string::npos ||
+                     (counted && absl::SimpleAtoi(text.substr(colon + 1), &number) && number > 0);
+  if (!index.ok() || !valid) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "--index: %s, expected graph, exact, tree, tree:LEVEL, cells or cells:PROBES", Quoted(text)));
+  }
+  options->index = *index;
+  (*index == IndexChoice::kTree ? options->level : options->probes) = number;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<AdapterUse> ParseAdapterUse(const std::string& text) {

@@ -28,8 +28,8 @@ absl::StatusOr<NamedFile> ParseNamedFile(std::string_view flag, const std::strin
 absl::StatusOr<NamedFile> ParseOptionallyNamedFile(std::string_view flag, const std::string& text,
                                                    bool allow_space);
 
-// "graph" or "exact"; empty: the store's choice.
-absl::StatusOr<IndexChoice> ParseIndexChoice(const std::string& text);
+// "graph", "exact", "tree[:LEVEL]" or "cells[:PROBES]"; empty: the store's choice.
+absl::Status ParseIndexChoice(const std::string& text, SearchOptions* options);
 
 // "on", "off", or empty for the store's own choice.
 absl::StatusOr<AdapterUse> ParseAdapterUse(const std::string& text);

@@ -25,6 +25,7 @@ void AddBuildCommand(CLI::App& app, Run* run);
 void AddTrainCommand(CLI::App& app, Run* run);
 void AddTrainAdapterCommand(CLI::App& train, Run* run);  // under `train`
 void AddTrainGraphCommand(CLI::App& train, Run* run);    // under `train`
+void AddTrainTreeCommand(CLI::App& train, Run* run);     // under `train`
 void AddSearchCommand(CLI::App& app, Run* run);
 void AddEvaluateCommand(CLI::App& app, Run* run);
 void AddDeleteCommand(CLI::App& app, Run* run);

@@ -9,6 +9,7 @@
 #include "api/cli/output.h"
 #include "api/cli/search_arguments.h"
 #include "api/cli/status_macros.h"
+#include "api/cli/tree_output.h"
 
 namespace trivium::cli {
 namespace {
@@ -16,6 +17,27 @@ namespace {
 Json ToJson(const AdapterInfo& adapter) {
   if (!adapter.present) return nullptr;
   return {{"enabled", adapter.enabled}, {"queries", adapter.queries}, {"reason", adapter.reason}};
+}
+
+Json ToJson(const TreeInfo& tree) {
+  if (!tree.present) return nullptr;
+  return {{"enabled", tree.enabled}, {"depth", tree.depth}, {"documents", tree.documents},
+          {"queries", tree.queries}, {"reads", tree.reads}, {"levels", LevelsJson(tree.levels)},
+          {"reason", tree.reason}};
+}
+
+Json ToJson(const CellsInfo& cells) {
+  if (!cells.present) return nullptr;
+  return {{"enabled", cells.enabled}, {"cells", cells.cells},   {"documents", cells.documents},
+          {"queries", cells.queries}, {"router", cells.router}, {"reason", cells.reason}};
+}
+
+std::string TreeText(const SpaceInfo& space) {
+  std::string text;
+  if (space.tree.present) text = absl::StrFormat("tree of depth %d", space.tree.depth);
+  if (space.cells.present)
+    text += absl::StrFormat("%s%s cells", text.empty() ? "" : ", ", Grouped(space.cells.cells));
+  return text.empty() ? "no" : text;
 }
 
 std::string AdapterText(const AdapterInfo& adapter) {
@@ -48,7 +70,9 @@ Json ToJson(const StoreInfo& info) {
                               {"beam_width", space.beam_width},
                               {"target_recall", space.target_recall},
                               {"profile", std::string(ProfileName(space.profile))},
-                              {"adapter", ToJson(space.adapter)}});
+                              {"adapter", ToJson(space.adapter)},
+                              {"tree", ToJson(space.tree)},
+                              {"cells", ToJson(space.cells)}});
   }
   for (const ExpertInfo& expert : info.experts) {
     json["experts"].push_back(
@@ -86,6 +110,7 @@ Json ToJson(const StoreInfo& info) {
                                    {"deleted", set.deleted},
                                    {"segments", set.segments},
                                    {"bytes", set.bytes},
+                                   {"tree_bytes", set.tree_bytes},
                                    {"training", Json::array()}});
     for (const std::string& training : set.training) {
       Json& all = json["vector_sets"].back()["training"];
@@ -120,14 +145,14 @@ std::string ToText(const StoreInfo& info) {
   std::string text =
       absl::StrFormat("%s: %s documents, format %d, trivium %s, %s kernels\n", info.path,
                       Grouped(info.documents), info.format_version, info.version, info.kernels);
-  Table spaces({"space", ">dimension", "metric", "encoder", "beam width", "profile", "adapter"});
+  Table spaces({"space", ">dimension", "metric", "encoder", "beam width", "profile", "adapter", "tree"});
   for (const SpaceInfo& space : info.spaces) {
     spaces.Add({space.name, Grouped(space.dimension), std::string(MetricName(space.metric)),
                 space.encoder.empty() ? "-" : OneLine(space.encoder, 40),
                 space.beam_width == 0
                     ? "default"
                     : absl::StrFormat("%d, for recall %g", space.beam_width, space.target_recall),
-                std::string(ProfileName(space.profile)), AdapterText(space.adapter)});
+                std::string(ProfileName(space.profile)), AdapterText(space.adapter), TreeText(space)});
   }
   Table experts({"expert", "space", "partition", "adapter", ">cost", "description"});
   for (const ExpertInfo& expert : info.experts) {
@@ -143,7 +168,7 @@ std::string ToText(const StoreInfo& info) {
               Grouped(set.segments),
               Grouped(std::count_if(set.training.begin(), set.training.end(),
                                     [](const auto& text) { return !text.empty(); })),
-              Bytes(set.bytes)});
+              Bytes(set.bytes + set.tree_bytes)});
   }
   if (!info.spaces.empty()) text += "\n" + spaces.ToString();
   if (!info.experts.empty()) text += "\n" + experts.ToString();
@@ -163,6 +188,16 @@ std::string ToText(const StoreInfo& info) {
 }
 
 absl::Status RunInspect(const InspectArguments& arguments) {
+  if (arguments.tree && (arguments.drift || !arguments.walk.empty())) {
+    return absl::InvalidArgumentError("--tree and --drift or --walk, expected one of them");
+  }
+  if (arguments.tree) return RunInspectTree(arguments);
+  const InspectTreeOptions none;
+  const InspectTreeOptions& tree = arguments.tree_options;
+  if (!arguments.path.empty() || !tree.space.empty() || tree.node != none.node ||
+      tree.levels != none.levels || !tree.document.empty()) {
+    return absl::InvalidArgumentError("--space, --node, --levels, --path, --document: expected with --tree");
+  }
   if (arguments.drift && arguments.walks()) {
     return absl::InvalidArgumentError("--drift and --walk or --vector, expected one of them");
   }
@@ -194,6 +229,27 @@ void AddInspectCommand(CLI::App& app, Run* run) {
                    "Where the walks for this question go, and would without training")
       ->type_name("TEXT");
   AddVectorOption(*command, &arguments->vectors);
+  command->add_flag(
+      "--tree", arguments->tree,
+      "What the nodes of a trained tree hold: documents, balance, entropy, partitions and terms");
+  command->add_option("--space", arguments->tree_options.space, "With --tree: whose (default: the only one)")
+      ->type_name("NAME");
+  command->add_option("--node", arguments->tree_options.node, "With --tree: only this node, in detail")
+      ->type_name("N");
+  command->add_option("--levels", arguments->tree_options.levels, "With --tree: of nodes told of")
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      ->add_option("--path", arguments->path,
+                   "With --tree: the way of this question, or of --vector, and its probabilities")
+      ->type_name("TEXT");
+  command
+      ->add_option("--document", arguments->tree_options.document,
+                   "With --path: where this document leaves that way")
+      ->type_name("ID");
+  command
+      ->add_option("--partition", arguments->tree_options.partition, "Of --document, where several have one")
+      ->type_name("NAME");
   command->add_option("-k", arguments->walk_options.k, "Results of --walk")
       ->type_name("N")
       ->capture_default_str();

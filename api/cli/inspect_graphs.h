@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `trivium inspect` tells of graphs: --drift and --walk.
+// What `trivium inspect` tells of graphs, --drift and --walk, and of trees, --tree.
 #pragma once
 
 #include <cstddef>
@@ -21,11 +21,15 @@ struct InspectArguments : CommonArguments {
   std::string expert;
   WalkOptions walk_options;
   GraphDriftOptions drift_options;
+  bool tree = false;
+  std::string path;  // a text
+  InspectTreeOptions tree_options;
 
   bool walks() const { return !walk.empty() || !vectors.empty(); }
 };
 
 absl::Status RunInspectDrift(const InspectArguments& arguments);
 absl::Status RunInspectWalk(const InspectArguments& arguments);
+absl::Status RunInspectTree(const InspectArguments& arguments);
 
 }  // namespace trivium::cli

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <numeric>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_format.h"
@@ -61,6 +62,18 @@ std::vector<std::size_t> KeepJudged(QuerySet* set) {
   set->texts.resize(kept.size());
   set->judgements.resize(kept.size());
   return kept;
+}
+
+absl::StatusOr<QuerySet> ReadUnjudged(const std::string& path, const std::optional<std::string>& partition) {
+  QuerySet set;
+  set.partition = partition;
+  TRIVIUM_CLI_RETURN_IF_ERROR(ReadCorpus(path, [&](CorpusRecord record) {
+    set.ids.push_back(std::move(record.id));
+    set.texts.push_back(std::move(record.text));
+    return absl::OkStatus();
+  }));
+  set.judgements.resize(set.ids.size());
+  return set;
 }
 
 // The rows `kept` of a file that has a row for each of `query_count` queries.
@@ -183,13 +196,21 @@ absl::Status CheckPartitions(const std::vector<QuerySetFiles>& sets, const Store
 }
 
 absl::StatusOr<LoadedQueries> LoadQueries(const std::vector<QuerySetFiles>& files,
-                                          const std::vector<std::string>& drop_self) {
+                                          const std::vector<std::string>& drop_self, bool keep_unjudged) {
   LoadedQueries loaded;
   for (const QuerySetFiles& file : files) {
-    TRIVIUM_CLI_ASSIGN_OR_RETURN(QuerySet set, ReadQuerySet(file.queries, file.qrels, file.partition));
+    TRIVIUM_CLI_ASSIGN_OR_RETURN(QuerySet set, file.qrels.empty()
+                                                   ? ReadUnjudged(file.queries, file.partition)
+                                                   : ReadQuerySet(file.queries, file.qrels, file.partition));
     const std::size_t query_count = set.size();
-    const std::vector<std::size_t> kept = KeepJudged(&set);
+    std::vector<std::size_t> kept(query_count);
+    std::iota(kept.begin(), kept.end(), std::size_t{0});
+    if (!keep_unjudged) kept = KeepJudged(&set);
     if (kept.empty()) {
+      if (keep_unjudged) {
+        return absl::InvalidArgumentError(
+            absl::StrFormat("queries: 0, expected at least one (%s)", file.queries));
+      }
       return absl::InvalidArgumentError(absl::StrFormat(
           "queries: none with a judgement, expected at least one (%s, %s)", file.queries, file.qrels));
     }

@@ -47,13 +47,14 @@ absl::Status CheckDropSelf(const std::vector<std::string>& labels, const std::ve
 absl::Status CheckPartitions(const std::vector<QuerySetFiles>& sets, const StoreInfo& info);
 
 // Query sets with the vectors they borrow. Queries without a judgement are left out: the files often hold the
-// queries of several splits.
+// queries of several splits. Or all are kept, and a set needs no judgements.
 struct LoadedQueries {
   std::vector<QuerySet> sets;
   std::vector<std::uint64_t> unjudged;      // a set: queries left out
   std::vector<std::vector<float>> storage;  // what the sets' vectors point to
 };
 absl::StatusOr<LoadedQueries> LoadQueries(const std::vector<QuerySetFiles>& files,
-                                          const std::vector<std::string>& drop_self);
+                                          const std::vector<std::string>& drop_self,
+                                          bool keep_unjudged = false);
 
 }  // namespace trivium::cli

@@ -81,8 +81,11 @@ void AddSearchOptions(CLI::App& command, SearchArguments* arguments) {
       .add_option("--lexical-weight", arguments->lexical_weight,
                   "Share of lexical experts with --fusion convex (default 0.3, but for what training found)")
       ->type_name("W");
-  command.add_option("--index", arguments->index, "Use the graph, or scan all vectors (default: by size)")
-      ->type_name("graph|exact");
+  command
+      .add_option("--index", arguments->index,
+                  "Use the graph, scan all vectors (default: by size), rank by a trained tree, at its last "
+                  "level or another, or read only trained cells, as many as were calibrated or others")
+      ->type_name("graph|exact|tree[:LEVEL]|cells[:PROBES]");
   command.add_option("--beam-width", arguments->beam_width, "Candidates kept while walking the graph")
       ->type_name("N");
   command
@@ -135,7 +138,7 @@ absl::StatusOr<SearchOptions> ToSearchOptions(const SearchArguments& arguments, 
   options.filter = arguments.filter;
   options.router = arguments.router;
   TRIVIUM_CLI_ASSIGN_OR_RETURN(options.adapters, ParseAdapterUse(arguments.adapters));
-  TRIVIUM_CLI_ASSIGN_OR_RETURN(options.index, ParseIndexChoice(arguments.index));
+  TRIVIUM_CLI_RETURN_IF_ERROR(ParseIndexChoice(arguments.index, &options));
   if (!arguments.fusion.empty()) {
     TRIVIUM_CLI_ASSIGN_OR_RETURN(options.fusion, ParseFusion(arguments.fusion));
   }

@@ -132,6 +132,7 @@ void AddTrainCommand(CLI::App& app, Run* run) {
   train->require_subcommand(1);
   AddTrainAdapterCommand(*train, run);
   AddTrainGraphCommand(*train, run);
+  AddTrainTreeCommand(*train, run);
   CLI::App* command = train->add_subcommand(
       "dispatch", "Learn which experts answer what; on by default only where it gains on held-out queries");
   auto arguments = std::make_shared<TrainArguments>();

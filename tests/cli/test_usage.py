@@ -83,7 +83,10 @@ def test_wrong_arguments_exit_2_in_at_most_three_lines(trivium, arguments, tmp_p
     [
         (["search", "absent", "text", "-k", "0"], "k: 0"),
         (["search", "absent", "text", "-k", "10001"], "k: 10001"),
-        (["search", "absent", "text", "--index", "tree"], "--index: 'tree'"),
+        (["search", "absent", "text", "--index", "oak"], "--index: 'oak'"),
+        (["search", "absent", "text", "--index", "tree:0"], "--index: 'tree:0'"),
+        (["train", "tree", "absent", "--depth", "13"], "depth: 13"),
+        (["train", "tree", "absent", "--use", "shade"], "use: 'shade'"),
         (["search", "absent", "text", "--experts", ""], "experts"),
         (["search", "absent", "text", "--top-p", "0"], "top_p"),
         (["search", "absent", "text", "--max-experts", "0"], "max_experts"),

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""trivium train tree, --index tree and inspect --tree."""
+
+import json
+import shutil
+
+import pytest
+from conftest import DOMAINS, query_arguments
+from fake_encoder import embed
+from retrieval_files import write_npy
+
+QUICK = ["--depth", "5", "--steps", "50", "--threads", "1", "--ignore-gate"]
+
+
+@pytest.fixture(scope="module")
+def with_tree(trivium, data, built_store, tmp_path_factory):
+    """The built store with a tree, and what training printed. Not to be written to."""
+    store = tmp_path_factory.mktemp("tree") / "store"
+    shutil.copytree(built_store, store)
+    queries = query_arguments(data, "train")
+    return store, trivium("train", "tree", store, *queries, *QUICK, "--json").json
+
+
+@pytest.fixture(scope="module")
+def vector(tmp_path_factory):
+    """A question as a file."""
+    return write_npy(tmp_path_factory.mktemp("question") / "question.npy", [embed("medical1 law2 cooking3")])
+
+
+def ids(answer):
+    return [(hit["partition"], hit["id"]) for hit in answer["hits"]]
+
+
+def test_train_tree_reports_levels(with_tree):
+    _, report = with_tree
+    assert report["use"] == "representation"
+    (space,) = report["spaces"]
+    assert space["documents"] == 180 and space["queries"] + 0 > 0 and space["judged"] > 0
+    assert space["depth"] == 5 and space["enabled"] and space["cells"] is None and not space["reads"]
+    assert [level["level"] for level in space["levels"]][-1] == 5
+    assert all(0 <= level["overlap"] <= 1 for level in space["levels"])
+    assert space["levels"][-1]["bytes_per_document"] == 64
+
+
+def test_search_ranks_by_shared_mass(trivium, with_tree, vector):
+    store, _ = with_tree
+    deepest = trivium("search", store, "--vector", vector, "--index", "tree", "--json").json
+    assert deepest == {**deepest, "hits": sorted(deepest["hits"], key=lambda hit: -hit["score"])}
+    assert len(deepest["hits"]) == 10
+    assert all(0 <= hit["score"] <= 1 and hit["score"] == hit["similarity"] for hit in deepest["hits"])
+    assert deepest["trace"]["distances"]["code"] > 0 and deepest["trace"]["distances"]["scan"] == 0
+    named = trivium("search", store, "--vector", vector, "--index", "tree:5", "--json").json
+    assert ids(named) == ids(deepest)
+    coarse = trivium("search", store, "--vector", vector, "--index", "tree:2", "--json").json
+    for rank in range(10):  # what is shared can only fall from level to level
+        assert coarse["hits"][rank]["score"] >= deepest["hits"][rank]["score"]
+
+
+def test_evaluate_by_level(trivium, data, with_tree):
+    store, _ = with_tree
+    queries = query_arguments(data, "test")
+    at = {}
+    for index in ("exact", "tree", "tree:1"):
+        at[index] = trivium("evaluate", store, *queries, "--index", index, "--json").json["macro"]["ndcg@10"]
+    assert at["exact"] >= at["tree"] > at["tree:1"]
+
+
+def test_needs_neither_queries_nor_judgements(trivium, data, store):
+    report = trivium("train", "tree", store, *QUICK, "--json").json
+    assert report["spaces"][0]["queries"] == 0
+    (name,) = DOMAINS[:1]
+    queries = ["--queries", data / f"{name}.queries.jsonl", "--query-vectors", data / f"{name}.queries.npy"]
+    report = trivium("train", "tree", store, *queries, *QUICK, "--json").json
+    assert report["spaces"][0]["queries"] > 0 and report["spaces"][0]["judged"] == 0
+    text = trivium("train", "tree", store, *QUICK).out
+    assert "overlap" in text and "kept: " in text
+
+
+def test_life_with_a_tree(trivium, data, with_tree, vector, tmp_path):
+    made, _ = with_tree
+    store = tmp_path / "store"
+    shutil.copytree(made, store)
+    before = trivium("search", store, "--vector", vector, "--index", "tree", "--json").json
+    first = before["hits"][0]
+    (tmp_path / "gone").write_text(first["id"] + "\n")
+    trivium("delete", store, "--ids", tmp_path / "gone", "--partition", first["partition"], "--json").json
+    after = trivium("search", store, "--vector", vector, "--index", "tree", "--json").json
+    assert ids(after)[:9] == ids(before)[1:]
+    name = first["partition"]
+    trivium(
+        "build", store, "--corpus", f"{name}={data / name}.jsonl", "--vectors", f"{name}={data / name}.npy", "--json"
+    ).json
+    trivium("compact", store, "--json").json
+    trivium("verify", store, "--json").json
+    trivium("snapshot", store, tmp_path / "copy", "--json").json
+    again = trivium("search", tmp_path / "copy", "--vector", vector, "--index", "tree", "--json").json
+    assert ids(again)[0] == ids(before)[0]
+
+
+def test_a_damaged_companion_is_corrupt_data(trivium, with_tree, vector, tmp_path):
+    made, _ = with_tree
+    store = tmp_path / "store"
+    shutil.copytree(made, store)
+    leaves = sorted((store / "segments").glob("*.leaves"))[0]
+    tree = sorted((store / "segments").glob("*.tree"))[0]
+    for file in (leaves, tree):
+        whole = file.read_bytes()
+        file.write_bytes(whole[: len(whole) // 2])
+        trivium("search", store, "--vector", vector, "--index", "tree").must_fail(4, file.name)
+        file.unlink()
+        trivium("verify", store).must_fail(4, file.name)
+        file.write_bytes(whole)
+    flipped = bytearray(leaves.read_bytes())
+    flipped[4096 + 40] ^= 1
+    leaves.write_bytes(flipped)
+    assert trivium("verify", store).code == 4
+
+
+def test_inspect_shows_the_tree(trivium, with_tree):
+    store, _ = with_tree
+    (space,) = trivium("inspect", store, "--json").json["spaces"]
+    assert space["tree"]["depth"] == 5 and space["tree"]["documents"] == 180 and space["cells"] is None
+    assert "tree of depth 5" in trivium("inspect", store).out
+    tree = trivium("inspect", store, "--tree", "--levels", "2", "--json").json
+    assert [node["node"] for node in tree["nodes"]] == list(range(1, 8))
+    root = tree["nodes"][0]
+    assert root["greedy"] == 180 and abs(root["documents"] - 180) < 0.5
+    for node in tree["nodes"][1:]:
+        assert node["partition"] in DOMAINS and 0 <= node["purity"] <= 1
+        assert len(node["typical"]) == 3
+        assert all(term["score"] > 1.96 for term in node["terms"])
+    assert "purity" in trivium("inspect", store, "--tree").out
+    one = trivium("inspect", store, "--tree", "--node", "3", "--json").json
+    assert [node["node"] for node in one["nodes"]] == [3]
+    assert "typical document" in trivium("inspect", store, "--tree", "--node", "3").out
+
+
+def test_inspect_follows_a_question(trivium, with_tree, vector):
+    store, _ = with_tree
+    path = ["--tree", "--vector", vector]
+    told = trivium("inspect", store, *path, "--json").json
+    assert [step["node"] for step in told["path"]] == [node["node"] for node in told["nodes"]]
+    assert told["path"][0] == {"node": 1, "probability": 1.0, "document": None, "left": False}
+    for above, below in zip(told["path"], told["path"][1:]):
+        assert below["node"] // 2 == above["node"] and below["probability"] <= above["probability"]
+    seen = trivium("inspect", store, *path, "--document", "d7", "--partition", "law", "--json").json
+    assert seen["path"][0]["document"] == pytest.approx(1, abs=1e-3)
+    assert sum(step["left"] for step in seen["path"]) <= 1
+    assert "question" in trivium("inspect", store, *path).out
+
+
+def test_refusals(trivium, built_store, with_tree, vector, store, tmp_path):
+    made, _ = with_tree
+    search = ["search", made, "--vector", vector, "--index"]
+    trivium("search", built_store, "--vector", vector, "--index", "tree").must_fail(
+        1, "index: tree, expected a trained tree in space 'default'; train it first"
+    )
+    trivium(*search, "cells").must_fail(1, "index: cells, expected trained cells in space 'default'")
+    trivium(*search, "tree:6").must_fail(2, "level: 6, expected 1 to 5")
+    for wrong in ("tree:", "tree:0", "tree:x", "graph:3", "oak", "tree:-1"):
+        trivium(*search, wrong).must_fail(2, f"--index: '{wrong}'", "tree:LEVEL")
+    trivium("train", "tree", store, "--depth", "13").must_fail(2, "depth: 13")
+    trivium("train", "tree", store, "--use", "shade").must_fail(2, "use: 'shade', expected representation or partition")
+    trivium("train", "tree", store, "--space", "absent").must_fail(3, "absent")
+    trivium("train", "tree", store, "--queries", tmp_path / "absent.jsonl").must_fail(3, "absent.jsonl")
+    trivium("inspect", built_store, "--tree").must_fail(1, "train it first")
+    trivium("inspect", made, "--tree", "--node", "64").must_fail(2, "node: 64, expected 1 to 63")
+    trivium("inspect", made, "--node", "3").must_fail(2, "expected with --tree")
+    trivium("inspect", made, "--tree", "--drift").must_fail(2, "--tree and --drift")
+    assert not list((store / "segments").glob("*.tree"))
+
+
+def test_a_tree_of_a_store_of_another_metric(trivium, data, tmp_path):
+    store, (name,) = tmp_path / "flat", DOMAINS[:1]
+    trivium(
+        "build", store, "--corpus", f"{name}={data / name}.jsonl", "--vectors", f"{name}={data / name}.npy",
+        "--metric", "squared_l2", "--json",
+    ).json
+    trivium("train", "tree", store).must_fail(1, "no space of the cosine metric")
+
+
+def test_json_of_search_and_training_parses(with_tree):
+    _, report = with_tree
+    assert json.loads(json.dumps(report)) == report
