@@ -53,11 +53,6 @@ absl::Status ExpertSearches::CheckTree(std::uint32_t space) const {
   return absl::OkStatus();
 }
 
-bool ExpertSearches::TreeReads(std::uint32_t space) const {
-  const SpaceRecord& searched = *state_.schema.SpaceById(space);
-  return options_.index == IndexChoice::kTree && searched.tree && searched.tree->info.reads;
-}
-
 absl::Status ExpertSearches::CheckStop() const {
   if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed)) {
     return absl::CancelledError("search: cancelled by the caller");
@@ -86,11 +81,8 @@ absl::Status ExpertSearches::Add(absl::Span<const std::uint32_t> chosen, bool pl
     if (!expert.lexical) TRIVIUM_RETURN_IF_ERROR(CheckTree(expert.space));
     if (expert.sets.empty()) continue;
     TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(expert.space));
-    const bool as_it_is = plain || TreeReads(expert.space);
-    const std::vector<float>* adapter = as_it_is ? nullptr : AdapterInUse(expert, options_.adapters);
-    if (TreeReads(expert.space)) {
-      // What the tree learned is to answer the query as it is.
-    } else if (const auto reading = readings.find(expert.space); reading != readings.end()) {
+    const std::vector<float>* adapter = plain ? nullptr : AdapterInUse(expert, options_.adapters);
+    if (const auto reading = readings.find(expert.space); reading != readings.end()) {
       vector = reading->second.data();
       adapter = nullptr;
     } else if (adapter != nullptr) {

@@ -102,8 +102,6 @@ class ExpertSearches {
   // kFailedPrecondition, kInvalidArgument: the index asked for is a tree that the space has not, or not so
   // deep.
   absl::Status CheckTree(std::uint32_t space) const;
-  // Whether a tree is asked that learned to read queries itself.
-  bool TreeReads(std::uint32_t space) const;
   void RunTextSearch(const TextSearch& search, VectorSetScratch* scratch) const;
   Search AddSearch(std::uint32_t set, std::size_t depth, const float* query);
   void RunGroup(const GroupKey& key, VectorSetScratch* scratch, Group* group) const;

@@ -41,7 +41,6 @@ Json TreeToJson(const TreeRecord& tree) {
           {"depth", tree.info.depth},
           {"documents", tree.info.documents},
           {"queries", tree.info.queries},
-          {"reads", tree.info.reads},
           {"levels", std::move(levels)},
           {"reason", tree.info.reason}};
 }
@@ -55,7 +54,6 @@ std::optional<TreeRecord> TreeFromJson(const Json& json) {
   json.at("depth").get_to(tree.info.depth);
   json.at("documents").get_to(tree.info.documents);
   json.at("queries").get_to(tree.info.queries);
-  json.at("reads").get_to(tree.info.reads);
   json.at("reason").get_to(tree.info.reason);
   for (const Json& level : json.at("levels")) {
     tree.info.levels.push_back({level.at(0), level.at(1), level.at(2), level.at(3), level.at(4)});

@@ -48,7 +48,7 @@ absl::StatusOr<std::size_t> Store::Impl::SealParts(SetToSeal item, index::GraphB
   if (set.tree() != nullptr && set.parts().size() > item.first) {
     // On disk before the graph is built, so that memory need not hold them then.
     std::shared_ptr<const routing::LeafTable> leaves = set.parts().back().leaves;
-    TRIVIUM_ASSIGN_OR_RETURN(record.leaves_file, WriteLeaves(&state->schema, &leaves));
+    TRIVIUM_ASSIGN_OR_RETURN(record.leaves_file, WriteLeaves(*set.tree(), &state->schema, &leaves));
     set.ReplaceLeaves(item.first, std::move(leaves));
   }
   if (obsolete.empty()) {

@@ -193,10 +193,10 @@ struct Store::Impl {
   absl::Status LoadTree(const SpaceRecord& space, StoreState* state) const;
   // Maps a file that the manifest names; kDataLoss where it is missing, damaged or of others.
   absl::StatusOr<std::shared_ptr<const routing::LeafTable>> OpenLeaves(const std::string& file,
-                                                                       std::size_t rows, std::size_t depth,
-                                                                       bool verify) const;
+                                                                       const routing::SplitTree& tree,
+                                                                       std::size_t rows, bool verify) const;
   // Writes a table beside a segment and returns the file's name; `leaves` is what was mapped from it then.
-  absl::StatusOr<std::string> WriteLeaves(Schema* schema,
+  absl::StatusOr<std::string> WriteLeaves(const routing::SplitTree& tree, Schema* schema,
                                           std::shared_ptr<const routing::LeafTable>* leaves) const;
   void Discard(const std::vector<std::string>& files) const;  // that nothing names
 

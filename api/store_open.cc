@@ -225,7 +225,7 @@ absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::LoadState(
     std::shared_ptr<const routing::LeafTable> leaves;
     if (set.tree() != nullptr) {
       TRIVIUM_ASSIGN_OR_RETURN(
-          leaves, OpenLeaves(record.leaves_file, (*segment)->size(), set.tree()->depth, /*verify=*/false));
+          leaves, OpenLeaves(record.leaves_file, *set.tree(), (*segment)->size(), /*verify=*/false));
     }
     set.AddSegment(*std::move(segment), record.file, is_live, std::move(leaves));
     state->ReplaceSet(std::move(set));

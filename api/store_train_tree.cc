@@ -80,7 +80,7 @@ absl::Status Store::Impl::PlantTree(std::shared_ptr<const routing::SplitTree> tr
           std::find_if(state->schema.segments.begin(), state->schema.segments.end(),
                        [&](const SegmentRecord& segment) { return segment.file == part.file; });
       if (!record->leaves_file.empty()) obsolete->push_back(record->leaves_file);
-      TRIVIUM_ASSIGN_OR_RETURN(record->leaves_file, WriteLeaves(&state->schema, &leaves.back()));
+      TRIVIUM_ASSIGN_OR_RETURN(record->leaves_file, WriteLeaves(*tree, &state->schema, &leaves.back()));
       written->push_back(record->leaves_file);
     }
     planted.ReplaceTree(tree, std::move(leaves));
@@ -118,9 +118,8 @@ absl::StatusOr<TrainTreeReport> Store::TrainTree(const TrainTreeOptions& options
     learning.checkpoint = CheckpointPath(options.training, report.spaces.size());
     routing::TreeTrainingData data;
     data.documents = documents.rows.view();
-    data.queries = queries.plain.view();
-    data.readings = queries.readings.view();
-    if (queries.plain.rows() > 0) data.relevant = RelevantRows(documents, queries.relevant);
+    data.queries = queries.rows.view();
+    if (queries.rows.rows() > 0) data.relevant = RelevantRows(documents, queries.relevant);
     absl::StatusOr<routing::TrainedTree> trained = routing::TrainTree(data, learning);
     TrainedSpaceTree told;
     if (absl::IsFailedPrecondition(trained.status()) && spaces.size() > 1) {  // another one may have enough
@@ -130,7 +129,6 @@ absl::StatusOr<TrainTreeReport> Store::TrainTree(const TrainTreeOptions& options
       TRIVIUM_RETURN_IF_ERROR(trained.status());
       told = DescribeTree(trained->report);
       told.depth = trained->tree.depth;
-      told.reads = queries.readings.rows() > 0;
     }
     told.space = space.name;
     told.documents = documents.rows.rows();
@@ -143,8 +141,7 @@ absl::StatusOr<TrainTreeReport> Store::TrainTree(const TrainTreeOptions& options
       TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(path));  // left by a training that was killed
       TRIVIUM_RETURN_IF_ERROR(routing::WriteTree(trained->tree, path));
       written.push_back(record.file);
-      record.info = {true,         told.enabled, told.depth,  told.documents,
-                     told.queries, told.reads,   told.levels, told.reason};
+      record.info = {true, told.enabled, told.depth, told.documents, told.queries, told.levels, told.reason};
       state->schema.spaces[i].tree = std::move(record);
       TRIVIUM_RETURN_IF_ERROR(
           impl_->PlantTree(std::make_shared<const routing::SplitTree>(std::move(trained->tree)), space,

@@ -21,22 +21,20 @@ absl::Status Store::Impl::LoadTree(const SpaceRecord& space, StoreState* state) 
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const routing::LeafTable>> Store::Impl::OpenLeaves(const std::string& file,
-                                                                                  std::size_t rows,
-                                                                                  std::size_t depth,
-                                                                                  bool verify) const {
-  auto leaves = routing::LeafTable::Open(SegmentsDirectory() + "/" + file, rows, depth, verify);
+absl::StatusOr<std::shared_ptr<const routing::LeafTable>> Store::Impl::OpenLeaves(
+    const std::string& file, const routing::SplitTree& tree, std::size_t rows, bool verify) const {
+  auto leaves = routing::LeafTable::Open(SegmentsDirectory() + "/" + file, tree, rows, verify);
   TRIVIUM_RETURN_IF_ERROR(MissingIsDataLoss(leaves.status()));
   return leaves;
 }
 
 absl::StatusOr<std::string> Store::Impl::WriteLeaves(
-    Schema* schema, std::shared_ptr<const routing::LeafTable>* leaves) const {
+    const routing::SplitTree& tree, Schema* schema, std::shared_ptr<const routing::LeafTable>* leaves) const {
   const std::string file = absl::StrFormat("%06d.leaves", schema->next_file++);
   const std::string path = SegmentsDirectory() + "/" + file;
   TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(path));  // left by a build that was killed
   TRIVIUM_RETURN_IF_ERROR((*leaves)->Write(path));
-  auto mapped = OpenLeaves(file, (*leaves)->size(), (*leaves)->depth(), /*verify=*/false);
+  auto mapped = OpenLeaves(file, tree, (*leaves)->size(), /*verify=*/false);
   if (!mapped.ok()) {
     Discard({file});
     return mapped.status();

@@ -4,9 +4,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <numeric>
 #include <set>
-
-#include "routing/tree/leaf_masses.h"
 
 namespace trivium {
 namespace {
@@ -54,13 +53,12 @@ std::vector<TreeTerm> DistinguishingTerms(const TermCounts& own, const TermCount
   return terms;
 }
 
-void NodeProbabilities(const std::uint16_t* leaves, std::size_t depth, std::vector<float>* probabilities) {
+void NodeProbabilities(const std::uint8_t* leaves, std::size_t depth, std::vector<float>* probabilities) {
   const std::size_t count = std::size_t{1} << depth;
+  const auto total = std::max(1.0f, static_cast<float>(std::accumulate(leaves, leaves + count, 0u)));
   probabilities->assign(2 * count, 0);
   std::vector<float>& nodes = *probabilities;
-  for (std::size_t i = 0; i < count; ++i) {
-    nodes[count + i] = static_cast<float>(leaves[i]) / static_cast<float>(routing::kMassUnits);
-  }
+  for (std::size_t i = 0; i < count; ++i) nodes[count + i] = static_cast<float>(leaves[i]) / total;
   for (std::size_t v = count - 1; v >= 1; --v) nodes[v] = nodes[2 * v] + nodes[2 * v + 1];
 }
 

@@ -33,8 +33,8 @@ class TermCounts {
 // Source: Monroe, Colaresi and Quinn 2008 (Fightin' Words), Eq. 16 to 22, with prior mass 100.
 std::vector<TreeTerm> DistinguishingTerms(const TermCounts& own, const TermCounts& other, std::size_t count);
 
-// Masses of the leaves of a row as probabilities of all nodes (SplitTree::nodes()).
-void NodeProbabilities(const std::uint16_t* leaves, std::size_t depth, std::vector<float>* probabilities);
+// Masses of the leaves of a row as probabilities of all nodes (SplitTree::nodes()): shares of all its masses.
+void NodeProbabilities(const std::uint8_t* leaves, std::size_t depth, std::vector<float>* probabilities);
 
 // The nodes that are reached by always going to the more probable child, root first.
 std::vector<std::uint32_t> GreedyPath(const std::vector<float>& probabilities, std::size_t depth);

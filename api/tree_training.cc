@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
+#include "routing/tree/leaf_table.h"
 
 namespace trivium {
 namespace {
@@ -108,8 +109,9 @@ absl::StatusOr<bool> CanReadQueries(const StoreState& state, const EncoderSet& e
 absl::StatusOr<TreeQueries> LoadTreeQueries(const StoreState& state, EncoderSet* encoders,
                                             const SpaceRecord& space, const std::vector<QuerySet>& sets) {
   TreeQueries queries;
-  queries.plain = base::AlignedMatrix(space.dimension);
-  queries.readings = base::AlignedMatrix(space.dimension);
+  queries.rows = base::AlignedMatrix(space.dimension);
+  const QueryReader reader(&state, AdapterUse::kStore);
+  std::vector<float> reading;
   for (const QuerySet& set : sets) {
     const std::size_t count = CountQueries(set), first = queries.relevant.size();
     const std::uint32_t wanted[] = {space.id};
@@ -122,7 +124,14 @@ absl::StatusOr<TreeQueries> LoadTreeQueries(const StoreState& state, EncoderSet*
                           "it, expected either",
                           set.name, space.name));
     }
-    for (std::size_t i = 0; i < count; ++i) queries.plain.Append(rows->row(i));
+    for (std::size_t i = 0; i < count; ++i) {
+      const float* row = rows->row(i);
+      if (reader.AdaptsAll(space.id)) {
+        TRIVIUM_RETURN_IF_ERROR(reader.ReadAsAll(space.id, row, &reading));
+        row = reading.data();
+      }
+      queries.rows.Append(row);
+    }
     queries.relevant.resize(first + count);
     if (set.judgements.empty()) continue;
     TRIVIUM_ASSIGN_OR_RETURN(const JudgedSet judged, ResolveJudgements(state, set));
@@ -135,12 +144,6 @@ absl::StatusOr<TreeQueries> LoadTreeQueries(const StoreState& state, EncoderSet*
         }
       }
     }
-  }
-  const QueryReader reader(&state, AdapterUse::kStore);
-  std::vector<float> reading;
-  for (std::size_t i = 0; reader.AdaptsAll(space.id) && i < queries.plain.rows(); ++i) {
-    TRIVIUM_RETURN_IF_ERROR(reader.ReadAsAll(space.id, queries.plain.row(i), &reading));
-    queries.readings.Append(reading.data());
   }
   return queries;
 }
@@ -203,10 +206,8 @@ TrainedSpaceTree DescribeTree(const routing::TreeTrainingReport& trained) {
   told.judged = trained.judged;
   told.steps = trained.steps;
   for (const routing::TreeLevelQuality& level : trained.levels) {
-    constexpr std::uint64_t kMassesAtOnce = 32;  // rows are padded to as many
-    const std::uint64_t masses = std::max(std::uint64_t{1} << level.level, kMassesAtOnce);
-    told.levels.push_back(
-        {level.level, level.overlap, level.untrained, level.entropy, masses * sizeof(std::uint16_t)});
+    told.levels.push_back({level.level, level.overlap, level.untrained, level.entropy,
+                           routing::LeafTable::LevelBytes(level.level)});
   }
   if (!told.levels.empty()) {
     const TreeLevel& last = told.levels.back();

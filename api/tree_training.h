@@ -19,8 +19,7 @@ inline constexpr std::size_t kMostTreeDocuments = 262144;
 
 // Of all query sets, in their order.
 struct TreeQueries {
-  base::AlignedMatrix plain;                         // unit vectors
-  base::AlignedMatrix readings;                      // as all domains read them; no rows: as they are
+  base::AlignedMatrix rows;  // unit vectors, read by the adapter of all domains where one is in use
   std::vector<std::vector<std::uint64_t>> relevant;  // document numbers, for each
   std::uint64_t unknown_judgements = 0;
 };

@@ -21,9 +21,9 @@ Json ToJson(const AdapterInfo& adapter) {
 
 Json ToJson(const TreeInfo& tree) {
   if (!tree.present) return nullptr;
-  return {{"enabled", tree.enabled}, {"depth", tree.depth}, {"documents", tree.documents},
-          {"queries", tree.queries}, {"reads", tree.reads}, {"levels", LevelsJson(tree.levels)},
-          {"reason", tree.reason}};
+  return {{"enabled", tree.enabled},           {"depth", tree.depth},
+          {"documents", tree.documents},       {"queries", tree.queries},
+          {"levels", LevelsJson(tree.levels)}, {"reason", tree.reason}};
 }
 
 Json ToJson(const CellsInfo& cells) {

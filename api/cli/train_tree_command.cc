@@ -51,7 +51,6 @@ Json ToJson(const TrainTreeReport& report) {
                               {"documents", space.documents},
                               {"queries", space.queries},
                               {"judged", space.judged},
-                              {"reads", space.reads},
                               {"depth", space.depth},
                               {"steps", space.steps},
                               {"levels", LevelsJson(space.levels)},
@@ -84,9 +83,8 @@ std::string ToText(const TrainTreeReport& report) {
       text += absl::StrFormat("%s: nothing learned (%s)\n", space.space, OneLine(space.reason, 100));
       continue;
     }
-    text += absl::StrFormat("space %s: from %s documents and %s queries, %s of them judged%s\n", space.space,
-                            Grouped(space.documents), Grouped(space.queries), Grouped(space.judged),
-                            space.reads ? "; queries are read as by the adapter of all domains" : "");
+    text += absl::StrFormat("space %s: from %s documents and %s queries, %s of them judged\n", space.space,
+                            Grouped(space.documents), Grouped(space.queries), Grouped(space.judged));
     text += space.cells ? CellsText(*space.cells) : LevelsText(space.levels);
     text += absl::StrFormat("%s: %s (%.1f s)\n\n", space.enabled ? "kept" : "not kept", space.reason,
                             space.seconds);

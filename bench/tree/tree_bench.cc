@@ -3,7 +3,7 @@
 //
 // Usage: trivium_bench_tree REQUEST.json        a report on stdout, one JSON object
 //
-//   dimension, documents, queries, readings    raw float32 rows; queries and readings may be ""
+//   dimension, documents, queries              raw float32 rows; queries may be ""
 //   relevant                                   raw uint32 pairs: query, document; may be ""
 //   assign                                     {input file: output file}: node probabilities, raw float32
 //   search                                     {queries, levels}: bytes read a document, by level, to find
@@ -59,8 +59,7 @@ void Run(const json& request) {
   const auto dimension = request.at("dimension").get<std::size_t>();
   const base::AlignedMatrix documents = ReadRows(request.at("documents"), dimension);
   const base::AlignedMatrix queries = ReadRows(request.at("queries"), dimension);
-  const base::AlignedMatrix readings = ReadRows(request.at("readings"), dimension);
-  TreeTrainingData data{documents.view(), queries.view(), readings.view(), {}};
+  TreeTrainingData data{documents.view(), queries.view(), {}};
   if (const std::string path = request.at("relevant"); !path.empty()) {
     data.relevant.resize(queries.rows());
     const std::vector<std::uint32_t> pairs = ReadAll<std::uint32_t>(path);

@@ -157,9 +157,11 @@ absl::StatusOr<std::shared_ptr<const LeafTable>> LeafTable::Open(const std::stri
   return table;
 }
 
+std::size_t LeafTable::LevelBytes(std::size_t level) { return Padded(std::size_t{1} << level); }
+
 std::size_t LeafTable::bytes_per_row() const {
   std::size_t bytes = 0;
-  for (const Level& kept : levels_) bytes += kept.stride;
+  for (const Level& kept : levels_) bytes += LevelBytes(kept.level);
   return bytes;
 }
 

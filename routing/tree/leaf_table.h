@@ -68,6 +68,7 @@ class LeafTable {
   std::size_t size() const { return size_; }
   std::size_t depth() const { return levels_.back().level; }
   std::size_t bytes_per_row() const;
+  static std::size_t LevelBytes(std::size_t level);  // of these, what a kept level takes
 
   // Overwrites `found` with the rows that share most with `query` at `level`, 1 to depth(), first those that
   // share most, ties by row: exactly min(k, allowed rows). `distance` is the total variation distance, 1 -

@@ -54,15 +54,14 @@ std::vector<std::vector<std::uint32_t>> NearestDocuments(base::MatrixView querie
   return near;
 }
 
-TreeAnchors::TreeAnchors(base::MatrixView documents, base::MatrixView anchors, base::MatrixView teachers,
-                         std::vector<std::uint32_t> own, std::vector<std::vector<std::uint32_t>> relevant,
-                         const Options& options, int thread_count)
+TreeAnchors::TreeAnchors(base::MatrixView documents, base::MatrixView anchors, std::vector<std::uint32_t> own,
+                         std::vector<std::vector<std::uint32_t>> relevant, const Options& options,
+                         int thread_count)
     : documents_(documents),
       anchors_(anchors),
-      teachers_(teachers),
       own_(std::move(own)),
       relevant_(std::move(relevant)),
-      near_(NearestDocuments(teachers, documents, own_, options.near, thread_count)),
+      near_(NearestDocuments(anchors, documents, own_, options.near, thread_count)),
       options_(options) {}
 
 void TreeAnchors::Draw(base::Random* random, TreeBatch* batch) const {
@@ -70,7 +69,6 @@ void TreeAnchors::Draw(base::Random* random, TreeBatch* batch) const {
   const std::size_t count = std::min(options_.anchor_count, anchors_.rows);
   batch->anchors = base::AlignedMatrix(d);
   batch->documents = base::AlignedMatrix(d);
-  base::AlignedMatrix teachers(d);
   std::unordered_map<std::uint32_t, std::uint32_t> place;  // of a document in the batch
   std::vector<std::uint32_t> members, drawn;
   const auto add = [&](std::uint32_t document) {
@@ -84,7 +82,6 @@ void TreeAnchors::Draw(base::Random* random, TreeBatch* batch) const {
     const auto anchor = static_cast<std::uint32_t>(random->Below(anchors_.rows));
     drawn.push_back(anchor);
     batch->anchors.Append(anchors_.row(anchor));
-    teachers.Append(teachers_.row(anchor));
     std::size_t left = each;
     if (!relevant_.empty() && !relevant_[anchor].empty()) {
       add(relevant_[anchor][random->Below(relevant_[anchor].size())]);
@@ -94,7 +91,7 @@ void TreeAnchors::Draw(base::Random* random, TreeBatch* batch) const {
     for (; left > 0 && !near.empty(); --left) add(near[random->Below(near.size())]);
   }
   batch->teacher = base::AlignedMatrix(count, members.size());
-  kernels::MultiplyByTransposed(teachers.view(), batch->documents.view(), 1, &batch->teacher);
+  kernels::MultiplyByTransposed(batch->anchors.view(), batch->documents.view(), 1, &batch->teacher);
   for (std::size_t i = 0; i < count; ++i) {
     float* row = batch->teacher.row(i);
     const std::uint32_t anchor = drawn[i];

@@ -38,12 +38,10 @@ class TreeAnchors {
   // All rows are unit vectors and stay borrowed.
   //   documents    n x d
   //   anchors      a x d, each a document or a query
-  //   teachers     a x d: as what the flat search reads the anchors
   //   own          a: the document that an anchor is, or n
   //   relevant     a, or empty: documents judged relevant for each
-  TreeAnchors(base::MatrixView documents, base::MatrixView anchors, base::MatrixView teachers,
-              std::vector<std::uint32_t> own, std::vector<std::vector<std::uint32_t>> relevant,
-              const Options& options, int thread_count);
+  TreeAnchors(base::MatrixView documents, base::MatrixView anchors, std::vector<std::uint32_t> own,
+              std::vector<std::vector<std::uint32_t>> relevant, const Options& options, int thread_count);
 
   std::size_t size() const { return anchors_.rows; }
   const std::vector<std::vector<std::uint32_t>>& near() const { return near_; }
@@ -52,7 +50,7 @@ class TreeAnchors {
   void Draw(base::Random* random, TreeBatch* batch) const;
 
  private:
-  base::MatrixView documents_, anchors_, teachers_;
+  base::MatrixView documents_, anchors_;
   std::vector<std::uint32_t> own_;
   std::vector<std::vector<std::uint32_t>> relevant_, near_;
   Options options_;

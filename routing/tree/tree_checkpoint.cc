@@ -43,7 +43,7 @@ std::uint64_t TreeTrainingFingerprint(const TreeTrainingData& data, const TreeTr
   };
   const auto add = [&](const auto& value) { bytes(&value, sizeof(value)); };
   add(kVersion);
-  for (const base::MatrixView& rows : {data.documents, data.queries, data.readings}) {
+  for (const base::MatrixView& rows : {data.documents, data.queries}) {
     add(rows.rows);
     for (std::size_t i = 0; i < rows.rows; ++i) bytes(rows.row(i), rows.columns * sizeof(float));
   }

@@ -21,6 +21,7 @@ constexpr std::uint64_t kMostFloats = 65536;  // of a vector, or features of an 
 
 struct Header {
   std::uint64_t version, dimension, depth, hidden;
+  double mass_unit;
 };
 
 absl::Span<const std::byte> Bytes(const float* values, std::size_t count) {
@@ -60,7 +61,7 @@ absl::Status ReadRows(const storage::SegmentFile& file, std::string_view name, s
 absl::Status WriteTree(const SplitTree& tree, const std::string& path) {
   TRIVIUM_ASSIGN_OR_RETURN(const std::unique_ptr<storage::SegmentFileWriter> writer,
                            storage::SegmentFileWriter::Create(path));
-  const Header header{kVersion, tree.dimension, tree.depth, tree.layer.rows()};
+  const Header header{kVersion, tree.dimension, tree.depth, tree.layer.rows(), tree.mass_unit};
   TRIVIUM_RETURN_IF_ERROR(writer->AddBlock(
       "tree_header", absl::MakeConstSpan(reinterpret_cast<const std::byte*>(&header), sizeof(header))));
   TRIVIUM_RETURN_IF_ERROR(AddRows(writer.get(), "splits", tree.splits));
@@ -91,6 +92,10 @@ absl::StatusOr<SplitTree> OpenTree(const std::string& path) {
         header.version, header.dimension, header.depth, header.hidden, kVersion, kMostFloats,
         kDeepestSplitTree, kMostFloats, path));
   }
+  if (!(header.mass_unit > 0) || header.mass_unit > 1) {
+    return absl::DataLossError(absl::StrFormat(
+        "tree: unit of masses %g, expected more than 0, at most 1 (%s)", header.mass_unit, path));
+  }
   // Before anything of that size is allocated.
   const std::uint64_t inner = (std::uint64_t{1} << header.depth) - 1;
   const std::uint64_t features = header.hidden > 0 ? header.hidden : header.dimension;
@@ -100,6 +105,7 @@ absl::StatusOr<SplitTree> OpenTree(const std::string& path) {
                                                file->size_bytes(), floats * sizeof(float), path));
   }
   SplitTree tree(header.dimension, header.depth, header.hidden);
+  tree.mass_unit = static_cast<float>(header.mass_unit);
   TRIVIUM_RETURN_IF_ERROR(
       ReadRows(*file, "splits", inner, features, [&](std::size_t i) { return tree.splits.row(i); }));
   TRIVIUM_RETURN_IF_ERROR(

@@ -59,13 +59,13 @@ double EntropyBits(const float* probabilities, std::size_t count) {
 // Held-out anchors and a sample of documents to be ranked for them.
 class HeldOut {
  public:
-  HeldOut(base::AlignedMatrix anchors, base::AlignedMatrix teachers, base::AlignedMatrix documents,
-          std::vector<std::uint32_t> own, int thread_count)
+  HeldOut(base::AlignedMatrix anchors, base::AlignedMatrix documents, std::vector<std::uint32_t> own,
+          int thread_count)
       : anchors_(std::move(anchors)),
         documents_(std::move(documents)),
         own_(std::move(own)),
         thread_count_(thread_count),
-        near_(NearestDocuments(teachers.view(), documents_.view(), own_, kCompared, thread_count)) {}
+        near_(NearestDocuments(anchors_.view(), documents_.view(), own_, kCompared, thread_count)) {}
 
   std::size_t size() const { return anchors_.rows(); }
 
@@ -171,9 +171,8 @@ absl::StatusOr<TrainedTree> TrainTree(const TreeTrainingData& data, const TreeTr
     return absl::FailedPreconditionError(
         absl::StrFormat("train tree: %d documents, expected at least %d", n, kFewestTreeDocuments));
   }
-  if ((m > 0 && data.queries.columns != d) || (data.readings.rows != 0 && data.readings.rows != m) ||
-      (!data.relevant.empty() && data.relevant.size() != m)) {
-    return absl::InvalidArgumentError("train tree: queries, readings and judgements of different sizes");
+  if ((m > 0 && data.queries.columns != d) || (!data.relevant.empty() && data.relevant.size() != m)) {
+    return absl::InvalidArgumentError("train tree: queries and judgements of different sizes");
   }
   const auto start = std::chrono::steady_clock::now();
   const int threads = base::ResolveThreadCount(options.thread_count);
@@ -188,18 +187,16 @@ absl::StatusOr<TrainedTree> TrainTree(const TreeTrainingData& data, const TreeTr
   const std::vector<std::uint32_t> own_documents = Sample(
       n, std::min(options.most_anchors - queries.size(), std::max(n / 2, kFewestTreeDocuments / 2)), &random);
   struct Anchor {
-    const float* plain;
-    const float* reading;
+    const float* row;
     std::uint32_t own;
     std::uint32_t query;
   };
   std::vector<Anchor> anchors;
   for (const std::uint32_t i : queries) {
-    anchors.push_back({data.queries.row(i), (data.readings.rows > 0 ? data.readings : data.queries).row(i),
-                       static_cast<std::uint32_t>(n), i});
+    anchors.push_back({data.queries.row(i), static_cast<std::uint32_t>(n), i});
   }
   for (const std::uint32_t i : own_documents) {
-    anchors.push_back({data.documents.row(i), data.documents.row(i), i, static_cast<std::uint32_t>(m)});
+    anchors.push_back({data.documents.row(i), i, static_cast<std::uint32_t>(m)});
   }
   random.Shuffle(anchors);
   // Held out: of the queries where there are enough, else of all.
@@ -209,35 +206,32 @@ absl::StatusOr<TrainedTree> TrainTree(const TreeTrainingData& data, const TreeTr
   std::stable_partition(anchors.begin(), anchors.end(),
                         [&](const Anchor& anchor) { return !ask_queries || anchor.query < m; });
   const std::vector<std::uint32_t> ranked = Sample(n, kRankedRows, &random);
-  base::AlignedMatrix held(d), held_teachers(d);
+  base::AlignedMatrix held(d);
   std::vector<std::uint32_t> held_own;
   for (std::size_t i = 0; i < held_count; ++i) {
-    held.Append(anchors[i].plain);
-    held_teachers.Append(anchors[i].reading);
+    held.Append(anchors[i].row);
     const auto found = std::lower_bound(ranked.begin(), ranked.end(), anchors[i].own);
     held_own.push_back(found != ranked.end() && *found == anchors[i].own
                            ? static_cast<std::uint32_t>(found - ranked.begin())
                            : static_cast<std::uint32_t>(ranked.size()));
   }
-  const HeldOut held_out(std::move(held), std::move(held_teachers), Gather(data.documents, ranked),
-                         std::move(held_own), threads);
+  const HeldOut held_out(std::move(held), Gather(data.documents, ranked), std::move(held_own), threads);
   anchors.erase(anchors.begin(), anchors.begin() + static_cast<std::ptrdiff_t>(held_count));
-  base::AlignedMatrix plain(d), readings(d);
+  base::AlignedMatrix learned_from(d);
   std::vector<std::uint32_t> own;
   std::vector<std::vector<std::uint32_t>> relevant;
   TrainedTree trained;
   TreeTrainingReport& report = trained.report;
   report.anchors = anchors.size();
   for (const Anchor& anchor : anchors) {
-    plain.Append(anchor.plain);
-    readings.Append(anchor.reading);
+    learned_from.Append(anchor.row);
     own.push_back(anchor.own);
     report.queries += anchor.query < m;
     if (data.relevant.empty()) continue;
     relevant.push_back(anchor.query < m ? data.relevant[anchor.query] : std::vector<std::uint32_t>());
     report.judged += !relevant.back().empty();
   }
-  const TreeAnchors source(data.documents, plain.view(), readings.view(), std::move(own), std::move(relevant),
+  const TreeAnchors source(data.documents, learned_from.view(), std::move(own), std::move(relevant),
                            {.near = options.near,
                             .anchor_count = options.anchor_count,
                             .document_count = options.document_count,

@@ -24,10 +24,7 @@ inline constexpr std::size_t kFewestTreeDocuments = 64;
 // All rows are unit vectors.
 struct TreeTrainingData {
   base::MatrixView documents;  // n x d
-  base::MatrixView queries;    // m x d; m may be 0: documents are the only anchors then
-  // m x d: the queries as the flat search reads them, through query adapters; no rows: as they are. The tree
-  // learns to answer plain queries as the flat search answers these.
-  base::MatrixView readings;
+  base::MatrixView queries;    // m x d, as the tree will be asked them; 0: documents are the only anchors
   // m, or empty: rows of `documents` judged relevant for each query.
   std::vector<std::vector<std::uint32_t>> relevant;
 };

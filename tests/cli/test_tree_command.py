@@ -36,7 +36,7 @@ def test_train_tree_reports_levels(with_tree):
     assert report["use"] == "representation"
     (space,) = report["spaces"]
     assert space["documents"] == 180 and space["queries"] + 0 > 0 and space["judged"] > 0
-    assert space["depth"] == 5 and space["enabled"] and space["cells"] is None and not space["reads"]
+    assert space["depth"] == 5 and space["enabled"] and space["cells"] is None
     assert [level["level"] for level in space["levels"]][-1] == 5
     assert all(0 <= level["overlap"] <= 1 for level in space["levels"])
     assert space["levels"][-1]["bytes_per_document"] == 64

@@ -131,7 +131,6 @@ struct TrainedSpaceTree {
   std::uint64_t documents = 0;      // learned from; of more than 262,144 a sample
   std::uint64_t queries = 0;        // likewise
   std::uint64_t judged = 0;         // of these, with a relevant document in the space
-  bool reads = false;               // learned to answer as the space answers adapted queries
   std::size_t depth = 0;            // 0: nothing was learned, see `reason`
   std::uint64_t steps = 0;          // that were best on what was held out; representation only
   std::vector<TreeLevel> levels;    // likewise
@@ -174,7 +173,6 @@ struct TreeInfo {
   bool enabled = false;  // whether the gate let it pass; else it was told not to ask
   std::size_t depth = 0;
   std::uint64_t documents = 0, queries = 0;
-  bool reads = false;             // it is asked plain queries and answers as the space does adapted ones
   std::vector<TreeLevel> levels;  // as of when it was trained
   std::string reason;             // of the gate
 };

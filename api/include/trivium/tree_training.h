@@ -52,7 +52,7 @@ struct TreeLevel {
   double overlap = 0;
   double untrained = 0;                  // likewise, of the tree that training began with
   double entropy = 0;                    // bits of a document's distribution over its nodes, mean
-  std::uint64_t bytes_per_document = 0;  // 16-bit masses of its nodes
+  std::uint64_t bytes_per_document = 0;  // a byte a node, at least 64
 };
 
 // What one way of choosing cells costs to find the ten nearest vectors with recall 0.95.

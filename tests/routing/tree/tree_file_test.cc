@@ -39,6 +39,7 @@ TEST(TreeFile, ReadsBackWhatWasWritten) {
     EXPECT_EQ(read.dimension, 19u);
     EXPECT_EQ(read.depth, 4u);
     EXPECT_EQ(read.layer.rows(), hidden);
+    EXPECT_EQ(read.mass_unit, tree.mass_unit);
     EXPECT_EQ(Probabilities(read), Probabilities(tree));
     EXPECT_THAT(WriteTree(tree, dir.File("tree")), StatusIs(absl::StatusCode::kAlreadyExists));
   }
@@ -76,6 +77,7 @@ TEST(TreeFile, RefusesAFileThatWasCutOrChanged) {
 
 struct Header {
   std::uint64_t version = 1, dimension = 6, depth = 2, hidden = 0;
+  double mass_unit = 0.01;
 };
 
 // A file whose checksums are right.
@@ -106,7 +108,8 @@ TEST(TreeFile, RefusesSizesAndValuesThatMakeNoSense) {
        {Header{.version = 2}, Header{.dimension = 0}, Header{.dimension = 7},
         Header{.dimension = std::uint64_t{1} << 40}, Header{.depth = 0}, Header{.depth = 3},
         Header{.depth = 13}, Header{.depth = 63}, Header{.hidden = 6}, Header{.hidden = 65536},
-        Header{.hidden = std::uint64_t{1} << 62}}) {
+        Header{.hidden = std::uint64_t{1} << 62}, Header{.mass_unit = 0}, Header{.mass_unit = 2},
+        Header{.mass_unit = std::nan("")}}) {
     EXPECT_THAT(open(header, splits, biases), StatusIs(absl::StatusCode::kDataLoss));
   }
   EXPECT_THAT(open({}, std::vector<float>(17), biases),

@@ -32,7 +32,7 @@ class TreeTrainerTest : public ::testing::Test {
     options.thread_count = 1;
     return options;
   }
-  TreeTrainingData Data() const { return {documents_.view(), queries_.view(), {}, {}}; }
+  TreeTrainingData Data() const { return {documents_.view(), queries_.view(), {}}; }
 
   base::AlignedMatrix documents_ =
       testing_support::ClusteredVectors(1500, kDimension, base::Metric::kCosine, 1);
