@@ -18,7 +18,7 @@ class CellOrder {
   // model.dimension() floats; it and the model are borrowed until the next call.
   //
   // Cost: 2^depth products for kCentroids and kMap, O(beam x depth) for kTree, where the beam holds
-  // max(count, kNarrowestBeam) nodes. REQUIRES: model.Has(kind).
+  // max(kBeamOverCount x count, kNarrowestBeam) nodes. REQUIRES: model.Has(kind).
   void Start(const CellModel& model, CellRouterKind kind, const float* query, std::size_t count);
 
   // The ranked cell at `position`, best first; ranks further ones where needed: what a router did not reach
@@ -37,6 +37,7 @@ class CellOrder {
   };
 
   void ScoreAll(base::MatrixView weights, absl::Span<const float> biases);
+  void Gather(base::MatrixView weights);  // products_of_ of the nodes or leaves in beam_
   void Descend(std::size_t beam);
   void SortUpTo(std::size_t end);
   void Extend(std::size_t position);
@@ -46,7 +47,7 @@ class CellOrder {
   std::uint64_t products_ = 0;
   std::vector<Scored> ranked_;  // best first up to sorted_
   std::size_t sorted_ = 0;
-  std::vector<Scored> beam_;  // nodes of one level, or their children
+  std::vector<Scored> beam_, children_;  // nodes of one level, and of the next
   std::vector<std::uint32_t> rows_;
   std::vector<float> products_of_;
   std::vector<bool> listed_;
@@ -54,5 +55,6 @@ class CellOrder {
 
 // Of a beam, so that the leaves reached are worth ordering.
 inline constexpr std::size_t kNarrowestBeam = 32;
+inline constexpr std::size_t kBeamOverCount = 2;
 
 }  // namespace trivium::routing
