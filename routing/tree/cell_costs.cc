@@ -83,8 +83,9 @@ absl::StatusOr<CellCosts> CellCosts::Measure(const CellModel& model, CellRouterK
   };
   std::size_t measured = 0;
   while (measured < steps) {
-    // A tree's order depends on the width of its beam, so each step is asked for.
-    const std::size_t last = kind == CellRouterKind::kTree ? measured + 1 : steps;
+    // The order of a tree depends on the width of its beam, so each step is asked for.
+    const bool beam = kind == CellRouterKind::kTree || kind == CellRouterKind::kLevels;
+    const std::size_t last = beam ? measured + 1 : steps;
     base::ParallelFor(queries.rows, thread_count, 8, [&](std::size_t query, int thread) {
       if (cancelled != nullptr && cancelled->load(std::memory_order_relaxed)) return;
       fill(query, measured, last, &orders[thread]);

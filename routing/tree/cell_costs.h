@@ -20,7 +20,7 @@ namespace trivium::routing {
 class CellCosts {
  public:
   // Of `model` with `kind`, for `answer_count` answers of each query, which are rows of `lists`. kCancelled.
-  // Cost: a ranking of all cells a query; for kTree one of each number of cells.
+  // Cost: a ranking of all cells a query; for kTree and kLevels one of each number of cells.
   static absl::StatusOr<CellCosts> Measure(const CellModel& model, CellRouterKind kind,
                                            const CellLists& lists, base::MatrixView queries,
                                            absl::Span<const std::uint32_t> answers, std::size_t answer_count,

@@ -21,7 +21,7 @@ namespace trivium::routing {
 struct CellLearningOptions {
   int epochs = 16;          // at most
   std::size_t batch = 240;  // queries a step; a power of two would use few places of the caches
-  double rate = 0.02;       // of Adam, for vectors whose components are about `steepness` / sqrt(dimension);
+  double rate = 0.01;       // of Adam, for vectors whose components are about `steepness` / sqrt(dimension);
                             // falls to a tenth over the epochs, along a cosine
   float steepness = 20;     // of what is learned at the start: logits are products with centroids times this
   std::uint64_t seed = 0;

@@ -7,6 +7,8 @@
 //   "map_biases"     f32 2^depth                 with a map
 //   "split_weights"  f32 2^depth - 1 x dimension with a tree
 //   "split_biases"   f32 2^depth - 1             with a tree
+//   "level_weights"  f32 rows x dimension        with levels: those of all levels, the coarsest first
+//   "level_biases"   f32 rows                    with levels
 #include "routing/tree/cell_model.h"
 
 #include <algorithm>
@@ -29,11 +31,12 @@ constexpr std::size_t kDefaultShare = 32;  // of the cells, where nothing was ca
 
 struct Header {
   char magic[8];
-  std::uint32_t version, depth, dimension, metric, router, has_map, has_splits;
+  std::uint32_t version, depth, dimension, metric, router, has_map, has_splits, levels;
   float centroid_weight;
+  std::uint32_t reserved;
   double mean_rows;
   std::uint32_t probes[kCellRouterKinds][kProbeRecalls.size()];
-  std::uint32_t reserved[8];
+  std::uint32_t more[2];
 };
 static_assert(sizeof(Header) == 128);
 
@@ -73,9 +76,22 @@ absl::Status CheckParts(const CellParts& parts) {
     return absl::InvalidArgumentError(
         "cell model: a map or splits of another shape, or not finite, expected those of the centroids");
   }
+  if (!parts.levels.empty() && parts.map.empty()) {
+    return absl::InvalidArgumentError("cell model: levels without a map, which orders the leaves");
+  }
+  if (2 * parts.levels.size() >= static_cast<std::size_t>(parts.depth)) {
+    return absl::InvalidArgumentError(absl::StrFormat("cell model: %d levels, expected less than half of %d",
+                                                      parts.levels.size(), parts.depth));
+  }
+  for (std::size_t i = 0; i < parts.levels.size(); ++i) {
+    if (parts.levels[i].empty() || !Fits(parts.levels[i], parts.level_size(i), dimension)) {
+      return absl::InvalidArgumentError("cell model: a level of another shape, or not finite");
+    }
+  }
   const bool router_is_there = parts.router == CellRouterKind::kCentroids ||
                                (parts.router == CellRouterKind::kMap && !parts.map.empty()) ||
-                               (parts.router == CellRouterKind::kTree && !parts.splits.empty());
+                               (parts.router == CellRouterKind::kTree && !parts.splits.empty()) ||
+                               (parts.router == CellRouterKind::kLevels && !parts.levels.empty());
   if (!router_is_there) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "cell model: router %d by default, expected one that the model has", static_cast<int>(parts.router)));
@@ -92,6 +108,12 @@ absl::Status CheckParts(const CellParts& parts) {
     }
   }
   return absl::OkStatus();
+}
+
+base::AlignedMatrix Copy(const base::AlignedMatrix& from) {
+  base::AlignedMatrix copy(from.rows(), from.columns());
+  for (std::size_t i = 0; i < from.rows(); ++i) std::copy_n(from.row(i), from.columns(), copy.row(i));
+  return copy;
 }
 
 template <class T>
@@ -113,6 +135,21 @@ absl::Status WriteScores(std::string_view weights, std::string_view biases, cons
   if (scores.empty()) return absl::OkStatus();
   TRIVIUM_RETURN_IF_ERROR(WriteMatrix(weights, scores.weights, writer));
   return writer->AddBlock(biases, AsBytes(scores.biases.data(), scores.biases.size()));
+}
+
+absl::Status WriteLevels(const std::vector<LinearScores>& levels, storage::SegmentFileWriter* writer) {
+  if (levels.empty()) return absl::OkStatus();
+  TRIVIUM_RETURN_IF_ERROR(writer->BeginBlock("level_weights"));
+  for (const LinearScores& level : levels) {
+    for (std::size_t i = 0; i < level.weights.rows(); ++i) {
+      TRIVIUM_RETURN_IF_ERROR(writer->Append(AsBytes(level.weights.row(i), level.weights.columns())));
+    }
+  }
+  TRIVIUM_RETURN_IF_ERROR(writer->BeginBlock("level_biases"));
+  for (const LinearScores& level : levels) {
+    TRIVIUM_RETURN_IF_ERROR(writer->Append(AsBytes(level.biases.data(), level.biases.size())));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<absl::Span<const float>> Floats(const storage::SegmentFile& file, std::string_view name,
@@ -141,6 +178,25 @@ absl::Status ReadScores(const storage::SegmentFile& file, std::string_view weigh
   return absl::OkStatus();
 }
 
+// Of the number of levels that `parts` has room for.
+absl::Status ReadLevels(const storage::SegmentFile& file, std::size_t columns, CellParts* parts) {
+  std::size_t rows = 0;
+  for (std::size_t i = 0; i < parts->levels.size(); ++i) rows += parts->level_size(i);
+  TRIVIUM_ASSIGN_OR_RETURN(const auto weights, Floats(file, "level_weights", rows * columns));
+  TRIVIUM_ASSIGN_OR_RETURN(const auto biases, Floats(file, "level_biases", rows));
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < parts->levels.size(); ++i) {
+    LinearScores& level = parts->levels[i];
+    level.weights = base::AlignedMatrix(parts->level_size(i), columns);
+    for (std::size_t row = 0; row < level.weights.rows(); ++row) {
+      std::copy_n(&weights[(at + row) * columns], columns, level.weights.row(row));
+    }
+    level.biases.assign(biases.begin() + at, biases.begin() + at + level.weights.rows());
+    at += level.weights.rows();
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 const char* CellRouterName(CellRouterKind kind) {
@@ -151,8 +207,27 @@ const char* CellRouterName(CellRouterKind kind) {
       return "map";
     case CellRouterKind::kTree:
       return "tree";
+    case CellRouterKind::kLevels:
+      return "levels";
   }
   return "unknown";
+}
+
+LinearScores CopyScores(const LinearScores& from) { return {Copy(from.weights), from.biases}; }
+
+CellParts CopyParts(const CellParts& from) {
+  CellParts parts;
+  parts.depth = from.depth;
+  parts.metric = from.metric;
+  parts.centroids = Copy(from.centroids);
+  parts.map = CopyScores(from.map);
+  parts.splits = CopyScores(from.splits);
+  parts.centroid_weight = from.centroid_weight;
+  for (const LinearScores& level : from.levels) parts.levels.push_back(CopyScores(level));
+  parts.router = from.router;
+  parts.probes = from.probes;
+  parts.mean_rows = from.mean_rows;
+  return parts;
 }
 
 CellModel::CellModel(CellParts parts) : parts_(std::move(parts)), centroid_biases_(cell_count(), 0.0f) {
@@ -176,6 +251,8 @@ bool CellModel::Has(CellRouterKind kind) const {
       return !parts_.map.empty();
     case CellRouterKind::kTree:
       return !parts_.splits.empty();
+    case CellRouterKind::kLevels:
+      return !parts_.levels.empty();
   }
   return false;
 }
@@ -198,6 +275,7 @@ absl::Status CellModel::Write(const std::string& path) const {
   header.router = static_cast<std::uint32_t>(router());
   header.has_map = parts_.map.empty() ? 0 : 1;
   header.has_splits = parts_.splits.empty() ? 0 : 1;
+  header.levels = static_cast<std::uint32_t>(parts_.levels.size());
   header.centroid_weight = parts_.centroid_weight;
   header.mean_rows = parts_.mean_rows;
   for (std::size_t i = 0; i < kCellRouterKinds; ++i) {
@@ -208,6 +286,7 @@ absl::Status CellModel::Write(const std::string& path) const {
   TRIVIUM_RETURN_IF_ERROR(WriteMatrix("centroids", parts_.centroids, writer.get()));
   TRIVIUM_RETURN_IF_ERROR(WriteScores("map_weights", "map_biases", parts_.map, writer.get()));
   TRIVIUM_RETURN_IF_ERROR(WriteScores("split_weights", "split_biases", parts_.splits, writer.get()));
+  TRIVIUM_RETURN_IF_ERROR(WriteLevels(parts_.levels, writer.get()));
   return writer->Commit();
 }
 
@@ -229,7 +308,7 @@ absl::StatusOr<std::shared_ptr<const CellModel>> CellModel::Open(const std::stri
   }
   if (header.depth < 1 || header.depth > kDeepestCells || header.dimension < 1 ||
       header.dimension > kMostDimensions || header.metric > 2 || header.router >= kCellRouterKinds ||
-      header.has_map > 1 || header.has_splits > 1) {
+      header.has_map > 1 || header.has_splits > 1 || 2 * std::uint64_t{header.levels} >= header.depth) {
     return damaged("a depth, dimension, metric or router that no model has");
   }
   CellParts parts;
@@ -249,6 +328,10 @@ absl::StatusOr<std::shared_ptr<const CellModel>> CellModel::Open(const std::stri
   if (header.has_splits == 1) {
     TRIVIUM_RETURN_IF_ERROR(
         ReadScores(*file, "split_weights", "split_biases", cells - 1, dimension, &parts.splits));
+  }
+  if (header.levels > 0) {
+    parts.levels.resize(header.levels);
+    TRIVIUM_RETURN_IF_ERROR(ReadLevels(*file, dimension, &parts));
   }
   if (const absl::Status status = CheckParts(parts); !status.ok()) return damaged(status.message());
   return std::shared_ptr<const CellModel>(new CellModel(std::move(parts)));

@@ -7,12 +7,15 @@
 //
 //   kCentroids  untrained: by the similarity of the centroid (an inverted file, Jegou et al. 2011)
 //   kMap        by a learned linear map of the query, one vector and a bias a cell, that started at the
-//   centroids kTree       by a beam that descends a tree of learned linear splits; the leaves reached are
-//   then ordered by
-//               the logarithm of their path's probability plus a learned weight times the centroid's
-//               similarity
+//               centroids
+//   kTree       by a beam that descends a tree of learned linear splits; the leaves reached are ordered
+//               by the logarithm of their path's probability plus a learned weight times the similarity of
+//               the centroid
+//   kLevels     by a beam that descends the tree two levels at a time; a node has a learned vector of its
+//               own and competes with all nodes of its level, as cells do in the map, which orders the
+//               leaves
 //
-// One model serves all segments of a vector set: cell_lists.h holds which rows of a segment lie in which
+// One model serves all segments of a vector set; cell_lists.h holds which rows of a segment lie in which
 // cell.
 #pragma once
 
@@ -36,10 +39,10 @@ namespace trivium::routing {
 inline constexpr int kDeepestCells = 16;
 
 // Values are stored in files.
-enum class CellRouterKind : std::uint8_t { kCentroids = 0, kMap = 1, kTree = 2 };
-inline constexpr std::size_t kCellRouterKinds = 3;
+enum class CellRouterKind : std::uint8_t { kCentroids = 0, kMap = 1, kTree = 2, kLevels = 3 };
+inline constexpr std::size_t kCellRouterKinds = 4;
 
-const char* CellRouterName(CellRouterKind kind);  // "centroids", "map", "tree"
+const char* CellRouterName(CellRouterKind kind);  // "centroids", "map", "tree", "levels"
 
 // Scores of linear functions: weights row i times the query, plus biases[i].
 struct LinearScores {
@@ -63,10 +66,20 @@ struct CellParts {
   LinearScores map;               // 2^depth rows, or empty
   LinearScores splits;            // 2^depth - 1 rows, node i over nodes 2i+1 (left) and 2i+2, or empty
   float centroid_weight = 0;      // of the tree's leaves
+  // Scores of the nodes at depth - 2 x size(), ..., depth - 4, depth - 2, or empty. With a map.
+  std::vector<LinearScores> levels;
   CellRouterKind router = CellRouterKind::kCentroids;  // the one to use by default
   std::array<CalibratedProbes, kCellRouterKinds> probes = {};
   double mean_rows = 0;  // a cell, of the rows it was built from: what the probes were calibrated with
+
+  // Nodes of levels[i].
+  std::size_t level_size(std::size_t i) const {
+    return std::size_t{1} << (static_cast<std::size_t>(depth) - 2 * (levels.size() - i));
+  }
 };
+
+LinearScores CopyScores(const LinearScores& from);
+CellParts CopyParts(const CellParts& from);
 
 // Immutable; all methods are safe to call concurrently.
 class CellModel {

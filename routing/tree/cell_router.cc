@@ -22,6 +22,7 @@ void CellOrder::Start(const CellModel& model, CellRouterKind kind, const float* 
   ranked_.clear();
   sorted_ = 0;
   count = std::min(count, model.cell_count());
+  const std::size_t beam = std::min(std::max(kBeamOverCount * count, kNarrowestBeam), model.cell_count());
   switch (kind) {
     case CellRouterKind::kCentroids:
       ScoreAll(model.centroids(), model.centroid_biases());
@@ -30,7 +31,10 @@ void CellOrder::Start(const CellModel& model, CellRouterKind kind, const float* 
       ScoreAll(model.parts().map.weights.view(), model.parts().map.biases);
       break;
     case CellRouterKind::kTree:
-      Descend(std::min(std::max(kBeamOverCount * count, kNarrowestBeam), model.cell_count()));
+      Descend(beam);
+      break;
+    case CellRouterKind::kLevels:
+      DescendLevels(beam);
       break;
   }
   SortUpTo(count);
@@ -69,10 +73,7 @@ void CellOrder::Descend(std::size_t beam) {
       children_.push_back({score - std::max(z, 0.0f) - both, 2 * node + 1});
       children_.push_back({score + std::min(z, 0.0f) - both, 2 * node + 2});
     }
-    if (children_.size() > beam) {
-      std::nth_element(children_.begin(), children_.begin() + beam, children_.end(), kBetter);
-      children_.resize(beam);
-    }
+    KeepBest(beam, &children_);
     beam_.swap(children_);
   }
   const auto first_leaf = static_cast<std::uint32_t>(model_->cell_count() - 1);
@@ -84,6 +85,36 @@ void CellOrder::Descend(std::size_t beam) {
     }
   }
   ranked_.swap(beam_);
+}
+
+void CellOrder::DescendLevels(std::size_t beam) {
+  const std::vector<LinearScores>& levels = model_->parts().levels;
+  // Where all nodes fit into the beam there is nothing to choose.
+  std::size_t level = 0;
+  while (level + 1 < levels.size() && levels[level + 1].weights.rows() <= beam) ++level;
+  ScoreAll(levels[level].weights.view(), levels[level].biases);
+  beam_.swap(ranked_);
+  ranked_.clear();
+  for (++level; level <= levels.size(); ++level) {
+    const LinearScores& scores = level < levels.size() ? levels[level] : model_->parts().map;
+    KeepBest(beam, &beam_);
+    children_.clear();
+    for (const Scored& node : beam_) {
+      for (std::uint32_t child = 0; child < 4; ++child) children_.push_back({0, 4 * node.cell + child});
+    }
+    beam_.swap(children_);
+    Gather(scores.weights.view());
+    for (std::size_t i = 0; i < beam_.size(); ++i) {
+      beam_[i].score = products_of_[i] + scores.biases[beam_[i].cell];
+    }
+  }
+  ranked_.swap(beam_);
+}
+
+void CellOrder::KeepBest(std::size_t beam, std::vector<Scored>* nodes) const {
+  if (nodes->size() <= beam) return;
+  std::nth_element(nodes->begin(), nodes->begin() + beam, nodes->end(), kBetter);
+  nodes->resize(beam);
 }
 
 void CellOrder::SortUpTo(std::size_t end) {

@@ -17,8 +17,8 @@ class CellOrder {
   // Starts anew: ranks at least the best `count` cells (fewer only where there are no more). `query` has
   // model.dimension() floats; it and the model are borrowed until the next call.
   //
-  // Cost: 2^depth products for kCentroids and kMap, O(beam x depth) for kTree, where the beam holds
-  // max(kBeamOverCount x count, kNarrowestBeam) nodes. REQUIRES: model.Has(kind).
+  // Cost: 2^depth products for kCentroids and kMap, O(beam x depth) for kTree and kLevels, where the beam
+  // holds max(kBeamOverCount x count, kNarrowestBeam) nodes. REQUIRES: model.Has(kind).
   void Start(const CellModel& model, CellRouterKind kind, const float* query, std::size_t count);
 
   // The ranked cell at `position`, best first; ranks further ones where needed: what a router did not reach
@@ -39,6 +39,8 @@ class CellOrder {
   void ScoreAll(base::MatrixView weights, absl::Span<const float> biases);
   void Gather(base::MatrixView weights);  // products_of_ of the nodes or leaves in beam_
   void Descend(std::size_t beam);
+  void DescendLevels(std::size_t beam);
+  void KeepBest(std::size_t beam, std::vector<Scored>* nodes) const;
   void SortUpTo(std::size_t end);
   void Extend(std::size_t position);
 

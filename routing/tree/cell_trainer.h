@@ -23,7 +23,7 @@ namespace trivium::routing {
 
 // With fewer the order of the centroids stays: nothing could be shown on a part held out.
 inline constexpr std::size_t kFewestCellQueries = 100;
-// A map scores every cell; where there are more only a tree is learned.
+// A map of more cells is not learned cell by cell but handed down from nodes above them.
 inline constexpr std::size_t kMostMappedCells = 8192;
 
 struct CellTrainingData {
@@ -36,10 +36,12 @@ struct CellTrainingOptions {
   int depth = 10;  // 1 to kDeepestCells; CellDepthFor() proposes one
   std::uint64_t seed = 0;
   int thread_count = 1;
-  bool learn_map = true;          // up to kMostMappedCells cells
-  bool learn_tree = true;         // linear splits
+  bool learn_map = true;          // up to kMostMappedCells cells; implied by levels
+  bool learn_levels = true;       // from depth 6 on
+  bool learn_tree = false;        // linear splits: they read more rows than levels, in all that was measured
   double validation_share = 0.2;  // of the queries, at most 1,000, held out for the gate and the probes
-  // Of the stages "cells", "answers", "map", "tree" and "gate", in this order; on the calling thread.
+  // Of the stages "cells", "answers", "map", "levels", "tree" and "gate", in this order; on the calling
+  // thread.
   std::function<void(std::string_view stage, std::size_t done, std::size_t total)> progress;
   const std::atomic<bool>* cancelled = nullptr;
 

@@ -45,7 +45,7 @@ struct CellWorld {
     lists = routing::CellLists::FromCells(built.cell_of, built.centroids.rows());
   }
 
-  // With a map of random vectors and the splits of the centroids.
+  // With a map of random vectors, the splits of the centroids and, from depth 5 on, levels of random vectors.
   routing::CellParts Parts(int depth) const {
     routing::CellParts parts;
     parts.depth = depth;
@@ -57,8 +57,13 @@ struct CellWorld {
     }
     parts.splits = routing::SplitsOfCentroids(built.centroids.view());
     parts.centroid_weight = 0.5f;
+    parts.levels.resize(depth >= 5 ? 2 : 1);
+    for (std::size_t i = 0; i < parts.levels.size(); ++i) {
+      parts.levels[i] = {RandomMatrix(parts.level_size(i), rows.columns(), 10 + i),
+                         std::vector<float>(parts.level_size(i), static_cast<float>(i))};
+    }
     parts.router = routing::CellRouterKind::kMap;
-    parts.probes = {{{1, 2, 3, 4}, {1, 1, 2, 3}, {2, 2, 3, 5}}};
+    parts.probes = {{{1, 2, 3, 4}, {1, 1, 2, 3}, {2, 2, 3, 5}, {2, 3, 4, 6}}};
     parts.mean_rows = static_cast<double>(rows.rows()) / static_cast<double>(built.centroids.rows());
     return parts;
   }

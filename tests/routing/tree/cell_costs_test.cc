@@ -20,7 +20,8 @@ TEST(CellCosts, CountHitsAndRowsOfTheCellsThatComeFirst) {
   const auto queries = testing_support::ClusteredVectors(30, 16, Metric::kCosine, 9);
   const auto answers =
       *NearestDocuments(world.rows.view(), Metric::kCosine, queries.view(), 10, {}, 1, nullptr);
-  for (const auto kind : {CellRouterKind::kCentroids, CellRouterKind::kMap, CellRouterKind::kTree}) {
+  for (const auto kind :
+       {CellRouterKind::kCentroids, CellRouterKind::kMap, CellRouterKind::kTree, CellRouterKind::kLevels}) {
     const auto costs = CellCosts::Measure(*model, kind, *world.lists, queries.view(), answers, 10, 2);
     ASSERT_OK(costs);
     CellOrder order;

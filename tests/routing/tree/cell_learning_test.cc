@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "routing/tree/cell_level_learner.h"
 #include "routing/tree/cell_map_learner.h"
 #include "routing/tree/cell_tree_learner.h"
 #include "tests/support/cell_world.h"
@@ -84,6 +85,18 @@ TEST(AddTreeGradient, LossIsTheCrossEntropyOfPaths) {
               1e-5);
 }
 
+TEST(Coarser, AddsTheSharesOfCellsBelowANode) {
+  const auto queries = RandomMatrix(2, kDimension, 1);
+  const std::vector<std::uint32_t> answers = {0, 1, 5, 6, 7, 7}, cell_of = {0, 1, 2, 3, 4, 5, 6, 7};
+  const CellTargets coarser = Coarser(TargetsOf(queries.view(), answers, 3, cell_of), 1);
+  ASSERT_EQ(coarser.Of(0).size(), 2u);
+  EXPECT_EQ(coarser.Of(0)[0].cell, 0u);
+  EXPECT_NEAR(coarser.Of(0)[0].share, 2.0 / 3, 1e-6);
+  EXPECT_EQ(coarser.Of(0)[1].cell, 2u);
+  ASSERT_EQ(coarser.Of(1).size(), 1u);
+  EXPECT_EQ(coarser.Of(1)[0].cell, 3u);
+}
+
 TEST(SplitsOfCentroids, ADocumentGoesToTheNearerHalf) {
   base::AlignedMatrix centroids(4, 2);
   const float places[4][2] = {{0, 0}, {0, 2}, {6, 0}, {6, 4}};
@@ -124,11 +137,16 @@ class LearningTest : public ::testing::TestWithParam<base::Metric> {
   }
 
   CellTargets Targets(const base::AlignedMatrix& queries, std::size_t first) const {
+    return Targets(queries, first, world_);
+  }
+
+  CellTargets Targets(const base::AlignedMatrix& queries, std::size_t first,
+                      const testing_support::CellWorld& world) const {
     std::vector<std::uint32_t> answers;
     for (std::size_t i = 0; i < queries.rows(); ++i) {
       answers.push_back(static_cast<std::uint32_t>((first + i) * 7 % 1500));
     }
-    return TargetsOf(queries.view(), answers, 1, world_.built.cell_of);
+    return TargetsOf(queries.view(), answers, 1, world.built.cell_of);
   }
 
   // Of the held-out queries, those whose cell is among the first three.
@@ -136,13 +154,17 @@ class LearningTest : public ::testing::TestWithParam<base::Metric> {
     CellParts parts = world_.Parts(5);
     parts.centroid_weight = 0;
     (kind == CellRouterKind::kMap ? parts.map : parts.splits) = std::move(scores);
-    const auto model = *CellModel::Create(std::move(parts));
+    return FoundBy(*CellModel::Create(std::move(parts)).value(), kind, world_, 3);
+  }
+
+  double FoundBy(const CellModel& model, CellRouterKind kind, const testing_support::CellWorld& world,
+                 std::size_t count) const {
     CellOrder order;
     double found = 0;
     for (std::size_t i = 0; i < held_out_.rows(); ++i) {
-      order.Start(*model, kind, held_out_.row(i), 3);
-      const std::uint32_t cell = world_.built.cell_of[(1200 + i) * 7 % 1500];
-      for (std::size_t at = 0; at < 3; ++at) found += order.Cell(at) == cell ? 1 : 0;
+      order.Start(model, kind, held_out_.row(i), count);
+      const std::uint32_t cell = world.built.cell_of[(1200 + i) * 7 % 1500];
+      for (std::size_t at = 0; at < count; ++at) found += order.Cell(at) == cell ? 1 : 0;
     }
     return found / static_cast<double>(held_out_.rows());
   }
@@ -185,6 +207,32 @@ TEST_P(LearningTest, TheTreeLearnsWhereAnswersLie) {
   ASSERT_OK(again);
   for (std::size_t i = 0; i < 31; ++i) {
     EXPECT_TRUE(std::equal(splits->weights.row(i), splits->weights.row(i) + 12, again->weights.row(i)));
+  }
+}
+
+TEST_P(LearningTest, LevelsLearnedAndHandedDownFindWhatTheMapFinds) {
+  CellLearningOptions options;
+  options.rate = 0.2;
+  const testing_support::CellWorld world(1500, 12, 8, GetParam());  // the same rows in more cells
+  const auto training = Targets(training_, 0, world), held_out = Targets(held_out_, 1200, world);
+  for (const std::size_t most_learned : {256, 64}) {
+    const auto levels = LearnCellLevels(world.built.centroids.view(), 8, GetParam(), most_learned, training,
+                                        held_out, options);
+    ASSERT_OK(levels);
+    ASSERT_EQ(levels->levels.size(), 2u);
+    EXPECT_EQ(levels->levels[0].weights.rows(), 16u);
+    EXPECT_EQ(levels->levels[1].weights.rows(), 64u);
+    EXPECT_EQ(levels->leaves.learned.empty(), most_learned == 256);
+    if (levels->leaves.learned.empty()) continue;
+    EXPECT_EQ(levels->leaves.learned.weights.rows(), 256u);
+    // Handed down, most of what was learned is still there.
+    CellParts parts = world.Parts(8);
+    parts.map = CopyScores(levels->leaves.learned);
+    parts.levels.clear();
+    for (const LinearScores& level : levels->levels) parts.levels.push_back(CopyScores(level));
+    const auto model = *CellModel::Create(std::move(parts));
+    EXPECT_GT(FoundBy(*model, CellRouterKind::kLevels, world, 12),
+              2 * FoundBy(*model, CellRouterKind::kCentroids, world, 12));
   }
 }
 

@@ -74,7 +74,8 @@ TEST_F(CellListsTest, AllCellsTogetherAnswerAsAScan) {
     const auto& world = World(metric);
     const auto model = *CellModel::Create(world.Parts(kDepth));
     const auto queries = testing_support::ClusteredVectors(20, 16, metric, 9);
-    for (const auto kind : {CellRouterKind::kCentroids, CellRouterKind::kMap, CellRouterKind::kTree}) {
+    for (const auto kind :
+         {CellRouterKind::kCentroids, CellRouterKind::kMap, CellRouterKind::kTree, CellRouterKind::kLevels}) {
       for (std::size_t i = 0; i < queries.rows(); ++i) {
         const auto found = Search(world, *model, queries.row(i), {.k = 12, .probes = 32, .router = kind});
         const auto expected = SlowSearch(world.rows.view(), metric, queries.row(i), 12);
@@ -115,7 +116,7 @@ TEST_F(CellListsTest, AsManyAsAreAskedForAreFoundWhateverTheFilter) {
     base::Bitmap allowed(900);
     while (allowed.CountSet() < allowed_rows) allowed.Set(random.Below(900));
     for (const std::size_t k : {1, 10, 200, 2000}) {
-      for (const auto kind : {CellRouterKind::kMap, CellRouterKind::kTree}) {
+      for (const auto kind : {CellRouterKind::kMap, CellRouterKind::kTree, CellRouterKind::kLevels}) {
         const auto found =
             Search(world, *model, world.rows.row(3),
                    {.k = k, .probes = 1, .router = kind, .allowed = &allowed, .allowed_count = allowed_rows});

@@ -39,7 +39,10 @@ TEST_F(CellModelTest, IsReadAsItWasWritten) {
   for (const bool with_map : {true, false}) {
     for (const bool with_tree : {true, false}) {
       CellParts parts = TheWorld().Parts(4);
-      if (!with_map) parts.map = {};
+      if (!with_map) {
+        parts.map = {};
+        parts.levels.clear();
+      }
       if (!with_tree) parts.splits = {};
       if (!with_map) parts.router = CellRouterKind::kCentroids;
       const auto model = CellModel::Create(std::move(parts));
@@ -60,6 +63,12 @@ TEST_F(CellModelTest, IsReadAsItWasWritten) {
       ExpectSame(one.map.weights, other.map.weights);
       ExpectSame(one.splits.weights, other.splits.weights);
       EXPECT_EQ(one.map.biases, other.map.biases);
+      ASSERT_EQ(one.levels.size(), other.levels.size());
+      for (std::size_t i = 0; i < one.levels.size(); ++i) {
+        ExpectSame(one.levels[i].weights, other.levels[i].weights);
+        EXPECT_EQ(one.levels[i].biases, other.levels[i].biases);
+      }
+      EXPECT_EQ((*read)->Has(CellRouterKind::kLevels), with_map);
       EXPECT_EQ(one.splits.biases, other.splits.biases);
       EXPECT_EQ((*read)->Has(CellRouterKind::kMap), with_map);
       EXPECT_EQ((*read)->Has(CellRouterKind::kTree), with_tree);
@@ -86,6 +95,13 @@ TEST_F(CellModelTest, PartsThatDoNotFitAreRefused) {
       [](CellParts* parts) { parts->map.weights.row(3)[2] = INFINITY; },
       [](CellParts* parts) { parts->map.biases.pop_back(); },
       [](CellParts* parts) { parts->map = {}; },  // which is the router
+      [](CellParts* parts) {
+        parts->map = {};  // which the levels need
+        parts->router = CellRouterKind::kCentroids;
+      },
+      [](CellParts* parts) { parts->levels.emplace_back(); },
+      [](CellParts* parts) { parts->levels[0].weights.row(1)[1] = NAN; },
+      [](CellParts* parts) { parts->levels[0].biases.pop_back(); },
       [](CellParts* parts) { parts->splits.weights.Resize(16); },
       [](CellParts* parts) { parts->probes[1][1] = 17; },
       [](CellParts* parts) { parts->centroid_weight = NAN; },
@@ -124,7 +140,7 @@ TEST_F(CellModelTest, ADepthWithOtherBlocksIsFoundWithoutChecksums) {
     auto writer = *storage::SegmentFileWriter::Create(path);
     std::string header(128, '\0');
     header.replace(0, 8, magic);
-    const std::uint32_t fields[] = {version, depth, 11, 2, 0, 0, 0};
+    const std::uint32_t fields[] = {version, depth, 11, 2, 0, 0, 0, 0};
     header.replace(8, sizeof(fields), reinterpret_cast<const char*>(fields), sizeof(fields));
     const std::string centroids(std::size_t{16} * 11 * 4, '\0');
     const auto bytes = [](const std::string& text) {

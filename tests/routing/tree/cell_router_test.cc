@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -78,16 +79,71 @@ TEST(CellOrder, IsThatOfTheDefinitions) {
   }
 }
 
+TEST(CellOrder, LevelsOrderLeavesByTheMapAndABeamFindsWhatItsLevelsPutFirst) {
+  const auto model = *CellModel::Create(World(Metric::kCosine).Parts(kDepth));
+  ASSERT_EQ(model->parts().levels.size(), 2u);  // of 4 and of 16 nodes
+  const auto queries = testing_support::ClusteredVectors(40, 16, Metric::kCosine, 9);
+  CellOrder by_levels, by_map;
+  for (std::size_t i = 0; i < queries.rows(); ++i) {
+    const float* query = queries.row(i);
+    by_levels.Start(*model, CellRouterKind::kLevels, query, kCells);
+    by_map.Start(*model, CellRouterKind::kMap, query, kCells);
+    for (std::size_t at = 0; at < kCells; ++at) EXPECT_EQ(by_levels.Cell(at), by_map.Cell(at));
+    EXPECT_EQ(by_levels.products(), 16u + kCells);  // the beam holds all 16
+  }
+}
+
+TEST(CellOrder, ABeamOfLevelsKeepsTheBestNodesOfEach) {
+  const int depth = 9;
+  const std::size_t cells = std::size_t{1} << depth, d = 8;
+  CellParts parts;
+  parts.depth = depth;
+  parts.centroids = testing_support::ClusteredVectors(cells, d, Metric::kCosine, 1);
+  parts.map = {testing_support::RandomMatrix(cells, d, 2), std::vector<float>(cells, 0.5f)};
+  parts.levels.resize(3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    parts.levels[i] = {testing_support::RandomMatrix(parts.level_size(i), d, 5 + i),
+                       std::vector<float>(parts.level_size(i), 0.0f)};
+  }
+  const auto model = *CellModel::Create(std::move(parts));
+  const auto queries = testing_support::ClusteredVectors(20, d, Metric::kCosine, 9);
+  CellOrder order;
+  for (std::size_t i = 0; i < queries.rows(); ++i) {
+    const float* query = queries.row(i);
+    // Levels of 8, 32 and 128 nodes: 32 are all in the beam, of 128 the best 32 are kept.
+    const LinearScores& finest = model->parts().levels[2];
+    std::vector<std::pair<double, std::size_t>> nodes;
+    for (std::size_t node = 0; node < 128; ++node) {
+      nodes.push_back({-Product(query, finest.weights.row(node), d), node});
+    }
+    std::sort(nodes.begin(), nodes.end());
+    std::vector<std::pair<double, std::size_t>> leaves;
+    for (std::size_t kept = 0; kept < 32; ++kept) {
+      for (std::size_t leaf = 4 * nodes[kept].second; leaf < 4 * nodes[kept].second + 4; ++leaf) {
+        leaves.push_back({-Product(query, model->parts().map.weights.row(leaf), d), leaf});
+      }
+    }
+    std::sort(leaves.begin(), leaves.end());
+    order.Start(*model, CellRouterKind::kLevels, query, 5);
+    EXPECT_EQ(order.products(), 32u + 128 + 128);
+    for (std::size_t at = 0; at < 128; ++at) EXPECT_EQ(order.Cell(at), leaves[at].second) << at;
+    std::set<std::uint32_t> seen;
+    for (std::size_t at = 0; at < cells; ++at) seen.insert(order.Cell(at));
+    EXPECT_EQ(seen.size(), cells);
+  }
+}
+
 TEST(CellOrder, GoesOnToTheLastCellHoweverFewWereAskedFor) {
   const auto model = *CellModel::Create(World(Metric::kCosine).Parts(kDepth));
   const auto queries = testing_support::ClusteredVectors(10, 16, Metric::kCosine, 9);
   CellOrder few, all;
-  for (const auto kind : {CellRouterKind::kCentroids, CellRouterKind::kMap, CellRouterKind::kTree}) {
+  for (const auto kind :
+       {CellRouterKind::kCentroids, CellRouterKind::kMap, CellRouterKind::kTree, CellRouterKind::kLevels}) {
     for (std::size_t i = 0; i < queries.rows(); ++i) {
       few.Start(*model, kind, queries.row(i), 1);
       std::vector<std::uint32_t> cells;
       for (std::size_t at = 0; at < kCells; ++at) cells.push_back(few.Cell(at));
-      if (kind != CellRouterKind::kTree) {
+      if (kind == CellRouterKind::kCentroids || kind == CellRouterKind::kMap) {
         all.Start(*model, kind, queries.row(i), kCells);
         for (std::size_t at = 0; at < kCells; ++at) EXPECT_EQ(all.Cell(at), cells[at]);
       }

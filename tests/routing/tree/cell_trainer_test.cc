@@ -41,6 +41,7 @@ TEST(TrainCells, LearnsAnOrderThatReadsFewerRows) {
   CellTrainingOptions options;
   options.depth = 7;
   options.thread_count = 2;
+  options.learn_tree = true;
   const auto trained = TrainCells(TheWorld().data(), options);
   ASSERT_OK(trained);
   const CellTrainingReport& report = trained->report;
@@ -57,6 +58,7 @@ TEST(TrainCells, LearnsAnOrderThatReadsFewerRows) {
   EXPECT_LT(map.interval.high, 1) << report.reason;
   EXPECT_THAT(report.reason, HasSubstr("map: rows read and products"));
   EXPECT_THAT(report.reason, HasSubstr("tree: rows read and products"));
+  EXPECT_THAT(report.reason, HasSubstr("levels: rows read and products"));
 
   // What was calibrated holds on queries like those.
   const auto lists = *CellLists::Build(*trained->model, TheWorld().rows.view(), 1);
@@ -64,7 +66,8 @@ TEST(TrainCells, LearnsAnOrderThatReadsFewerRows) {
   CellOrder order;
   index::SearchScratch scratch;
   std::vector<base::Neighbor> found;
-  for (const auto kind : {CellRouterKind::kCentroids, CellRouterKind::kMap, CellRouterKind::kTree}) {
+  for (const auto kind :
+       {CellRouterKind::kCentroids, CellRouterKind::kMap, CellRouterKind::kTree, CellRouterKind::kLevels}) {
     std::size_t hits = 0;
     for (std::size_t i = 0; i < 300; ++i) {
       const float* query = TheWorld().queries.row(i * 10);
@@ -98,6 +101,8 @@ TEST(TrainCells, SomeRoutersCanBeLeftOut) {
   CellTrainingOptions options;
   options.depth = 5;
   options.learn_map = false;
+  options.learn_levels = false;
+  options.learn_tree = true;
   CellTrainingData data = TheWorld().data();
   data.queries = data.queries.First(300);
   const auto trained = TrainCells(data, options);
@@ -109,7 +114,8 @@ TEST(TrainCells, SomeRoutersCanBeLeftOut) {
 
 TEST(TrainCells, TellsOfEveryStageAndCanBeCancelledInEach) {
   CellTrainingOptions options;
-  options.depth = 5;
+  options.depth = 6;
+  options.learn_tree = true;
   CellTrainingData data = TheWorld().data();
   data.queries = data.queries.First(300);
   std::vector<std::string> stages;
@@ -118,7 +124,7 @@ TEST(TrainCells, TellsOfEveryStageAndCanBeCancelledInEach) {
     EXPECT_LE(done, total);
   };
   ASSERT_OK(TrainCells(data, options));
-  EXPECT_EQ(stages, (std::vector<std::string>{"cells", "answers", "map", "tree", "gate"}));
+  EXPECT_EQ(stages, (std::vector<std::string>{"cells", "answers", "map", "levels", "tree", "gate"}));
   for (const std::string& wanted : stages) {
     std::atomic<bool> cancelled{false};
     options.cancelled = &cancelled;
