@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t kResamples = 300;
 // Where the largest number of cells that is measured reaches this, larger ones tell nothing.
 constexpr double kEnoughRecall = 0.995;
+// Of many cells a wide beam is no shorter way than ranking all: only so many are asked for.
+constexpr std::size_t kMostOfABeam = 4096;
 
 std::vector<std::uint32_t> Steps(std::size_t cells) {
   std::vector<std::uint32_t> steps;
@@ -94,7 +96,8 @@ absl::StatusOr<CellCosts> CellCosts::Measure(const CellModel& model, CellRouterK
     if (cancelled != nullptr && cancelled->load(std::memory_order_relaxed)) {
       return absl::CancelledError("cells: cancelled by the caller");
     }
-    if (costs.Recall(measured - 1) >= kEnoughRecall) break;
+    if (costs.Recall(measured - 1) >= kEnoughRecall || (beam && costs.probes_[last - 1] >= kMostOfABeam))
+      break;
   }
   costs.usable_ = measured;
   return costs;

@@ -37,6 +37,17 @@ class CellCosts {
 
   std::size_t query_count() const { return query_count_; }
   absl::Span<const std::uint32_t> probes() const { return probes_; }
+  // How many of probes() were measured: recall is nearly 1 at the last of them.
+  std::size_t step_count() const { return usable_; }
+  // Of one query at one step.
+  std::uint32_t Hits(std::size_t query, std::size_t step) const {
+    return hits_[query * probes_.size() + step];
+  }
+  std::uint32_t Rows(std::size_t query, std::size_t step) const {
+    return scanned_[query * probes_.size() + step];
+  }
+  double Products(std::size_t step) const { return products_[step]; }
+
   double Recall(std::size_t step, absl::Span<const std::uint32_t> sample = {}) const;
   double Scanned(std::size_t step, absl::Span<const std::uint32_t> sample = {}) const;
 

@@ -29,9 +29,11 @@ static_assert(sizeof(Header) == 64);
 
 // Rows a kernel call.
 constexpr std::size_t kBlockRows = 256;
-// The cells that hold the m nearest rows with equal recall are about as many as m to this power: MiniLM
-// questions, from 10 to 100 nearest.
-constexpr double kProbesByRank = 0.4;
+// The cells to read for the m nearest rows grow with this power of m. With 0.4 MiniLM questions find 0.974 of
+// 100 nearest where 0.963 of 10 are found, and 0.971 of 10 of the 30 % that a filter lets pass.
+constexpr double kProbesByRank = 0.25;
+// So few allowed rows, and not more than cells, are scanned: that costs less than ranking the cells.
+constexpr std::size_t kFewAllowed = 1024;
 constexpr double kCalibratedRank = 10;
 
 absl::Status CheckDimension(const CellModel& model, const index::RowsView& rows) {
@@ -199,7 +201,7 @@ void CellLists::Search(const CellModel& model, const index::RowDistances& distan
   index::SearchCounters counted;
   std::uint64_t products = 0;
   scratch->top.Reset(wanted);
-  if (allowed != nullptr && allowed_count * cell_count() <= probes * size()) {
+  if (allowed != nullptr && allowed_count <= std::max(std::min(kFewAllowed, cell_count()), 2 * wanted)) {
     index::ScanRows(distances, row_query, 0, size(), allowed, scratch, &counted);
   } else {
     if (scratch->distances.size() < kBlockRows) scratch->distances.resize(kBlockRows);
