@@ -82,6 +82,7 @@ json Described(const CellTrainingReport& report) {
     const CellRouterCost& cost = report.costs[i];
     if (!cost.measured) continue;
     routers[CellRouterName(kKinds[i])] = {
+        {"reached", cost.reached},
         {"scanned", cost.scanned},
         {"products", cost.products},
         {"rows_scanned", cost.rows_scanned},

@@ -53,8 +53,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 class Curve:
     """Hits and rows of each query at each number of cells; products at each number of cells."""
 
-    def __init__(self, hits: np.ndarray, rows: np.ndarray, products: np.ndarray) -> None:
+    def __init__(
+        self, hits: np.ndarray, rows: np.ndarray, products: np.ndarray, steps: np.ndarray | None = None
+    ) -> None:
         self.hits, self.rows, self.products = hits.astype(float), rows.astype(float), products
+        self.steps = steps  # cells read
 
     def at(self, recall: float, sample: np.ndarray | None = None) -> tuple[float, float]:
         """Mean rows and products where the mean recall is `recall`, interpolated."""
@@ -70,6 +73,23 @@ def ratio(curve: Curve, rival: Curve, recall: float, seed: int) -> list[float]:
     ratios = [curve.at(recall, sample)[0] / rival.at(recall, sample)[0] for sample in drawn]
     low, high = np.quantile(ratios, [0.025, 0.975])
     return [curve.at(recall)[0] / rival.at(recall)[0], float(low), float(high)]
+
+
+def within(curve: Curve, products: float) -> dict[str, float]:
+    """The largest number of cells that is ranked by no more products, and what reading them gives."""
+    step = np.flatnonzero(curve.products <= products)
+    at = int(step[-1]) if len(step) else 0
+    return {
+        "probes": int(curve.steps[at]),
+        "products": float(curve.products[at]),
+        "recall": float(curve.hits.mean(axis=0)[at] / ANSWERS),
+        "rows": float(curve.rows.mean(axis=0)[at]),
+    }
+
+
+def at_probes(curve: Curve, probes: int) -> float:
+    """Recall by so many cells."""
+    return float(np.interp(probes, curve.steps, curve.hits.mean(axis=0) / ANSWERS))
 
 
 def ivf(base: np.ndarray, cells: int, metric: str) -> tuple[Any, np.ndarray]:
@@ -110,7 +130,7 @@ def read_curve(folder: pathlib.Path, kind: str, router: str, told: dict[str, Any
     steps = len(told["steps"])
     hits = np.fromfile(folder / f"{kind}.{router}.hits.u16", np.uint16).reshape(-1, steps)
     rows = np.fromfile(folder / f"{kind}.{router}.rows.u32", np.uint32).reshape(-1, steps)
-    return Curve(hits, rows, np.array(told["products"]))
+    return Curve(hits, rows, np.array(told["products"]), np.array(told["steps"]))
 
 
 def run_depth(options: argparse.Namespace, dataset: datasets.Dataset, depth: int) -> dict[str, Any]:
@@ -137,13 +157,13 @@ def run_depth(options: argparse.Namespace, dataset: datasets.Dataset, depth: int
         "folder": str(folder),
     }
     (folder / "request.json").write_text(json.dumps(request))
-    program = datasets.ROOT / "build" / "release" / "bench" / "tree" / "trivium_bench_cells"
-    if not program.is_file():
-        program = datasets.ROOT / "build" / "release" / "bin" / "trivium_bench_cells"
+    program = datasets.ROOT / "build" / "release" / "bin" / "trivium_bench_cells"
     done = subprocess.run([program, folder / "request.json"], check=True, capture_output=True, text=True)
     told = json.loads(done.stdout)
     rival = ivf(base, 1 << depth, dataset.metric) if 1 << depth <= MOST_IVF else None
-    result: dict[str, Any] = {name: told[name] for name in ("report", "stage_seconds", "lists_seconds", "model_bytes")}
+    result: dict[str, Any] = {
+        name: told[name] for name in ("report", "stage_seconds", "lists_seconds", "model_bytes")
+    }
     result["kinds"] = {}
     for kind in KINDS:
         answers = np.fromfile(folder / f"{kind}.answers.u32", np.uint32).reshape(-1, ANSWERS)
@@ -162,6 +182,10 @@ def run_depth(options: argparse.Namespace, dataset: datasets.Dataset, depth: int
             for recall in RECALLS:
                 scanned, products = curve.at(recall)
                 rows[router]["at"][f"{recall:.2f}"] = {"scanned": scanned / len(base), "products": products}
+            if curve.steps is not None:
+                tenth = within(curves["levels"], (1 << depth) / 10)
+                rows[router]["within"] = within(curve, (1 << depth) / 10)
+                rows[router]["recall_of_as_many"] = at_probes(curve, tenth["probes"])
             if router != "ivf":
                 rows[router]["search"] = told["kinds"][kind][router]["search"]
         result["kinds"][kind] = rows
@@ -185,19 +209,46 @@ def checks(found: dict[str, Any]) -> list[dict[str, Any]]:
         if "ivf" in kinds["questions"]:
             router = report["router"]
             for kind, limit in (("questions", 0.70), ("documents", 1.00)):
-                check(f"{1 << int(depth)} cells: {kind}, rows read by {router} over IVF's at 0.95",
-                      kinds[kind][router]["ratio"][0], limit)
+                check(
+                    f"{1 << int(depth)} cells: {kind}, rows read by {router} over IVF's at 0.95",
+                    kinds[kind][router]["ratio"][0],
+                    limit,
+                )
         else:
             for router in ("tree", "levels"):
-                share = kinds["questions"][router]["search"]["products"] / (1 << int(depth))
-                check(f"{1 << int(depth)} cells: products of {router} over the cells", share, 0.1)
+                row = kinds["questions"][router]["within"]
+                check(
+                    f"{1 << int(depth)} cells: products of {router} over the cells",
+                    row["products"] / (1 << int(depth)),
+                    0.1,
+                )
     return listed
+
+
+def tenth_table(kinds: dict[str, Any]) -> list[str]:
+    lines = [
+        "With no more products than a tenth of the cells, and recall by as many cells as levels then rank:",
+        "",
+        "| queries | router | cells read | products | recall | rows read | of as many cells |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for kind, rows in kinds.items():
+        for router, row in rows.items():
+            one = row["within"]
+            flat = one["products"] > 0.1 * kinds["questions"]["centroids"]["within"]["products"]
+            shown = "| | | |" if flat else ""
+            cells = f"{one['probes']} | {one['products']:.0f} | {one['recall']:.3f} | {one['rows']:.0f} |"
+            lines.append(f"| {kind} | {router} | {shown or cells} {row['recall_of_as_many']:.3f} |")
+    return [*lines, ""]
 
 
 def table(found: dict[str, Any]) -> str:
     lines = [f"# Cells of {found['dataset']} ({found['rows']:,} vectors), {found['side']} queries", ""]
-    lines += ["Share of the vectors read at recall@10, in brackets the inner products of routing at 0.95.", ""]
-    for depth, result in found["depths"].items():
+    lines += [
+        "Share of the vectors read at recall@10, in brackets the inner products of routing at 0.95.",
+        "",
+    ]
+    for result in found["depths"].values():
         report = result["report"]
         lines += [
             f"## {report['cells']:,} cells",
@@ -205,7 +256,8 @@ def table(found: dict[str, Any]) -> str:
             f"All {report['used_cells']:,} used, the largest {report['largest_cell'] / report['mean_cell']:.1f} x the "
             f"mean; trained in {report['seconds']:.0f} s; the gate chose {report['router']}.",
             "",
-            "| queries | router | 0.80 | 0.90 | 0.95 | to IVF at 0.95 |" if "ivf" in result["kinds"]["questions"]
+            "| queries | router | 0.80 | 0.90 | 0.95 | to IVF at 0.95 |"
+            if "ivf" in result["kinds"]["questions"]
             else "| queries | router | 0.80 | 0.90 | 0.95 | to centroids at 0.95 |",
             "|---|---|---|---|---|---|",
         ]
@@ -218,9 +270,13 @@ def table(found: dict[str, Any]) -> str:
                     f"{value:.2f} [{low:.2f}, {high:.2f}] |"
                 )
         lines.append("")
+        if "ivf" not in result["kinds"]["questions"]:
+            lines += tenth_table(result["kinds"])
     lines += ["| requirement | value | at most | |", "|---|---|---|---|"]
     for check in found["checks"]:
-        lines.append(f"| {check['what']} | {check['value']:.3f} | {check['limit']:g} | {'met' if check['met'] else 'missed'} |")
+        lines.append(
+            f"| {check['what']} | {check['value']:.3f} | {check['limit']:g} | {'met' if check['met'] else 'missed'} |"
+        )
     return "\n".join(lines) + "\n"
 
 

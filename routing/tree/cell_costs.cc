@@ -16,7 +16,7 @@ constexpr std::size_t kResamples = 300;
 // Where the largest number of cells that is measured reaches this, larger ones tell nothing.
 constexpr double kEnoughRecall = 0.995;
 // Of many cells a wide beam is no shorter way than ranking all: only so many are asked for.
-constexpr std::size_t kMostOfABeam = 4096;
+constexpr std::size_t kMostOfABeam = 1024;
 
 std::vector<std::uint32_t> Steps(std::size_t cells) {
   std::vector<std::uint32_t> steps;

@@ -35,6 +35,9 @@ class CellCosts {
   };
   Cost At(double recall, absl::Span<const std::uint32_t> sample = {}) const;
 
+  // Whether `recall` was reached: by a beam only so many cells are asked for.
+  bool Reaches(double recall) const { return Recall(usable_ - 1) >= recall; }
+
   std::size_t query_count() const { return query_count_; }
   absl::Span<const std::uint32_t> probes() const { return probes_; }
   // How many of probes() were measured: recall is nearly 1 at the last of them.

@@ -33,6 +33,8 @@ struct MapVariant {
   float share, size_weight;
 };
 constexpr MapVariant kMapVariants[] = {{1, 0.6f}, {1, 0}, {0.75f, 0.3f}, {0.75f, 0}, {0.5f, 0}, {0.25f, 0}};
+// Variants are compared on fewer queries where there are so many cells that ranking them takes long.
+constexpr std::size_t kFewestMeasured = 200, kMostMeasuredCells = 4'000'000;
 // Where only documents can be asked: MiniLM questions need 2.4 to 4 times the cells that documents need.
 constexpr double kProbesOverDocuments = 3;
 // Tried for the similarity of the centroid beside the logarithm of a path's probability, of unit vectors.
@@ -223,8 +225,10 @@ class Trainer {
 
   // On the queries that said when to stop, or on the documents beside them.
   absl::StatusOr<CellCosts> MeasureStop(CellRouterKind kind, bool queries) const {
-    return MeasurePart(kind, lessons_.stop, queries ? 0 : lessons_.stop_queries,
-                       queries ? lessons_.stop_queries : lessons_.stop.queries.rows());
+    const std::size_t first = queries ? 0 : lessons_.stop_queries;
+    const std::size_t last = queries ? lessons_.stop_queries : lessons_.stop.queries.rows();
+    const std::size_t most = std::max(kFewestMeasured, kMostMeasuredCells / report_.cells);
+    return MeasurePart(kind, lessons_.stop, first, std::min(last, first + most));
   }
 
   absl::StatusOr<CellCosts> Measure(CellRouterKind kind, const AskedQueries& asked) const {
@@ -263,6 +267,7 @@ class Trainer {
         }
         CellRouterCost& cost = report_.costs[i];
         cost.measured = true;
+        cost.reached = queries.Reaches(kRecall) && documents.Reaches(kRecall);
         cost.scanned = queries.At(kRecall).scanned / rows;
         cost.products = queries.At(kRecall).products;
         cost.rows_scanned = documents.At(kRecall).scanned / rows;
@@ -287,7 +292,7 @@ class Trainer {
     for (std::size_t i = 1; i < kCellRouterKinds; ++i) {
       const CellRouterCost& cost = report_.costs[i];
       if (!cost.measured) continue;
-      const bool pays = cost.interval.high < 1;
+      const bool pays = cost.reached && cost.interval.high < 1;
       const bool harms = cost.rows_ratio > kMostHarm && cost.rows_interval.low > 1;
       if (!report_.reason.empty()) report_.reason += "; ";
       report_.reason += absl::StrFormat(

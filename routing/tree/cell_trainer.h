@@ -54,6 +54,7 @@ int CellDepthFor(std::size_t rows);
 // What a router costs to reach recall 0.95 at 10.
 struct CellRouterCost {
   bool measured = false;
+  bool reached = false;     // that recall, by as many cells as a beam is asked for
   double scanned = 1;       // rows read, as a share of all: the mean over the queries held out
   double products = 0;      // inner products to route one query
   double rows_scanned = 1;  // as `scanned`, for documents as queries
