@@ -16,6 +16,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -206,12 +207,15 @@ json Run(const json& request) {
       last = std::string(stage);
     }
   };
+  const std::clock_t before = std::clock();
   const TrainedCells trained = OrFail(TrainCells(data, options));
+  const double cpu_seconds = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
   const CellModel& model = *trained.model;
   start = std::chrono::steady_clock::now();
   const auto lists = OrFail(CellLists::Build(model, rows.view(), options.thread_count));
   json result = {{"report", Described(trained.report)},
                  {"stage_seconds", seconds},
+                 {"cpu_seconds", cpu_seconds},
                  {"lists_seconds", SecondsSince(start)}};
   for (const auto& [kind, path] : request.at("queries").items()) {
     const base::AlignedMatrix queries = ReadRows(path, dimension);

@@ -2,6 +2,7 @@
 #include "routing/tree/cell_arrangement.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -31,7 +32,7 @@ class Halving {
       for (std::uint32_t member : members) {
         const float side =
             kernels::ActiveDistances().inner_product_f32(left_.data(), rows_.row(member), rows_.columns);
-        sides_.push_back({-side, member});
+        sides_.push_back({std::max(-std::numeric_limits<float>::infinity(), -side), member});
       }
       // The balance decides where the boundary lies, so no offset is needed.
       std::nth_element(sides_.begin(), sides_.begin() + half, sides_.end());

@@ -157,7 +157,11 @@ void NearestCells::Find(const index::RowsView& rows, std::size_t first, std::siz
                       }
                       if (cosine_) return;
                       const std::vector<float> halves = HalfSquares(floats);
-                      for (std::size_t i = 0; i < some; ++i) closeness[at + i] -= halves[i];
+                      for (std::size_t i = 0; i < some; ++i) {
+                        // Never NaN, so that rows of a damaged file can be sorted too.
+                        closeness[at + i] =
+                            std::max(-std::numeric_limits<float>::infinity(), closeness[at + i] - halves[i]);
+                      }
                     });
 }
 

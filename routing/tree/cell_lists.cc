@@ -183,6 +183,7 @@ void CellLists::Search(const CellModel& model, const index::RowDistances& distan
   const std::size_t allowed_count = allowed == nullptr ? size() : std::min(parameters.allowed_count, size());
   const std::size_t wanted = std::min(parameters.k, allowed_count);
   found->clear();
+  if (!parameters.resume) order->Clear();
   if (wanted == 0) return;
   const CellRouterKind kind =
       parameters.router && model.Has(*parameters.router) ? *parameters.router : model.router();
@@ -206,7 +207,8 @@ void CellLists::Search(const CellModel& model, const index::RowDistances& distan
   } else {
     if (scratch->distances.size() < kBlockRows) scratch->distances.resize(kBlockRows);
     if (scratch->rows.size() < kBlockRows) scratch->rows.resize(kBlockRows);
-    order->Start(model, kind, query, probes);
+    const std::uint64_t before = order->started() ? order->products() : 0;
+    if (!order->started()) order->Start(model, kind, query, probes);
     std::size_t picked = 0;
     const auto flush = [&] {
       distances.Gather(row_query, scratch->rows.data(), picked, scratch->distances.data());
@@ -226,7 +228,7 @@ void CellLists::Search(const CellModel& model, const index::RowDistances& distan
       }
     }
     flush();
-    products = order->products();
+    products = order->products() - before;
   }
   scratch->top.DrainSorted(found);
   if (counters == nullptr) return;

@@ -36,6 +36,9 @@ struct CellSearchParameters {
   std::optional<CellRouterKind> router;   // none: the model's default. One that the model has not: likewise
   const base::Bitmap* allowed = nullptr;  // null: every row. Size >= size()
   std::size_t allowed_count = 0;          // set bits of `allowed`, where it is not null
+  // The order ranks this query's cells already, for another segment of the same vector set: it is used as it
+  // is, with what it cost counted there.
+  bool resume = false;
 };
 
 // Immutable; all methods are safe to call concurrently.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/distance_table.h"
 
@@ -12,6 +13,9 @@ namespace {
 constexpr auto kBetter = [](const auto& a, const auto& b) {
   return a.score != b.score ? a.score > b.score : a.cell < b.cell;
 };
+
+// Never NaN, which would not let scores be sorted: weights of a file may be as large as floats are.
+float Sortable(float score) { return std::max(-std::numeric_limits<float>::infinity(), score); }
 
 }  // namespace
 
@@ -46,7 +50,7 @@ void CellOrder::ScoreAll(base::MatrixView weights, absl::Span<const float> biase
                                                     weights.columns, products_of_.data());
   products_ += weights.rows;
   for (std::size_t i = 0; i < weights.rows; ++i) {
-    ranked_.push_back({products_of_[i] + biases[i], static_cast<std::uint32_t>(i)});
+    ranked_.push_back({Sortable(products_of_[i] + biases[i]), static_cast<std::uint32_t>(i)});
   }
 }
 
@@ -67,11 +71,11 @@ void CellOrder::Descend(std::size_t beam) {
     children_.clear();
     for (std::size_t i = 0; i < beam_.size(); ++i) {
       const auto [score, node] = beam_[i];
-      const float z = products_of_[i] + parts.splits.biases[node];
+      const float z = Sortable(products_of_[i] + parts.splits.biases[node]);
       // Logarithms of the logistic function of z and of -z, without overflow.
       const float both = std::log1p(std::exp(-std::abs(z)));
-      children_.push_back({score - std::max(z, 0.0f) - both, 2 * node + 1});
-      children_.push_back({score + std::min(z, 0.0f) - both, 2 * node + 2});
+      children_.push_back({Sortable(score - std::max(z, 0.0f) - both), 2 * node + 1});
+      children_.push_back({Sortable(score + std::min(z, 0.0f) - both), 2 * node + 2});
     }
     KeepBest(beam, &children_);
     beam_.swap(children_);
@@ -81,7 +85,8 @@ void CellOrder::Descend(std::size_t beam) {
   if (parts.centroid_weight != 0) {
     Gather(model_->centroids());
     for (std::size_t i = 0; i < beam_.size(); ++i) {
-      beam_[i].score += parts.centroid_weight * (products_of_[i] + model_->centroid_biases()[beam_[i].cell]);
+      const float similarity = products_of_[i] + model_->centroid_biases()[beam_[i].cell];
+      beam_[i].score = Sortable(beam_[i].score + parts.centroid_weight * similarity);
     }
   }
   ranked_.swap(beam_);
@@ -105,7 +110,7 @@ void CellOrder::DescendLevels(std::size_t beam) {
     beam_.swap(children_);
     Gather(scores.weights.view());
     for (std::size_t i = 0; i < beam_.size(); ++i) {
-      beam_[i].score = products_of_[i] + scores.biases[beam_[i].cell];
+      beam_[i].score = Sortable(products_of_[i] + scores.biases[beam_[i].cell]);
     }
   }
   ranked_.swap(beam_);

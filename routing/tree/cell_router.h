@@ -28,6 +28,10 @@ class CellOrder {
     return ranked_[position].cell;
   }
 
+  // Forgets the query. Whether there is one, since Start.
+  void Clear() { model_ = nullptr; }
+  bool started() const { return model_ != nullptr; }
+
   std::uint64_t products() const { return products_; }  // inner products computed since Start
 
  private:

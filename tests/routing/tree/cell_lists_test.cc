@@ -161,6 +161,33 @@ TEST_F(CellListsTest, CompressedRowsAreSearchedAsTheyAreStored) {
   }
 }
 
+TEST_F(CellListsTest, OneRankingServesSegmentsOfASet) {
+  const auto& world = World(Metric::kCosine);
+  const auto model = *CellModel::Create(world.Parts(kDepth));
+  const base::MatrixView all = world.rows.view();
+  const base::MatrixView second_rows(all.row(500), 400, all.columns, all.stride);
+  const auto first = *CellLists::Build(*model, all.First(500), 1),
+             second = *CellLists::Build(*model, second_rows, 1);
+  const auto queries = testing_support::ClusteredVectors(20, 16, Metric::kCosine, 9);
+  CellSearchParameters parameters = {.k = 10, .probes = 4, .router = CellRouterKind::kLevels};
+  for (std::size_t i = 0; i < queries.rows(); ++i) {
+    const float* query = queries.row(i);
+    std::vector<base::Neighbor> alone, found;
+    index::SearchCounters counted, resumed;
+    const index::RowDistances distances(second_rows, Metric::kCosine);
+    parameters.resume = false;
+    second->Search(*model, distances, query, parameters, &order_, &scratch_, &alone, &counted);
+    first->Search(*model, index::RowDistances(all.First(500), Metric::kCosine), query, parameters, &order_,
+                  &scratch_, &found, nullptr);
+    parameters.resume = true;
+    second->Search(*model, distances, query, parameters, &order_, &scratch_, &found, &resumed);
+    EXPECT_EQ(found, alone);
+    EXPECT_EQ(resumed.scan_distances, counted.scan_distances);
+    EXPECT_GT(counted.code_distances, 0u);
+    EXPECT_EQ(resumed.code_distances, 0u);
+  }
+}
+
 TEST_F(CellListsTest, GrowByRowsThatComeLater) {
   const auto& world = World(Metric::kSquaredL2);
   const auto model = *CellModel::Create(world.Parts(kDepth));

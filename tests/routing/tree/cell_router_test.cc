@@ -170,6 +170,29 @@ TEST(CellOrder, ABeamComputesNoMoreThanItsWidthALevel) {
   EXPECT_EQ(order.Cell(0), 77u);
 }
 
+TEST(CellOrder, WeightsAsLargeAsFloatsAreStillPutInOrder) {
+  CellParts parts = World(Metric::kCosine).Parts(kDepth);
+  base::Random random(1);
+  const auto spoil = [&](LinearScores* scores) {
+    for (std::size_t i = 0; i < scores->weights.rows(); ++i) {
+      for (std::size_t c = 0; c < 16; ++c) scores->weights.row(i)[c] = random.Below(2) == 0 ? 3e38f : -3e38f;
+    }
+  };
+  spoil(&parts.map);
+  spoil(&parts.splits);
+  for (LinearScores& level : parts.levels) spoil(&level);
+  const auto model = *CellModel::Create(std::move(parts));
+  std::vector<float> query(16, 3e38f);
+  CellOrder order;
+  for (const auto kind :
+       {CellRouterKind::kCentroids, CellRouterKind::kMap, CellRouterKind::kTree, CellRouterKind::kLevels}) {
+    order.Start(*model, kind, query.data(), 3);
+    std::set<std::uint32_t> seen;
+    for (std::size_t at = 0; at < kCells; ++at) seen.insert(order.Cell(at));
+    EXPECT_EQ(seen.size(), kCells);
+  }
+}
+
 TEST(CellOrder, SplitsFarFromAQueryDoNotOverflow) {
   CellParts parts = World(Metric::kCosine).Parts(kDepth);
   for (std::size_t i = 0; i < parts.splits.weights.rows(); ++i)
