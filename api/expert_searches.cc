@@ -27,8 +27,9 @@ index::SearchParameters ParametersFor(const VectorSet& set, std::size_t depth, c
   parameters.beam_width =
       options.beam_width > 0 ? options.beam_width : state.schema.SpaceById(set.space())->beam_width;
   if (options.index == IndexChoice::kGraph) parameters.method = index::SearchMethod::kGraph;
-  // A tree compares every row at its coarsest level.
-  if (options.index == IndexChoice::kExact || options.index == IndexChoice::kTree) {
+  // A tree compares every row at its coarsest level; cells are known to take no more than that.
+  if (options.index == IndexChoice::kExact || options.index == IndexChoice::kTree ||
+      options.index == IndexChoice::kCells) {
     parameters.method = index::SearchMethod::kExact;
   }
   return parameters;
@@ -38,8 +39,16 @@ absl::Status ExpertSearches::CheckTree(std::uint32_t space) const {
   if (options_.index != IndexChoice::kTree && options_.index != IndexChoice::kCells) return absl::OkStatus();
   const SpaceRecord& searched = *state_.schema.SpaceById(space);
   if (options_.index == IndexChoice::kCells) {
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "index: cells, expected trained cells in space '%s'; train them first", searched.name));
+    if (!searched.cells) {
+      return absl::FailedPreconditionError(absl::StrFormat(
+          "index: cells, expected trained cells in space '%s'; train them first", searched.name));
+    }
+    if (options_.probes > searched.cells->info.cells) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("probes: %d, expected 1 to %d, the cells of space '%s'", options_.probes,
+                          searched.cells->info.cells, searched.name));
+    }
+    return absl::OkStatus();
   }
   if (!searched.tree) {
     return absl::FailedPreconditionError(
@@ -123,9 +132,14 @@ void ExpertSearches::RunGroup(const GroupKey& key, VectorSetScratch* scratch, Gr
   group->found.resize(group->queries.rows());
   group->counters.resize(group->queries.rows());
   if (options_.index == IndexChoice::kTree) {
-    const std::size_t level = options_.level > 0 ? options_.level : set.tree()->depth;
+    const std::size_t level = options_.level > 0 ? options_.level : set.trees().tree->depth;
     set.SearchTree(group->queries.view(), level, key.depth, filter_, scratch, group->found.data(),
                    group->counters.data());
+    return;
+  }
+  if (options_.index == IndexChoice::kCells) {
+    set.SearchCells(group->queries.view(), options_.probes, key.depth, filter_, scratch, group->found.data(),
+                    group->counters.data());
     return;
   }
   set.SearchMany(group->queries.view(), ParametersFor(set, key.depth, state_, options_), filter_, scratch,

@@ -45,10 +45,10 @@ absl::StatusOr<std::size_t> Store::Impl::SealParts(SetToSeal item, index::GraphB
   set.MergeParts(item.first, base::ResolveThreadCount(build.threads));
   SegmentRecord record{"", set.space(), set.partition()};
   absl::Cleanup discard = [&] { Discard(record.companions()); };
-  if (set.tree() != nullptr && set.parts().size() > item.first) {
+  if (set.trees().tree != nullptr && set.parts().size() > item.first) {
     // On disk before the graph is built, so that memory need not hold them then.
-    std::shared_ptr<const routing::LeafTable> leaves = set.parts().back().leaves;
-    TRIVIUM_ASSIGN_OR_RETURN(record.leaves_file, WriteLeaves(*set.tree(), &state->schema, &leaves));
+    std::shared_ptr<const routing::LeafTable> leaves = set.parts().back().trees.leaves;
+    TRIVIUM_ASSIGN_OR_RETURN(record.leaves_file, WriteLeaves(*set.trees().tree, &state->schema, &leaves));
     set.ReplaceLeaves(item.first, std::move(leaves));
   }
   if (obsolete.empty()) {
@@ -71,7 +71,7 @@ absl::StatusOr<std::size_t> Store::Impl::SealParts(SetToSeal item, index::GraphB
     TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(file_path));  // left by a build that failed
     TRIVIUM_RETURN_IF_ERROR(index::VectorSegment::Build(merged.unsealed->view(), merged.rows->documents(),
                                                         set.metric(), graph, file_path));
-    std::shared_ptr<const routing::LeafTable> leaves = std::move(merged.leaves);
+    PartTrees of_rows = std::move(merged.trees);
     merged = VectorPart();  // before the segment's codes come into memory
     if (lessons.queries.rows() > 0) {
       GraphTrainingReport report;
@@ -81,8 +81,13 @@ absl::StatusOr<std::size_t> Store::Impl::SealParts(SetToSeal item, index::GraphB
       file_path = SegmentsDirectory() + "/" + file;
     }
     TRIVIUM_ASSIGN_OR_RETURN(auto segment, index::VectorSegment::Open(file_path, /*verify=*/false));
+    if (set.trees().cells != nullptr) {
+      TRIVIUM_ASSIGN_OR_RETURN(of_rows.cells, routing::CellLists::Build(
+                                                  *set.trees().cells, segment->stored_rows(), graph.threads));
+      TRIVIUM_ASSIGN_OR_RETURN(record.cells_file, WriteLists(&state->schema, &of_rows.cells));
+    }
     set.AddSegment(
-        std::move(segment), file, [](std::uint64_t) { return true; }, std::move(leaves));
+        std::move(segment), file, [](std::uint64_t) { return true; }, std::move(of_rows));
     record.file = file;
     state->schema.segments.push_back(record);
   }

@@ -182,22 +182,34 @@ struct Store::Impl {
                                                 std::shared_ptr<StoreState> state);
 
   // --- store_train_tree.cc ---
-  // Gives every vector set of the space the tree, with leaves beside its segments. Names of files written are
-  // added to `written`, of those replaced to `obsolete`. kCancelled and what the file system says: `state` is
-  // undefined then.
-  absl::Status PlantTree(std::shared_ptr<const routing::SplitTree> tree, const SpaceRecord& space,
-                         const TreeTrainingOptions& options, StoreState* state,
-                         std::vector<std::string>* written, std::vector<std::string>* obsolete) const;
+  struct TreeFiles {
+    std::vector<std::string> written, obsolete;
+  };
+  // Learns a tree of the space, or cells, and gives it to `state` where it is to be kept. Files are added to
+  // `files`. What the trainers say; kFailedPrecondition: too few documents.
+  absl::StatusOr<TrainedSpaceTree> TeachTree(const SpaceRecord& space, const TrainTreeOptions& options,
+                                             std::size_t number, StoreState* state, TreeFiles* files,
+                                             std::uint64_t* unknown_judgements) const;
+  // Gives every vector set of the space its trees, with files beside its segments; what is new of `trees` is
+  // that of `use`. kCancelled and what the file system says: `state` is undefined then.
+  absl::Status PlantTrees(const SpaceTrees& trees, const SpaceRecord& space,
+                          const TreeTrainingOptions& options, StoreState* state, TreeFiles* files) const;
+
   // --- store_trees.cc ---
-  // Reads the tree of a space that has one.
-  absl::Status LoadTree(const SpaceRecord& space, StoreState* state) const;
-  // Maps a file that the manifest names; kDataLoss where it is missing, damaged or of others.
+  // Reads the trees of a space.
+  absl::Status LoadTrees(const SpaceRecord& space, StoreState* state) const;
+  // Map files that the manifest names; kDataLoss where one is missing, damaged or of others.
   absl::StatusOr<std::shared_ptr<const routing::LeafTable>> OpenLeaves(const std::string& file,
                                                                        const routing::SplitTree& tree,
-                                                                       std::size_t rows, bool verify) const;
-  // Writes a table beside a segment and returns the file's name; `leaves` is what was mapped from it then.
+                                                                       std::size_t rows) const;
+  absl::StatusOr<std::shared_ptr<const routing::CellLists>> OpenLists(const std::string& file,
+                                                                      std::size_t rows,
+                                                                      std::size_t cell_count) const;
+  // Write what lies beside a segment and return the file's name; what is given was mapped from it then.
   absl::StatusOr<std::string> WriteLeaves(const routing::SplitTree& tree, Schema* schema,
                                           std::shared_ptr<const routing::LeafTable>* leaves) const;
+  absl::StatusOr<std::string> WriteLists(Schema* schema,
+                                         std::shared_ptr<const routing::CellLists>* lists) const;
   void Discard(const std::vector<std::string>& files) const;  // that nothing names
 
   // --- store_inspect_tree.cc ---

@@ -49,7 +49,8 @@ absl::Status ForEachDocument(const StoreState& state, const SpaceRecord& space, 
       for (std::size_t i = 0; i < part.rows->size(); ++i) {
         if (part.live != nullptr && !part.live->Test(i)) continue;
         part.rows->CopyRow(i, row.data());
-        NodeProbabilities(part.leaves->masses(i, part.leaves->depth()), part.leaves->depth(), &probabilities);
+        NodeProbabilities(part.trees.leaves->masses(i, part.trees.leaves->depth()),
+                          part.trees.leaves->depth(), &probabilities);
         TRIVIUM_RETURN_IF_ERROR(
             visit(part.rows->documents()[i], set->partition(), probabilities, row.data()));
       }
@@ -127,7 +128,7 @@ absl::StatusOr<std::vector<TreeStep>> Store::Impl::TracePath(const StoreState& s
                                                  options.document.substr(0, 80), space.name));
     }
   }
-  return FollowPath(*state.FindTree(space.id), prepared.Find(space.id)->row(0),
+  return FollowPath(*state.FindTrees(space.id).tree, prepared.Find(space.id)->row(0),
                     document.empty() ? nullptr : document.data());
 }
 
@@ -135,7 +136,7 @@ absl::StatusOr<TreeInspection> Store::InspectTree(const InspectTreeOptions& opti
   TRIVIUM_RETURN_IF_ERROR(options.Validate());
   TRIVIUM_ASSIGN_OR_RETURN(const std::shared_ptr<const StoreState> state, impl_->Read());
   TRIVIUM_ASSIGN_OR_RETURN(const SpaceRecord* space, SpaceWithTree(state->schema, options.space));
-  const routing::SplitTree& tree = *state->FindTree(space->id);
+  const routing::SplitTree& tree = *state->FindTrees(space->id).tree;
   TreeInspection told;
   told.space = space->name;
   told.depth = tree.depth;

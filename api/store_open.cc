@@ -207,7 +207,7 @@ absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::LoadState(
   TRIVIUM_RETURN_IF_ERROR(bad);
 
   for (const SpaceRecord& space : state->schema.spaces) {
-    if (space.tree) TRIVIUM_RETURN_IF_ERROR(LoadTree(space, state.get()));
+    TRIVIUM_RETURN_IF_ERROR(LoadTrees(space, state.get()));
   }
   const auto is_live = [&](std::uint64_t number) { return state->documents.Find(number) != nullptr; };
   for (const SegmentRecord& record : state->schema.segments) {
@@ -222,12 +222,17 @@ absl::StatusOr<std::shared_ptr<StoreState>> Store::Impl::LoadState(
           absl::StrFormat("segment: not of its space, expected the one it was built for (%s)", file));
     }
     VectorSet set = state->CopySet(*space, record.partition);
-    std::shared_ptr<const routing::LeafTable> leaves;
-    if (set.tree() != nullptr) {
-      TRIVIUM_ASSIGN_OR_RETURN(
-          leaves, OpenLeaves(record.leaves_file, *set.tree(), (*segment)->size(), /*verify=*/false));
+    PartTrees of_rows;
+    const SpaceTrees& trees = set.trees();
+    if (trees.tree != nullptr) {
+      TRIVIUM_ASSIGN_OR_RETURN(of_rows.leaves,
+                               OpenLeaves(record.leaves_file, *trees.tree, (*segment)->size()));
     }
-    set.AddSegment(*std::move(segment), record.file, is_live, std::move(leaves));
+    if (trees.cells != nullptr) {
+      TRIVIUM_ASSIGN_OR_RETURN(of_rows.cells,
+                               OpenLists(record.cells_file, (*segment)->size(), trees.cells->cell_count()));
+    }
+    set.AddSegment(*std::move(segment), record.file, is_live, std::move(of_rows));
     state->ReplaceSet(std::move(set));
   }
   for (const SpaceRecord& space : state->schema.spaces) {

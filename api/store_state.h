@@ -59,7 +59,7 @@ struct StoreState {
   std::vector<std::shared_ptr<const VectorSet>> sets;                           // only those that hold rows
   std::vector<std::shared_ptr<const TextSet>> text_sets;                        // likewise
   std::map<std::uint32_t, std::shared_ptr<const std::vector<float>>> adapters;  // by expert or space
-  std::map<std::uint32_t, std::shared_ptr<const routing::SplitTree>> trees;     // by space
+  std::map<std::uint32_t, SpaceTrees> trees;                                    // by space
   std::shared_ptr<const Dispatcher> dispatcher;                                 // null: not trained
   std::shared_ptr<const FeedbackLog> feedback;  // null: none, or dispatch is not trained
   std::vector<ExpertView> experts;              // derived, see ResolveExperts
@@ -86,9 +86,9 @@ struct StoreState {
     return in_use ? adapters.at(space).get() : nullptr;
   }
 
-  std::shared_ptr<const routing::SplitTree> FindTree(std::uint32_t space) const {
-    const auto tree = trees.find(space);
-    return tree == trees.end() ? nullptr : tree->second;
+  SpaceTrees FindTrees(std::uint32_t space) const {
+    const auto found = trees.find(space);
+    return found == trees.end() ? SpaceTrees() : found->second;
   }
 
   // A copy of the set to change, to be put back with ReplaceSet; made empty where there is none.
@@ -96,7 +96,7 @@ struct StoreState {
     const VectorSet* set = FindSet(space.id, partition);
     return set != nullptr ? *set
                           : VectorSet(space.id, partition, space.dimension, BaseMetric(space.metric),
-                                      FindTree(space.id));
+                                      FindTrees(space.id));
   }
   void ReplaceSet(VectorSet set) {
     const std::uint32_t space = set.space(), partition = set.partition();

@@ -219,4 +219,45 @@ TrainedSpaceTree DescribeTree(const routing::TreeTrainingReport& trained) {
   return told;
 }
 
+routing::CellTrainingOptions CellOptions(const TreeTrainingOptions& options, std::size_t documents) {
+  routing::CellTrainingOptions engine;
+  engine.depth = options.depth > 0 ? static_cast<int>(options.depth) : routing::CellDepthFor(documents);
+  engine.seed = options.seed;
+  engine.thread_count = base::ResolveThreadCount(options.threads);
+  engine.progress = options.progress;
+  engine.cancelled = options.cancelled;
+  return engine;
+}
+
+TrainedSpaceTree DescribeCells(const routing::CellTrainingReport& trained) {
+  TrainedSpaceTree told;
+  told.enabled = trained.accepted;
+  told.reason = trained.reason;
+  CellReport cells;
+  cells.cells = trained.cells;
+  cells.used_cells = trained.used_cells;
+  cells.largest_cell = trained.largest_cell;
+  cells.mean_cell = trained.mean_cell;
+  cells.validation_queries = trained.validation_queries;
+  cells.router = routing::CellRouterName(trained.router);
+  for (std::size_t kind = 0; kind < trained.costs.size(); ++kind) {
+    const routing::CellRouterCost& cost = trained.costs[kind];
+    if (!cost.measured) continue;
+    cells.routers.push_back({routing::CellRouterName(static_cast<routing::CellRouterKind>(kind)),
+                             cost.scanned, cost.products, cost.ratio, cost.interval.low, cost.interval.high,
+                             cost.rows_ratio});
+  }
+  told.cells = std::move(cells);
+  return told;
+}
+
+routing::CellRouterKind BestRouter(const routing::CellTrainingReport& trained) {
+  std::size_t best = static_cast<std::size_t>(trained.router);
+  for (std::size_t kind = 0; !trained.accepted && kind < trained.costs.size(); ++kind) {
+    if (!trained.costs[kind].measured || kind == 0) continue;
+    if (best == 0 || trained.costs[kind].ratio < trained.costs[best].ratio) best = kind;
+  }
+  return static_cast<routing::CellRouterKind>(best);
+}
+
 }  // namespace trivium

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "api/query_vectors.h"
 #include "api/store_state.h"
 #include "base/aligned_matrix.h"
+#include "routing/tree/cell_trainer.h"
 #include "routing/tree/tree_trainer.h"
 #include "trivium/report.h"
 
@@ -50,6 +52,14 @@ routing::TreeTrainingOptions EngineOptions(const TreeTrainingOptions& options, s
 
 // Of several spaces each has a checkpoint of its own; empty: none.
 std::string CheckpointPath(const TreeTrainingOptions& options, std::size_t space);
+
+routing::CellTrainingOptions CellOptions(const TreeTrainingOptions& options, std::size_t documents);
+
+// The one that the gate let pass, else the learned one that costs least, where there is one.
+routing::CellRouterKind BestRouter(const routing::CellTrainingReport& trained);
+
+// The report of trained cells: `enabled` where a learned router passed the gate.
+TrainedSpaceTree DescribeCells(const routing::CellTrainingReport& trained);
 
 // The report of a trained tree, with the gate's verdict as `enabled`.
 TrainedSpaceTree DescribeTree(const routing::TreeTrainingReport& trained);

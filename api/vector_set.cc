@@ -8,6 +8,7 @@
 
 #include "index/flat_index.h"
 #include "index/graph_search.h"
+#include "index/row_distances.h"
 
 namespace trivium {
 namespace {
@@ -21,6 +22,7 @@ class SegmentRows final : public RowSource {
 
   absl::Span<const std::uint64_t> documents() const override { return segment_->labels(); }
   void CopyRow(std::size_t i, float* out) const override { segment_->CopyRow(i, out); }
+  const index::RowsView& stored_rows() const override { return segment_->stored_rows(); }
   void SearchMany(base::MatrixView queries, const index::SearchParameters& parameters,
                   index::SearchScratch* scratch, std::vector<base::Neighbor>* found,
                   index::SearchCounters* counters) const override {
@@ -43,6 +45,7 @@ class UnsealedRows final : public RowSource {
   void CopyRow(std::size_t i, float* out) const override {
     std::memcpy(out, rows_->row(i), rows_->columns() * sizeof(float));
   }
+  const index::RowsView& stored_rows() const override { return index_.stored_rows(); }
   void SearchMany(base::MatrixView queries, const index::SearchParameters& parameters,
                   index::SearchScratch* scratch, std::vector<base::Neighbor>* found,
                   index::SearchCounters* counters) const override {
@@ -132,7 +135,7 @@ void VectorSet::ReplaceSegment(std::size_t part, std::shared_ptr<const index::Ve
   VectorPart replaced = SegmentPart(std::move(segment), std::move(file));
   replaced.live = parts_[part].live;
   replaced.live_count = parts_[part].live_count;
-  replaced.leaves = parts_[part].leaves;
+  replaced.trees = parts_[part].trees;
   parts_[part] = std::move(replaced);
 }
 
@@ -142,16 +145,16 @@ std::size_t VectorSet::live_count() const {
   return count;
 }
 
-void VectorSet::ReplaceTree(std::shared_ptr<const routing::SplitTree> tree,
-                            std::vector<std::shared_ptr<const routing::LeafTable>> leaves) {
-  assert(leaves.size() == parts_.size());
-  tree_ = std::move(tree);
-  for (std::size_t p = 0; p < parts_.size(); ++p) parts_[p].leaves = std::move(leaves[p]);
+void VectorSet::ReplaceTrees(SpaceTrees trees, std::vector<PartTrees> of_parts) {
+  assert(of_parts.size() == parts_.size());
+  trees_ = std::move(trees);
+  for (std::size_t p = 0; p < parts_.size(); ++p) parts_[p].trees = std::move(of_parts[p]);
 }
 
 void VectorSet::FindLeaves(int thread_count) {
-  if (tree_ == nullptr || parts_.empty() || parts_.back().leaves != nullptr) return;
-  parts_.back().leaves = routing::LeafTable::Build(*tree_, parts_.back().unsealed->view(), thread_count);
+  if (trees_.tree == nullptr || parts_.empty() || parts_.back().trees.leaves != nullptr) return;
+  parts_.back().trees.leaves =
+      routing::LeafTable::Build(*trees_.tree, parts_.back().unsealed->view(), thread_count);
 }
 
 void VectorSet::AddUnsealed(base::AlignedMatrix rows, std::vector<std::uint64_t> documents,
@@ -223,16 +226,17 @@ double VectorSet::ExpectedDistances(index::SearchParameters parameters, const Ro
   return distances;
 }
 
-void VectorSet::SearchMany(base::MatrixView queries, index::SearchParameters parameters,
-                           const RowFilter* filter, VectorSetScratch* scratch,
-                           std::vector<routing::ScoredDocument>* found,
-                           index::SearchCounters* counters) const {
-  if (scratch->neighbors.size() < queries.rows) scratch->neighbors.resize(queries.rows);
-  for (std::size_t i = 0; i < queries.rows; ++i) found[i].clear();
+template <class SearchPart>
+void VectorSet::SearchParts(std::size_t query_count, std::size_t k, const RowFilter* filter,
+                            VectorSetScratch* scratch, std::vector<routing::ScoredDocument>* found,
+                            SearchPart search) const {
+  if (scratch->neighbors.size() < query_count) scratch->neighbors.resize(query_count);
+  for (std::size_t i = 0; i < query_count; ++i) found[i].clear();
   for (const VectorPart& part : parts_) {
-    if (!Restrict(part, filter, &parameters)) continue;
-    part.rows->SearchMany(queries, parameters, &scratch->index, scratch->neighbors.data(), counters);
-    for (std::size_t i = 0; i < queries.rows; ++i) {
+    index::SearchParameters allowed;
+    if (!Restrict(part, filter, &allowed)) continue;
+    search(part, allowed);
+    for (std::size_t i = 0; i < query_count; ++i) {
       for (const base::Neighbor& neighbor : scratch->neighbors[i]) {
         found[i].push_back(
             {part.rows->documents()[neighbor.row], base::ScoreFromDistance(neighbor.distance)});
@@ -240,28 +244,64 @@ void VectorSet::SearchMany(base::MatrixView queries, index::SearchParameters par
     }
   }
   if (parts_.size() <= 1) return;
-  for (std::size_t i = 0; i < queries.rows; ++i) SortBestFirst(parameters.k, &found[i]);
+  for (std::size_t i = 0; i < query_count; ++i) SortBestFirst(k, &found[i]);
 }
 
+void VectorSet::SearchMany(base::MatrixView queries, index::SearchParameters parameters,
+                           const RowFilter* filter, VectorSetScratch* scratch,
+                           std::vector<routing::ScoredDocument>* found,
+                           index::SearchCounters* counters) const {
+  SearchParts(queries.rows, parameters.k, filter, scratch, found,
+              [&](const VectorPart& part, const index::SearchParameters& restricted) {
+                parameters.allowed = restricted.allowed;
+                parameters.allowed_count = restricted.allowed_count;
+                part.rows->SearchMany(queries, parameters, &scratch->index, scratch->neighbors.data(),
+                                      counters);
+              });
+}
+
+void VectorSet::SearchCells(base::MatrixView queries, std::size_t probes, std::size_t k,
+                            const RowFilter* filter, VectorSetScratch* scratch,
+                            std::vector<routing::ScoredDocument>* found,
+                            index::SearchCounters* counters) const {
+  SearchParts(queries.rows, k, filter, scratch, found,
+              [&](const VectorPart& part, index::SearchParameters restricted) {
+                if (part.trees.cells == nullptr) {
+                  restricted.k = k;
+                  restricted.method = index::SearchMethod::kExact;
+                  part.rows->SearchMany(queries, restricted, &scratch->index, scratch->neighbors.data(),
+                                        counters);
+                  return;
+                }
+                const index::RowDistances distances(part.rows->stored_rows(), metric_);
+                routing::CellSearchParameters parameters;
+                parameters.k = k;
+                parameters.probes = probes;
+                parameters.router = trees_.router;
+                parameters.allowed = restricted.allowed;
+                parameters.allowed_count = restricted.allowed_count;
+                for (std::size_t i = 0; i < queries.rows; ++i) {
+                  part.trees.cells->Search(*trees_.cells, distances, queries.row(i), parameters,
+                                           &scratch->cells, &scratch->index, &scratch->neighbors[i],
+                                           counters != nullptr ? &counters[i] : nullptr);
+                }
+              });
+}
+
+// Query by query, because to place a query in the tree costs as much as thousands of rows.
 void VectorSet::SearchTree(base::MatrixView queries, std::size_t level, std::size_t k,
                            const RowFilter* filter, VectorSetScratch* scratch,
                            std::vector<routing::ScoredDocument>* found,
                            index::SearchCounters* counters) const {
-  if (scratch->neighbors.empty()) scratch->neighbors.resize(1);
-  std::vector<base::Neighbor>& neighbors = scratch->neighbors.front();
-  index::SearchParameters parameters;
   for (std::size_t i = 0; i < queries.rows; ++i) {
-    found[i].clear();
-    scratch->leaves.query.Set(*tree_, queries.row(i));
-    for (const VectorPart& part : parts_) {
-      if (!Restrict(part, filter, &parameters)) continue;
-      part.leaves->Search(scratch->leaves.query, level, k, parameters.allowed, &scratch->leaves, &neighbors,
-                          counters != nullptr ? &counters[i] : nullptr);
-      for (const base::Neighbor& neighbor : neighbors) {
-        found[i].push_back({part.rows->documents()[neighbor.row], 1 - neighbor.distance});
-      }
-    }
-    if (parts_.size() > 1) SortBestFirst(k, &found[i]);
+    scratch->leaves.query.Set(*trees_.tree, queries.row(i));
+    SearchParts(1, k, filter, scratch, &found[i],
+                [&](const VectorPart& part, const index::SearchParameters& restricted) {
+                  part.trees.leaves->Search(scratch->leaves.query, level, k, restricted.allowed,
+                                            &scratch->leaves, &scratch->neighbors[0],
+                                            counters != nullptr ? &counters[i] : nullptr);
+                });
+    for (routing::ScoredDocument& document : found[i]) document.score += 1;  // what is shared
   }
 }
 

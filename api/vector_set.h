@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "api/space_trees.h"
 #include "base/aligned_matrix.h"
 #include "base/bitmap.h"
 #include "base/matrix_view.h"
@@ -22,8 +23,7 @@
 #include "index/search_scratch.h"
 #include "index/vector_segment.h"
 #include "routing/expert/result_fusion.h"
-#include "routing/tree/leaf_table.h"
-#include "routing/tree/split_tree.h"
+#include "routing/tree/cell_router.h"
 
 namespace trivium {
 
@@ -34,6 +34,7 @@ class RowSource {
   virtual absl::Span<const std::uint64_t> documents() const = 0;
   // Writes row i, decoded, into as many floats as it has dimensions.
   virtual void CopyRow(std::size_t i, float* out) const = 0;
+  virtual const index::RowsView& stored_rows() const = 0;
   // As index::SearchIndex::SearchMany.
   virtual void SearchMany(base::MatrixView queries, const index::SearchParameters& parameters,
                           index::SearchScratch* scratch, std::vector<base::Neighbor>* found,
@@ -50,7 +51,7 @@ struct VectorPart {
   index::Profile profile = index::Profile::kSpeed;      // of a segment
   std::shared_ptr<const index::VectorSegment> segment;  // what `rows` reads; null where it is not sealed
   std::shared_ptr<const base::AlignedMatrix> unsealed;  // likewise; null for a segment
-  std::shared_ptr<const routing::LeafTable> leaves;     // of its rows in the set's tree; null without one
+  PartTrees trees;                                      // of its rows
 };
 
 // Rows a filter lets pass, for every part it was prepared for.
@@ -80,34 +81,35 @@ struct VectorSetScratch {
   index::LexicalScratch lexical;                       // of text sets
   std::vector<index::ScoredLabel> labels;              // likewise
   routing::LeafScratch leaves;                         // of searches in a tree
+  routing::CellOrder cells;                            // of searches in cells
 };
 
 class VectorSet {
  public:
-  // `tree`: of the space; null: none.
+  // `trees`: of the space.
   VectorSet(std::uint32_t space, std::uint32_t partition, std::size_t dimension, base::Metric metric,
-            std::shared_ptr<const routing::SplitTree> tree = nullptr)
+            SpaceTrees trees = {})
       : space_(space),
         partition_(partition),
         dimension_(dimension),
         metric_(metric),
-        tree_(std::move(tree)) {}
+        trees_(std::move(trees)) {}
 
   std::uint32_t space() const { return space_; }
   std::uint32_t partition() const { return partition_; }
   std::size_t dimension() const { return dimension_; }
   base::Metric metric() const { return metric_; }
   const std::vector<VectorPart>& parts() const { return parts_; }
-  const routing::SplitTree* tree() const { return tree_.get(); }
+  const SpaceTrees& trees() const { return trees_; }
   std::size_t live_count() const;
 
-  // Rows of a segment; `is_live(number)` tells which documents exist. `leaves`: of its rows in tree(), null
-  // without one.
+  // Rows of a segment; `is_live(number)` tells which documents exist. `of_rows`: what trees() say of its
+  // rows.
   template <class IsLive>
   void AddSegment(std::shared_ptr<const index::VectorSegment> segment, std::string file, IsLive is_live,
-                  std::shared_ptr<const routing::LeafTable> leaves = nullptr) {
+                  PartTrees of_rows = {}) {
     VectorPart part = SegmentPart(std::move(segment), std::move(file));
-    part.leaves = std::move(leaves);
+    part.trees = std::move(of_rows);
     base::Bitmap live(part.rows->size());
     for (std::size_t i = 0; i < part.rows->size(); ++i) {
       if (is_live(part.rows->documents()[i])) live.Set(i);
@@ -121,12 +123,11 @@ class VectorSet {
   void ReplaceSegment(std::size_t part, std::shared_ptr<const index::VectorSegment> segment,
                       std::string file);
 
-  // Another tree, or null, and what it says of the rows of each part.
-  void ReplaceTree(std::shared_ptr<const routing::SplitTree> tree,
-                   std::vector<std::shared_ptr<const routing::LeafTable>> leaves);
+  // Other trees, and what they say of the rows of each part.
+  void ReplaceTrees(SpaceTrees trees, std::vector<PartTrees> of_parts);
   // Another table that says the same of the rows of part `part`, such as one on disk.
   void ReplaceLeaves(std::size_t part, std::shared_ptr<const routing::LeafTable> leaves) {
-    parts_[part].leaves = std::move(leaves);
+    parts_[part].trees.leaves = std::move(leaves);
   }
 
   // Rows not sealed yet, of new documents with numbers above all others here. Small parts are merged, so that
@@ -151,11 +152,16 @@ class VectorSet {
   void SearchMany(base::MatrixView queries, index::SearchParameters parameters, const RowFilter* filter,
                   VectorSetScratch* scratch, std::vector<routing::ScoredDocument>* found,
                   index::SearchCounters* counters) const;
-  // SearchMany, but ranked by what queries and documents share at a level of tree(), 1 to its depth, which is
-  // their score; exact. REQUIRES: tree().
+  // SearchMany, but ranked by what queries and documents share at a level of the tree, 1 to its depth, which
+  // is their score; exact. REQUIRES: trees().tree.
   void SearchTree(base::MatrixView queries, std::size_t level, std::size_t k, const RowFilter* filter,
                   VectorSetScratch* scratch, std::vector<routing::ScoredDocument>* found,
                   index::SearchCounters* counters) const;
+  // SearchMany in the cells of each segment that are likeliest, `probes` of them or, for 0, as calibrated;
+  // rows that are not sealed are scanned. REQUIRES: trees().cells.
+  void SearchCells(base::MatrixView queries, std::size_t probes, std::size_t k, const RowFilter* filter,
+                   VectorSetScratch* scratch, std::vector<routing::ScoredDocument>* found,
+                   index::SearchCounters* counters) const;
   // About how many distances SearchMany computes for a query; see index::ExpectedSearchDistances.
   double ExpectedDistances(index::SearchParameters parameters, const RowFilter* filter) const;
 
@@ -169,6 +175,10 @@ class VectorSet {
   // Whether anything of the part may be found; sets what of it.
   static bool Restrict(const VectorPart& part, const RowFilter* filter, index::SearchParameters* parameters);
   static VectorPart SegmentPart(std::shared_ptr<const index::VectorSegment> segment, std::string file);
+  // Of each live part: `search(part, parameters)` fills scratch->neighbors; their documents, best first.
+  template <class SearchPart>
+  void SearchParts(std::size_t query_count, std::size_t k, const RowFilter* filter, VectorSetScratch* scratch,
+                   std::vector<routing::ScoredDocument>* found, SearchPart search) const;
   void Merge(std::size_t first);
   void FindLeaves(int thread_count);  // of the last part, where it has none but should
 
@@ -176,7 +186,7 @@ class VectorSet {
   std::uint32_t partition_;
   std::size_t dimension_;
   base::Metric metric_;
-  std::shared_ptr<const routing::SplitTree> tree_;
+  SpaceTrees trees_;
   std::vector<VectorPart> parts_;  // by document number
 };
 

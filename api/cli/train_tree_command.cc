@@ -83,8 +83,9 @@ std::string ToText(const TrainTreeReport& report) {
       text += absl::StrFormat("%s: nothing learned (%s)\n", space.space, OneLine(space.reason, 100));
       continue;
     }
-    text += absl::StrFormat("space %s: from %s documents and %s queries, %s of them judged\n", space.space,
-                            Grouped(space.documents), Grouped(space.queries), Grouped(space.judged));
+    text += absl::StrFormat("space %s: from %s documents and %s queries%s\n", space.space,
+                            Grouped(space.documents), Grouped(space.queries),
+                            space.cells ? "" : absl::StrFormat(", %s of them judged", Grouped(space.judged)));
     text += space.cells ? CellsText(*space.cells) : LevelsText(space.levels);
     text += absl::StrFormat("%s: %s (%.1f s)\n\n", space.enabled ? "kept" : "not kept", space.reason,
                             space.seconds);

@@ -163,11 +163,11 @@ absl::StatusOr<LearnedMap> LearnCellMap(base::MatrixView centroids, absl::Span<c
       }
       const double passed = (epoch + static_cast<double>(first) / static_cast<double>(order.size())) /
                             static_cast<double>(options.epochs);
-      const double share = (0.55 + 0.45 * std::cos(std::numbers::pi * passed)));
+      const double share = 0.55 + 0.45 * std::cos(std::numbers::pi * passed);
       const auto chosen = std::span(order).subspan(first, std::min(options.batch, order.size() - first));
       FillGradient(weights, queries.view(), training, chosen, options.thread_count, &batch);
       MultiplyGradient(chosen.size(), options.thread_count, &batch, &gradient);
-      adam.Step(gradient, &weights);
+      adam.Step(gradient, &weights, share);
     }
     const double loss = MeanLoss(weights, held_queries.view(), held_out, options.thread_count, &batch);
     if (loss < best_loss) {

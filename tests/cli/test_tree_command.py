@@ -88,7 +88,13 @@ def test_life_with_a_tree(trivium, data, with_tree, vector, tmp_path):
     assert ids(after)[:9] == ids(before)[1:]
     name = first["partition"]
     trivium(
-        "build", store, "--corpus", f"{name}={data / name}.jsonl", "--vectors", f"{name}={data / name}.npy", "--json"
+        "build",
+        store,
+        "--corpus",
+        f"{name}={data / name}.jsonl",
+        "--vectors",
+        f"{name}={data / name}.npy",
+        "--json",
     ).json
     trivium("compact", store, "--json").json
     trivium("verify", store, "--json").json
@@ -149,6 +155,32 @@ def test_inspect_follows_a_question(trivium, with_tree, vector):
     assert "question" in trivium("inspect", store, *path).out
 
 
+def test_cells(trivium, data, store, vector):
+    queries = query_arguments(data, "train")
+    report = trivium("train", "tree", store, "--use", "partition", "--depth", "3", *queries, "--json").json
+    (space,) = report["spaces"]
+    assert report["use"] == "partition" and space["levels"] == [] and space["enabled"]
+    assert space["cells"]["cells"] == 8 and space["cells"]["routers"][0]["router"] == "centroids"
+    exact = trivium("search", store, "--vector", vector, "--index", "exact", "--json").json
+    every = trivium("search", store, "--vector", vector, "--index", "cells:8", "--json").json
+    assert ids(every) == ids(exact)
+    few = trivium("search", store, "--vector", vector, "--index", "cells:1", "--json").json
+    assert few["trace"]["distances"]["scan"] < every["trace"]["distances"]["scan"] and len(few["hits"]) == 10
+    trivium("search", store, "--vector", vector, "--index", "cells:9").must_fail(
+        2, "probes: 9, expected 1 to 8"
+    )
+    assert trivium("evaluate", store, *query_arguments(data, "test"), "--index", "cells", "--json").json[
+        "macro"
+    ]
+    (held,) = trivium("inspect", store, "--json").json["spaces"]
+    assert held["cells"]["cells"] == 8 and held["tree"] is None
+    assert "8 cells" in trivium("inspect", store).out
+    text = trivium("train", "tree", store, "--use", "partition", "--depth", "3").out
+    assert "8 cells" in text and "kept: " in text
+    trivium("compact", store, "--json").json
+    trivium("verify", store, "--json").json
+
+
 def test_refusals(trivium, built_store, with_tree, vector, store, tmp_path):
     made, _ = with_tree
     search = ["search", made, "--vector", vector, "--index"]
@@ -160,7 +192,9 @@ def test_refusals(trivium, built_store, with_tree, vector, store, tmp_path):
     for wrong in ("tree:", "tree:0", "tree:x", "graph:3", "oak", "tree:-1"):
         trivium(*search, wrong).must_fail(2, f"--index: '{wrong}'", "tree:LEVEL")
     trivium("train", "tree", store, "--depth", "13").must_fail(2, "depth: 13")
-    trivium("train", "tree", store, "--use", "shade").must_fail(2, "use: 'shade', expected representation or partition")
+    trivium("train", "tree", store, "--use", "shade").must_fail(
+        2, "use: 'shade', expected representation or partition"
+    )
     trivium("train", "tree", store, "--space", "absent").must_fail(3, "absent")
     trivium("train", "tree", store, "--queries", tmp_path / "absent.jsonl").must_fail(3, "absent.jsonl")
     trivium("inspect", built_store, "--tree").must_fail(1, "train it first")
@@ -173,8 +207,15 @@ def test_refusals(trivium, built_store, with_tree, vector, store, tmp_path):
 def test_a_tree_of_a_store_of_another_metric(trivium, data, tmp_path):
     store, (name,) = tmp_path / "flat", DOMAINS[:1]
     trivium(
-        "build", store, "--corpus", f"{name}={data / name}.jsonl", "--vectors", f"{name}={data / name}.npy",
-        "--metric", "squared_l2", "--json",
+        "build",
+        store,
+        "--corpus",
+        f"{name}={data / name}.jsonl",
+        "--vectors",
+        f"{name}={data / name}.npy",
+        "--metric",
+        "squared_l2",
+        "--json",
     ).json
     trivium("train", "tree", store).must_fail(1, "no space of the cosine metric")
 

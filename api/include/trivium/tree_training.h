@@ -57,7 +57,7 @@ struct TreeLevel {
 
 // What one way of choosing cells costs to find the ten nearest vectors with recall 0.95.
 struct CellRouterReport {
-  std::string router;                    // "centroids" (untrained), "map", "tree"
+  std::string router;                    // "centroids" (untrained), "map", "tree" or "levels"
   double scanned = 0;                    // vectors read, as a share of all, mean over the queries held out
   double products = 0;                   // inner products to choose the cells of a query
   double ratio = 1;                      // vectors read and products over those of "centroids"
