@@ -165,8 +165,8 @@ absl::StatusOr<TrainedSpaceTree> Store::Impl::TeachTree(const SpaceRecord& space
   files->written.push_back(file);
   if (soft) {
     if (record.tree) files->obsolete.push_back(record.tree->file);
-    record.tree = TreeRecord{
-        file, {true, passed, told.depth, told.documents, told.queries, told.levels, told.reason}};
+    record.tree =
+        TreeRecord{file, {true, passed, told.depth, told.documents, told.queries, told.levels, told.reason}};
   } else {
     if (record.cells) files->obsolete.push_back(record.cells->file);
     record.cells = CellsRecord{file,

@@ -254,7 +254,7 @@ TrainedSpaceTree DescribeCells(const routing::CellTrainingReport& trained) {
 routing::CellRouterKind BestRouter(const routing::CellTrainingReport& trained) {
   std::size_t best = static_cast<std::size_t>(trained.router);
   for (std::size_t kind = 0; !trained.accepted && kind < trained.costs.size(); ++kind) {
-    if (!trained.costs[kind].measured || kind == 0) continue;
+    if (!trained.costs[kind].reached || kind == 0) continue;
     if (best == 0 || trained.costs[kind].ratio < trained.costs[best].ratio) best = kind;
   }
   return static_cast<routing::CellRouterKind>(best);

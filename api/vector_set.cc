@@ -260,32 +260,35 @@ void VectorSet::SearchMany(base::MatrixView queries, index::SearchParameters par
               });
 }
 
+// Query by query, so that the segments share the ranking of its cells.
 void VectorSet::SearchCells(base::MatrixView queries, std::size_t probes, std::size_t k,
                             const RowFilter* filter, VectorSetScratch* scratch,
                             std::vector<routing::ScoredDocument>* found,
                             index::SearchCounters* counters) const {
-  SearchParts(queries.rows, k, filter, scratch, found,
-              [&](const VectorPart& part, index::SearchParameters restricted) {
-                if (part.trees.cells == nullptr) {
-                  restricted.k = k;
-                  restricted.method = index::SearchMethod::kExact;
-                  part.rows->SearchMany(queries, restricted, &scratch->index, scratch->neighbors.data(),
-                                        counters);
-                  return;
-                }
-                const index::RowDistances distances(part.rows->stored_rows(), metric_);
-                routing::CellSearchParameters parameters;
-                parameters.k = k;
-                parameters.probes = probes;
-                parameters.router = trees_.router;
-                parameters.allowed = restricted.allowed;
-                parameters.allowed_count = restricted.allowed_count;
-                for (std::size_t i = 0; i < queries.rows; ++i) {
-                  part.trees.cells->Search(*trees_.cells, distances, queries.row(i), parameters,
-                                           &scratch->cells, &scratch->index, &scratch->neighbors[i],
-                                           counters != nullptr ? &counters[i] : nullptr);
-                }
-              });
+  for (std::size_t i = 0; i < queries.rows; ++i) {
+    const base::MatrixView query(queries.row(i), 1, queries.columns, queries.stride);
+    index::SearchCounters* counter = counters != nullptr ? &counters[i] : nullptr;
+    scratch->cells.Clear();
+    SearchParts(
+        1, k, filter, scratch, &found[i], [&](const VectorPart& part, index::SearchParameters restricted) {
+          if (part.trees.cells == nullptr) {
+            restricted.k = k;
+            restricted.method = index::SearchMethod::kExact;
+            part.rows->SearchMany(query, restricted, &scratch->index, scratch->neighbors.data(), counter);
+            return;
+          }
+          const index::RowDistances distances(part.rows->stored_rows(), metric_);
+          routing::CellSearchParameters parameters;
+          parameters.k = k;
+          parameters.probes = probes;
+          parameters.router = trees_.router;
+          parameters.allowed = restricted.allowed;
+          parameters.allowed_count = restricted.allowed_count;
+          parameters.resume = scratch->cells.started();
+          part.trees.cells->Search(*trees_.cells, distances, query.data, parameters, &scratch->cells,
+                                   &scratch->index, &scratch->neighbors[0], counter);
+        });
+  }
 }
 
 // Query by query, because to place a query in the tree costs as much as thousands of rows.

@@ -33,10 +33,7 @@ std::vector<std::string> AsNames(const py::object& names, const char* what) {
 }
 
 IndexChoice AsIndexChoice(const std::optional<std::string>& name) {
-  if (!name) return IndexChoice::kStore;
-  if (*name == "graph") return IndexChoice::kGraph;
-  if (*name == "exact") return IndexChoice::kExact;
-  RaiseInvalid("index: '" + *name + "', expected 'graph', 'exact' or None");
+  return name ? Check(ParseIndex(*name)) : IndexChoice::kStore;
 }
 
 std::chrono::steady_clock::time_point DeadlineIn(double seconds) {
@@ -49,17 +46,17 @@ std::chrono::steady_clock::time_point DeadlineIn(double seconds) {
          std::chrono::duration_cast<std::chrono::steady_clock::duration>(capped);
 }
 
-SearchOptions MakeSearchOptions(std::int64_t k, const py::object& experts, std::string filter,
-                                const std::optional<std::string>& index, std::int64_t beam_width,
-                                bool load_documents, bool load_vectors, std::string router,
-                                std::optional<double> top_p, std::optional<int> max_experts,
-                                std::optional<double> timeout, std::optional<bool> adapters,
-                                const std::optional<std::string>& fusion,
-                                std::optional<double> lexical_weight, const std::string& on_reject,
-                                const py::object& allowed_experts, const py::object& partitions,
-                                std::optional<double> cost, std::optional<std::int64_t> budget,
-                                std::optional<Route> route, bool explain) {
+SearchOptions MakeSearchOptions(
+    std::int64_t k, const py::object& experts, std::string filter, const std::optional<std::string>& index,
+    std::int64_t beam_width, bool load_documents, bool load_vectors, std::string router,
+    std::optional<double> top_p, std::optional<int> max_experts, std::optional<double> timeout,
+    std::optional<bool> adapters, const std::optional<std::string>& fusion,
+    std::optional<double> lexical_weight, const std::string& on_reject, const py::object& allowed_experts,
+    const py::object& partitions, std::optional<double> cost, std::optional<std::int64_t> budget,
+    std::optional<Route> route, bool explain, std::int64_t level, std::int64_t probes) {
   SearchOptions options;
+  options.level = AsCount(level, "level");
+  options.probes = AsCount(probes, "probes");
   if (adapters) options.adapters = *adapters ? AdapterUse::kAlways : AdapterUse::kNever;
   if (fusion) options.fusion = Check(ParseFusion(*fusion));
   options.lexical_weight = lexical_weight;
@@ -108,9 +105,12 @@ void BindOptions(py::module_& module) {
            "timeout"_a = py::none(), "adapters"_a = py::none(), "fusion"_a = py::none(),
            "lexical_weight"_a = py::none(), "on_reject"_a = std::string(OnRejectName(search.on_reject)),
            "allowed_experts"_a = py::none(), "partitions"_a = py::none(), "cost"_a = py::none(),
-           "budget"_a = py::none(), "route"_a = py::none(), "explain"_a = search.explain)
+           "budget"_a = py::none(), "route"_a = py::none(), "explain"_a = search.explain,
+           "level"_a = search.level, "probes"_a = search.probes)
       .def_readonly("k", &SearchOptions::k)
       .def_readonly("beam_width", &SearchOptions::beam_width)
+      .def_readonly("level", &SearchOptions::level)
+      .def_readonly("probes", &SearchOptions::probes)
       .def_readonly("load_documents", &SearchOptions::load_documents)
       .def_readonly("load_vectors", &SearchOptions::load_vectors);
 
@@ -155,6 +155,30 @@ void BindOptions(py::module_& module) {
       .def_readonly("rank", &TrainAdapterOptions::rank)
       .def_readonly("seed", &TrainAdapterOptions::seed)
       .def_readonly("threads", &TrainAdapterOptions::threads);
+
+  static const TreeTrainingOptions tree;
+  py::class_<TreeTrainingOptions>(module, "TreeTrainingOptions")
+      .def(py::init([](const std::string& use, std::int64_t depth, bool mlp, std::int64_t steps,
+                       const py::object& seed, int threads, bool ignore_gate, std::string checkpoint) {
+             TreeTrainingOptions options;
+             options.use = Check(ParseTreeUse(use));
+             options.depth = AsCount(depth, "depth");
+             options.mlp = mlp;
+             options.steps = AsCount(steps, "steps");
+             options.seed = AsSeed(seed);
+             options.threads = threads;
+             options.ignore_gate = ignore_gate;
+             options.checkpoint = std::move(checkpoint);
+             Check(options.Validate());
+             return options;
+           }),
+           "use"_a = std::string(TreeUseName(tree.use)), "depth"_a = tree.depth, "mlp"_a = tree.mlp,
+           "steps"_a = tree.steps, "seed"_a = tree.seed, "threads"_a = tree.threads,
+           "ignore_gate"_a = tree.ignore_gate, "checkpoint"_a = tree.checkpoint)
+      .def_readonly("depth", &TreeTrainingOptions::depth)
+      .def_readonly("steps", &TreeTrainingOptions::steps)
+      .def_readonly("seed", &TreeTrainingOptions::seed)
+      .def_readonly("threads", &TreeTrainingOptions::threads);
 
   static const EvaluateOptions evaluate;
   py::class_<EvaluateOptions>(module, "EvaluateOptions")

@@ -32,13 +32,27 @@ py::object Adapter(const AdapterInfo& adapter) {
                               "reason"_a = adapter.reason);
 }
 
+py::object Tree(const TreeInfo& tree) {
+  if (!tree.present) return py::none();
+  return Class("TreeInfo")("enabled"_a = tree.enabled, "depth"_a = tree.depth, "documents"_a = tree.documents,
+                           "queries"_a = tree.queries,
+                           "levels"_a = AsPython(tree.levels), "reason"_a = tree.reason);
+}
+
+py::object Cells(const CellsInfo& cells) {
+  if (!cells.present) return py::none();
+  return Class("CellsInfo")("enabled"_a = cells.enabled, "cells"_a = cells.cells,
+                            "documents"_a = cells.documents, "queries"_a = cells.queries,
+                            "router"_a = cells.router, "reason"_a = cells.reason);
+}
+
 py::object Space(const SpaceInfo& space) {
-  return Class("SpaceInfo")("name"_a = space.name, "dimension"_a = space.dimension,
-                            "metric"_a = std::string(MetricName(space.metric)), "encoder"_a = space.encoder,
-                            "encoder_fingerprint"_a = space.encoder_fingerprint,
-                            "beam_width"_a = space.beam_width, "target_recall"_a = space.target_recall,
-                            "profile"_a = std::string(ProfileName(space.profile)),
-                            "adapter"_a = Adapter(space.adapter));
+  return Class("SpaceInfo")(
+      "name"_a = space.name, "dimension"_a = space.dimension,
+      "metric"_a = std::string(MetricName(space.metric)), "encoder"_a = space.encoder,
+      "encoder_fingerprint"_a = space.encoder_fingerprint, "beam_width"_a = space.beam_width,
+      "target_recall"_a = space.target_recall, "profile"_a = std::string(ProfileName(space.profile)),
+      "adapter"_a = Adapter(space.adapter), "tree"_a = Tree(space.tree), "cells"_a = Cells(space.cells));
 }
 
 py::object Expert(const ExpertInfo& expert) {
@@ -59,7 +73,7 @@ py::object VectorSet(const VectorSetInfo& set) {
   return Class("VectorSetInfo")("space"_a = set.space, "partition"_a = set.partition, "rows"_a = set.rows,
                                 "unsealed"_a = set.unsealed, "deleted"_a = set.deleted,
                                 "training"_a = AsTraining(set.training), "segments"_a = set.segments,
-                                "bytes"_a = set.bytes);
+                                "bytes"_a = set.bytes, "tree_bytes"_a = set.tree_bytes);
 }
 
 py::object AsMixture(const std::optional<ReadingMixture>& mixture) {

@@ -13,8 +13,8 @@ namespace trivium::python {
 
 namespace py = pybind11;
 
-// Instances of the dataclasses of trivium/reports.py, trivium/evaluation_reports.py and
-// trivium/graph_reports.py.
+// Instances of the dataclasses of trivium/reports.py, trivium/evaluation_reports.py, trivium/graph_reports.py
+// and trivium/tree_reports.py.
 py::object AsPython(const UpsertReport& report);
 py::object AsPython(const BuildReport& report);
 py::object AsPython(const CalibrationReport& report);
@@ -25,6 +25,9 @@ py::object AsPython(const GraphDriftReport& report);
 py::object AsPython(const WalkTrace& trace);
 py::object AsPython(const std::vector<SegmentDrift>& graphs);
 py::object AsPython(const std::vector<SegmentWalk>& graphs);
+py::list AsPython(const std::vector<TreeLevel>& levels);
+py::object AsPython(const TrainTreeReport& report);
+py::object AsPython(const TreeInspection& tree, bool with_document);
 py::object AsPython(const AdapterReport& report);
 py::object AsPython(const DispatchReport& report);
 py::object AsPython(const FeedbackReport& report);

@@ -265,6 +265,37 @@ class PythonStore {
     return AsPython(CallEngine([&] { return store_->TrainAdapter(options); }));
   }
 
+  py::object TrainTree(const std::vector<const HeldQuerySet*>& queries, const std::string& space,
+                       TreeTrainingOptions training, const py::object& progress) {
+    Progress report(progress);
+    training.progress = report.function();
+    training.cancelled = report.cancelled();
+    const TrainTreeOptions options{
+        .queries = AsQuerySets(queries), .space = space, .training = std::move(training)};
+    return AsPython(CallEngine([&] { return store_->TrainTree(options); }));
+  }
+
+  py::object InspectTree(const std::string& space, std::int64_t levels, std::int64_t node, std::int64_t terms,
+                         std::int64_t typical, const py::object& question, const std::string& document,
+                         const std::string& partition) const {
+    HeldVectors held;
+    InspectTreeOptions options{.space = space,
+                               .levels = AsCount(levels, "levels"),
+                               .node = AsCount(node, "node"),
+                               .terms = AsCount(terms, "terms"),
+                               .typical = AsCount(typical, "typical"),
+                               .question = {},
+                               .document = document,
+                               .partition = partition};
+    if (PyUnicode_Check(question.ptr())) {
+      options.question.text = AsString(question, "question");
+    } else if (!question.is_none()) {
+      held = AsVectors(question, "question", &AsRow);
+      options.question.vectors = std::move(held.views);
+    }
+    return AsPython(CallEngine([&] { return store_->InspectTree(options); }), !document.empty());
+  }
+
   void SetAdapter(const py::object& matrix, const std::string& expert, const std::string& space) {
     SetAdapterOptions options{.expert = expert, .space = space, .matrix = {}};
     if (!matrix.is_none()) options.matrix = AsAdapter(matrix);
@@ -392,6 +423,8 @@ void BindStore(py::module_& module) {
       .def("trace_walks", &PythonStore::TraceWalks)
       .def("train_dispatch", &PythonStore::TrainDispatch)
       .def("train_adapter", &PythonStore::TrainAdapter)
+      .def("train_tree", &PythonStore::TrainTree)
+      .def("inspect_tree", &PythonStore::InspectTree)
       .def("set_adapter", &PythonStore::SetAdapter)
       .def("get_adapter", &PythonStore::GetAdapter)
       .def("feedback", &PythonStore::Feedback)

@@ -14,7 +14,7 @@ Importing this package opens no connection and loads no model.
 
 from collections.abc import Sequence
 
-from . import evaluation_reports, graph_reports, reports
+from . import evaluation_reports, graph_reports, reports, tree_reports
 from ._trivium import (
     Batch,
     Document,
@@ -83,4 +83,5 @@ __all__ = [
     "open",
     "reports",
     "restore",
+    "tree_reports",
 ]

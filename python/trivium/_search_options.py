@@ -39,6 +39,8 @@ def search_options(
     timeout: float | None = None,
     route: RouteLike | None = None,
     explain: bool = False,
+    level: int | None = None,
+    probes: int | None = None,
 ) -> _trivium.SearchOptions:
     """Checked."""
     unknown = [include] if isinstance(include, str) else [name for name in include if name != "vectors"]
@@ -66,6 +68,8 @@ def search_options(
         budget=budget,
         route=_as_route(route),
         explain=explain,
+        level=DEFAULTS.level if level is None else level,
+        probes=DEFAULTS.probes if probes is None else probes,
     )
 
 

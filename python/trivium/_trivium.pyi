@@ -6,7 +6,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from . import evaluation_reports, graph_reports, reports
+from . import evaluation_reports, graph_reports, reports, tree_reports
 from ._types import Vectors
 
 _Floats = npt.NDArray[np.float32]
@@ -209,11 +209,17 @@ class SearchOptions:
         budget: int | None = ...,
         route: Route | None = ...,
         explain: bool = ...,
+        level: int = ...,
+        probes: int = ...,
     ) -> None: ...
     @property
     def k(self) -> int: ...
     @property
     def beam_width(self) -> int: ...
+    @property
+    def level(self) -> int: ...
+    @property
+    def probes(self) -> int: ...
     @property
     def load_documents(self) -> bool: ...
     @property
@@ -254,6 +260,27 @@ class TrainAdapterOptions:
     def __init__(self, expert: str = ..., rank: int = ..., seed: int = ..., threads: int = ...) -> None: ...
     @property
     def rank(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def threads(self) -> int: ...
+
+class TreeTrainingOptions:
+    def __init__(
+        self,
+        use: str = ...,
+        depth: int = ...,
+        mlp: bool = ...,
+        steps: int = ...,
+        seed: int = ...,
+        threads: int = ...,
+        ignore_gate: bool = ...,
+        checkpoint: str = ...,
+    ) -> None: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
     @property
     def seed(self) -> int: ...
     @property
@@ -351,6 +378,20 @@ class Store:
     def train_adapter(
         self, options: TrainAdapterOptions, train: Sequence[QuerySet], progress: _Callback
     ) -> reports.AdapterReport: ...
+    def train_tree(
+        self, queries: Sequence[QuerySet], space: str, options: TreeTrainingOptions, progress: _Callback
+    ) -> tree_reports.TrainTreeReport: ...
+    def inspect_tree(
+        self,
+        space: str,
+        levels: int,
+        node: int,
+        terms: int,
+        typical: int,
+        question: Any,
+        document: str,
+        partition: str,
+    ) -> tree_reports.TreeInspection: ...
     def set_adapter(self, matrix: Any, expert: str, space: str) -> None: ...
     def get_adapter(self, expert: str, space: str) -> _Floats | None: ...
     def feedback(

@@ -32,7 +32,11 @@ Filter = Union[str, Mapping[str, Any]]
 Experts = Union[str, Sequence[str]]
 """\"auto\", \"all\", or names."""
 
-IndexName = Literal["graph", "exact"]
+IndexName = Literal["graph", "exact", "tree", "cells"]
+
+VectorIndexName = Literal["graph", "exact"]
+
+TreeUse = Literal["representation", "partition"]
 
 ExpertKind = Literal["dense", "lexical"]
 

@@ -328,6 +328,50 @@ class AdapterInfo(Report):
 
 
 @dataclass(frozen=True, eq=False)
+class TreeLevel(Report):
+    """How well a level of a tree stands for the vectors, when it was trained."""
+
+    level: int
+    overlap: float
+    """Share of the ten documents nearest by vectors that are among the ten that share most with what was held out."""
+    untrained: float
+    """The same of the tree that training began with."""
+    entropy: float
+    """Bits of a document's distribution over the level's nodes, mean."""
+    bytes_per_document: int
+    """16-bit masses of its nodes."""
+
+
+@dataclass(frozen=True, eq=False)
+class TreeInfo(Report):
+    """The tree of a space; `documents` and `queries` are those that it learned from."""
+
+    enabled: bool
+    """Whether the gate let it pass; else it was told not to ask."""
+    depth: int
+    documents: int
+    queries: int
+    levels: list[TreeLevel]
+    reason: str
+    """Of the gate, in words."""
+
+
+@dataclass(frozen=True, eq=False)
+class CellsInfo(Report):
+    """The cells of a space; `documents` and `queries` are those that they were learned from."""
+
+    enabled: bool
+    """Whether the gate let a learned router pass."""
+    cells: int
+    documents: int
+    queries: int
+    router: str
+    """The one in use."""
+    reason: str
+    """Of the gate, in words."""
+
+
+@dataclass(frozen=True, eq=False)
 class SpaceInfo(Report):
     """A space of the store."""
 
@@ -346,6 +390,8 @@ class SpaceInfo(Report):
     """How the vectors of segments built from now on are stored."""
     adapter: AdapterInfo | None
     """Of all domains."""
+    tree: TreeInfo | None
+    cells: CellsInfo | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -428,6 +474,8 @@ class VectorSetInfo(Report):
     """Rows in segments that wait for `Store.compact`."""
     segments: int
     bytes: int
+    tree_bytes: int
+    """Of the files beside the segments: what trees and cells say of their rows."""
     training: list[dict[str, Any] | None]
     """What taught the graph of each segment (`train_graph`); None: nothing did."""
 

@@ -290,6 +290,8 @@ class Store(StoreTraining, StoreFeedback):
         index: IndexName | None = None,
         beam_width: int | None = None,
         *,
+        level: int | None = None,
+        probes: int | None = None,
         documents: bool = _DEFAULTS.load_documents,
         router: str | None = None,
         top_p: float | None = None,
@@ -317,7 +319,11 @@ class Store(StoreTraining, StoreFeedback):
         include: "vectors" gives each hit its vectors. explain: the route also lists experts not chosen, and
         `.route.explanation` says why: the nearest pilots, their votes, and what would change the choice.
         index: "graph" or "exact" overrides the store's choice. beam_width: candidates kept while walking a
-        graph. documents=False leaves text and metadata out. router: dispatch by this trained router, even one
+        graph. "tree" ranks by what query and document share of the trained tree (`train_tree`), at `level` (1 to
+        its depth; None: the depth): score and similarity are the shared mass, 0 to 1, and nothing is re-ranked.
+        "cells" reads only the cells of a trained partition where the nearest vectors are likely, `probes` of them
+        (None: as calibrated for recall 0.95). Both raise FailedPrecondition where a space that is searched has
+        none. documents=False leaves text and metadata out. router: dispatch by this trained router, even one
         that the gate left off. top_p (0, 1] and max_experts override what training found. timeout: seconds, then DeadlineExceeded.
         adapters: True reads the query also by adapters that the gate left off, False by none; experts="all" is
         always plain. fusion: how the lists of several spaces, or of dense and lexical experts, become one: by their
@@ -343,6 +349,8 @@ class Store(StoreTraining, StoreFeedback):
             filter=filter,
             index=index,
             beam_width=beam_width,
+            level=level,
+            probes=probes,
             router=router,
             top_p=top_p,
             max_experts=max_experts,
@@ -373,6 +381,8 @@ class Store(StoreTraining, StoreFeedback):
         index: IndexName | None = None,
         beam_width: int | None = None,
         *,
+        level: int | None = None,
+        probes: int | None = None,
         router: str | None = None,
         top_p: float | None = None,
         max_experts: int | None = None,
@@ -399,6 +409,8 @@ class Store(StoreTraining, StoreFeedback):
             filter=filter,
             index=index,
             beam_width=beam_width,
+            level=level,
+            probes=probes,
             router=router,
             top_p=top_p,
             max_experts=max_experts,
@@ -427,6 +439,8 @@ class Store(StoreTraining, StoreFeedback):
         index: IndexName | None = None,
         beam_width: int | None = None,
         *,
+        level: int | None = None,
+        probes: int | None = None,
         depth: int = _EVALUATE.depth,
         compare: bool = _EVALUATE.compare,
         keep_runs: bool = _EVALUATE.keep_runs,
@@ -460,6 +474,8 @@ class Store(StoreTraining, StoreFeedback):
             filter=filter,
             index=index,
             beam_width=beam_width,
+            level=level,
+            probes=probes,
             router=router,
             top_p=top_p,
             max_experts=max_experts,

@@ -19,6 +19,7 @@ from ._types import (
     Qrels,
     Queries,
     Query,
+    TreeUse,
     Vectors,
 )
 from .errors import InvalidArgument
@@ -28,10 +29,12 @@ from .reports import (
     DispatchReport,
     TrainGraphReport,
 )
+from .tree_reports import TrainTreeReport, TreeInspection
 
 _SEARCH = _trivium.SearchOptions()  # the engine's defaults
 _TRAIN = _trivium.TrainDispatchOptions()
 _ADAPTER = _trivium.TrainAdapterOptions()
+_TREE = _trivium.TreeTrainingOptions()
 
 
 def _background(queries: Queries | None) -> tuple[list[str], Queries | None]:
@@ -207,6 +210,82 @@ class StoreTraining:
         with progress_callback(progress) as callback:
             return self._core.train_adapter(options, train, callback)
 
+    def train_tree(
+        self,
+        queries: Queries | None = None,
+        qrels: Qrels | None = None,
+        use: TreeUse = "representation",
+        space: str | None = None,
+        groups: Sequence[str] | None = None,
+        seed: int = _TREE.seed,
+        *,
+        depth: int = _TREE.depth,
+        mlp: bool = False,
+        steps: int = _TREE.steps,
+        query_ids: Sequence[str] | None = None,
+        drop_self: bool | Collection[str] = False,
+        threads: int = _TREE.threads,
+        ignore_gate: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        progress: Progress = False,
+    ) -> TrainTreeReport:
+        """Teaches spaces a tree from their vectors, and better also from queries like those to come.
+
+        queries: None, n texts, which are encoded, n x dimension floats, or such an array by space. qrels: as of
+        `train_dispatch`, or None. use: "representation" learns a soft tree, so that what two vectors share of its
+        nodes stands for their similarity: `search(index="tree", level=...)`. "partition" deals the documents to
+        cells and learns from the queries which to read first: `search(index="cells")`. space: None is every space
+        of the cosine metric that the queries can be read for. groups, query_ids and drop_self: as of
+        `train_dispatch`.
+
+        depth: levels, so 2^depth leaves, 1 to 12 (partition: 16); 0: 10, or less for fewer than 4,096 documents.
+        mlp: splits with a hidden layer instead of linear ones. steps: at most. Kept where it stands for the vectors
+        better than the tree that training began with, on what was held out (`ignore_gate`: in any case), in place
+        of the one before; `build`, `compact` and `upsert` go on with it. Where a space has an adapter of all
+        domains in use, the tree learns to answer queries as they are as the space answers adapted ones. Where it
+        fails, or Ctrl-C stops it, the store is unchanged; with `checkpoint`, a file that is kept until training
+        ends, the same call then goes on from there. Raises InvalidArgument, NotFound for a space,
+        FailedPrecondition for fewer than 64 documents, another metric, or queries that cannot be encoded.
+        """
+        if isinstance(queries, str):
+            raise TypeError("queries: a str, expected a list of texts, an array or a dict of arrays")
+        if queries is None and qrels is not None:
+            raise TypeError("qrels: given without queries, expected both, queries alone, or neither")
+        path = "" if checkpoint is None else os.fspath(checkpoint)
+        options = _trivium.TreeTrainingOptions(use, depth, mlp, steps, seed, threads, ignore_gate, path)
+        sets: list[_trivium.QuerySet] = []
+        if queries is not None:
+            if query_count(queries) == 0:
+                raise InvalidArgument("queries: 0, expected at least one, or None")
+            judgements = [{} for _ in range(query_count(queries))] if qrels is None else qrels
+            sets = query_sets(queries, judgements, groups, query_ids, drop_self)
+        with progress_callback(progress) as callback:
+            return self._core.train_tree(sets, space or "", options, callback)
+
+    def inspect_tree(
+        self,
+        space: str | None = None,
+        *,
+        levels: int = 4,
+        node: int | None = None,
+        question: Query | None = None,
+        document: str | None = None,
+        partition: str | None = None,
+        terms: int = 8,
+        typical: int = 3,
+    ) -> TreeInspection:
+        """What the nodes of a space's tree hold: documents, balance, entropy, partitions, words, typical documents.
+
+        space: None is the only one with a tree. levels: of nodes told of, below the root. node: only this one.
+        question: a text or a vector (dimension,) whose way through the tree is told instead, with its
+        probabilities, and, with `document` (an id, of `partition` where several have it), where that document
+        leaves it. terms, typical: at most, a node, 0 to 1,000. Reads texts: slow. Raises FailedPrecondition without
+        a tree, NotFound.
+        """
+        return self._core.inspect_tree(
+            space or "", levels, node or 0, terms, typical, as_dict(question), document or "", partition or ""
+        )
+
     def set_adapter(self, matrix: Array | None, expert: str | None = None, space: str | None = None) -> None:
         """Gives an expert, or all domains of a space, an adapter made elsewhere; None takes it away.
 
@@ -226,3 +305,5 @@ class StoreTraining:
     atrace_walks = async_twin(trace_walks)
     atrain_dispatch = async_twin(train_dispatch)
     atrain_adapter = async_twin(train_adapter)
+    atrain_tree = async_twin(train_tree)
+    ainspect_tree = async_twin(inspect_tree)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from . import _trivium
 from ._arguments import progress_callback
 from ._trivium import VectorFilter
-from ._types import Array, IndexName, Metric, Profile, Progress
+from ._types import Array, Metric, Profile, Progress, VectorIndexName
 from .errors import InvalidArgument
 from .graph_reports import GraphDriftReport, WalkTrace
 from .reports import GraphTrainingReport, VectorCalibrationReport
@@ -326,7 +326,7 @@ class VectorIndex:
         query: Array,
         k: int = 10,
         filter: Allowed | None = None,
-        index: IndexName | None = None,
+        index: VectorIndexName | None = None,
         beam_width: int | None = None,
     ) -> Neighbors:
         """The k rows most similar to `query` (dimension,); all rows that the filter allows if these are fewer.
@@ -342,7 +342,7 @@ class VectorIndex:
         k: int = 10,
         threads: int = 1,
         filter: Allowed | None = None,
-        index: IndexName | None = None,
+        index: VectorIndexName | None = None,
         beam_width: int | None = None,
     ) -> Neighbors:
         """`search` for each row of `queries` (n x dimension), on `threads` threads (0: all processors)."""

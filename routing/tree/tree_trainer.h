@@ -39,18 +39,18 @@ struct TreeTrainingOptions {
   std::size_t most_anchors = 16384;  // with what lies near them
   float teacher_temperature = 0.05f;
   float label_share = 0.5f;  // of the teacher of a judged query
-  float steepness = 2;       // at the start
-  float temperature = 20;    // likewise, of the tree's similarities
-  double rate = 5e-3;
+  float steepness = 0.3;     // at the start
+  float temperature = 150;   // likewise, of the tree's similarities
+  double rate = 0.03;
   double level_power = 2;  // level l is drawn in proportion to l^level_power
-  std::size_t levels_a_step = 1;
+  std::size_t levels_a_step = 2;
   // See EntropyLoss, at the drawn levels. Sharper rows take fewer bytes and are found by reading fewer, and
   // stand less well for the vectors.
   double entropy_weight = 0;
   double balance_weight = 0;
   // After so many steps the held-out anchors are asked; after `patience` looks without a better one learning
   // ends.
-  std::size_t look_every = 500;
+  std::size_t look_every = 1000;
   std::size_t patience = 4;
   std::size_t held_out = 256;  // anchors, at most a tenth
   std::uint64_t seed = 0;
