@@ -44,6 +44,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--depths", default="10,12,16", help="2 to this power cells each (default %(default)s)")
     add("--side", choices=("validation", "test"), default="test", help="default %(default)s")
     add("--threads", type=int, default=2, help="of training (default %(default)s)")
+    add("--kinds", default=",".join(KINDS), help="of queries (default %(default)s)")
     add("--training", type=int, default=100_000, help="at most so many training queries (default: all)")
     add("--queries", type=int, default=2000, help="of each kind (default %(default)s)")
     add("--seed", type=int, default=0)
@@ -140,8 +141,9 @@ def run_depth(options: argparse.Namespace, dataset: datasets.Dataset, depth: int
     base = np.ascontiguousarray(np.load(dataset.folder / "base.npy"), np.float32)
     base.tofile(folder / "base.f32")
     learning_queries.leftover(dataset)[: options.training].astype(np.float32).tofile(folder / "training.f32")
+    kinds = options.kinds.split(",")
     queries = {}
-    for kind in KINDS:
+    for kind in kinds:
         queries[kind] = np.load(dataset.folder / f"{kind}.{options.side}.queries.npy").astype(np.float32)
         queries[kind] = np.ascontiguousarray(queries[kind][: options.queries])
         queries[kind].tofile(folder / f"{kind}.f32")
@@ -150,7 +152,7 @@ def run_depth(options: argparse.Namespace, dataset: datasets.Dataset, depth: int
         "training": str(folder / "training.f32"),
         "metric": dataset.metric,
         "dimension": dataset.dimension,
-        "queries": {kind: str(folder / f"{kind}.f32") for kind in KINDS},
+        "queries": {kind: str(folder / f"{kind}.f32") for kind in kinds},
         "depth": depth,
         "threads": options.threads,
         "seed": options.seed,
@@ -167,7 +169,7 @@ def run_depth(options: argparse.Namespace, dataset: datasets.Dataset, depth: int
         for name in ("report", "stage_seconds", "cpu_seconds", "lists_seconds", "model_bytes")
     }
     result["kinds"] = {}
-    for kind in KINDS:
+    for kind in kinds:
         answers = np.fromfile(folder / f"{kind}.answers.u32", np.uint32).reshape(-1, ANSWERS)
         curves = {}
         if rival:

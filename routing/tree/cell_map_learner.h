@@ -46,8 +46,8 @@ struct LearnedMap {
 // Source:  cross-entropy on the bins that hold the true neighbours, as Dong et al. 2020 (Neural LSH) train
 //          their classifier.
 // Differs: the bins are k-means cells, the classifier is linear and starts as what it replaces.
-// Cost:    4 x queries x cells x dimension an epoch; 37,000 queries and 1,024 cells of 384: 1 s on two
-// threads.
+// Cost:    4 x queries x cells x dimension an epoch; 33,000 queries and 1,024 cells of 384: 2 s on two
+// threads of a busy machine.
 absl::StatusOr<LearnedMap> LearnCellMap(base::MatrixView centroids, absl::Span<const float> biases,
                                         const CellTargets& training, const CellTargets& held_out,
                                         const CellLearningOptions& options);
