@@ -45,11 +45,11 @@ TEST(DistinguishingTerms, AreThoseThatTheOtherSideLacks) {
 }
 
 TEST(GreedyPath, GoesToTheMoreProbableChild) {
-  const std::vector<std::uint16_t> leaves = {10000, 12000, 30000, 9440};
+  const std::vector<std::uint8_t> leaves = {50, 60, 150, 40};
   std::vector<float> nodes;
   NodeProbabilities(leaves.data(), 2, &nodes);
   EXPECT_FLOAT_EQ(nodes[1], 1);
-  EXPECT_FLOAT_EQ(nodes[2], 22000.0f / 61440);
+  EXPECT_FLOAT_EQ(nodes[2], 110.0f / 300);
   EXPECT_EQ(GreedyPath(nodes, 2), (std::vector<std::uint32_t>{1, 3, 6}));
 }
 
