@@ -242,7 +242,7 @@ class StoreTraining:
         mlp: splits with a hidden layer instead of linear ones. steps: at most. Kept where it stands for the vectors
         better than the tree that training began with, on what was held out (`ignore_gate`: in any case), in place
         of the one before; `build`, `compact` and `upsert` go on with it. Where a space has an adapter of all
-        domains in use, the tree learns to answer queries as they are as the space answers adapted ones. Where it
+        domains in use, the tree learns from what that makes of the queries, as searches ask it. Where it
         fails, or Ctrl-C stops it, the store is unchanged; with `checkpoint`, a file that is kept until training
         ends, the same call then goes on from there. Raises InvalidArgument, NotFound for a space,
         FailedPrecondition for fewer than 64 documents, another metric, or queries that cannot be encoded.

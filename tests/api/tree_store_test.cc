@@ -229,7 +229,7 @@ TEST_F(TreeStoreTest, TellsWhatItLearned) {
   EXPECT_TRUE(told.enabled);
   ASSERT_FALSE(told.levels.empty());
   EXPECT_EQ(told.levels.back().level, kDepth);
-  EXPECT_EQ(told.levels.back().bytes_per_document, 2u << kDepth);
+  EXPECT_EQ(told.levels.back().bytes_per_document, 64u);
   EXPECT_THAT(told.reason, HasSubstr("untrained"));
   ASSERT_OK_AND_ASSIGN(const StoreInfo info, store_->Inspect());
   EXPECT_TRUE(info.spaces[0].tree.present);
