@@ -68,7 +68,8 @@ std::uint64_t TreeTrainingFingerprint(const TreeTrainingData& data, const TreeTr
 
 // In the envelope of routers (routing/expert/router_bytes.h):
 //   u64 fingerprint | u64 step, best step, looks since | f64 best | f32 its steepness, temperature |
-//   the best tree: splits, layer, biases, layer biases | the learner | f32 temperature | its optimiser
+//   the best tree: splits, layer, biases, layer biases | the learner | f32[depth] temperatures | their
+//   optimiser
 absl::Status SaveTreeCheckpoint(const std::string& path, std::uint64_t fingerprint,
                                 const TreeTrainingState& state) {
   storage::ByteWriter writer;
@@ -82,7 +83,7 @@ absl::Status SaveTreeCheckpoint(const std::string& path, std::uint64_t fingerpri
   EachRow(const_cast<SplitTree*>(&state.best_tree),
           [&](const float* values, std::size_t count) { writer.PutArray(values, count); });
   state.learner.Save(&writer);
-  writer.Put(state.temperature.row(0)[0]);
+  writer.PutArray(state.temperatures.row(0), state.temperatures.columns());
   state.temperature_steps.Save(&writer);
   return storage::ReplaceFile(path, SealRouterBytes(kName, writer.bytes()));
 }
@@ -110,8 +111,10 @@ absl::StatusOr<bool> LoadTreeCheckpoint(const std::string& path, std::uint64_t f
     std::copy(read.begin(), read.end(), values);
   });
   const bool whole = state->learner.Load(&reader);
-  state->temperature.row(0)[0] = reader.Read<float>();
-  if (!whole || !state->temperature_steps.Load(&reader, 1) || !reader.AtEnd()) {
+  const std::size_t depth = state->temperatures.columns();
+  const std::vector<float> temperatures = reader.ReadArray<float>(depth);
+  std::copy(temperatures.begin(), temperatures.end(), state->temperatures.row(0));
+  if (!whole || !state->temperature_steps.Load(&reader, depth) || !reader.AtEnd()) {
     return Damaged(path, "sizes, expected those of this training");
   }
   return true;

@@ -20,7 +20,7 @@ struct TreeTrainingOptions;
 // All that the steps to come depend on.
 struct TreeTrainingState {
   TreeLearner learner;
-  base::AlignedMatrix temperature;  // 1 x 1: its logarithm
+  base::AlignedMatrix temperatures;  // 1 x depth: of each level, their logarithms
   AdamOptimizer temperature_steps;
   std::size_t step = 0;
   SplitTree best_tree;  // with logits of steepness 1

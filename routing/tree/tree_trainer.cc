@@ -244,9 +244,10 @@ absl::StatusOr<TrainedTree> TrainTree(const TreeTrainingData& data, const TreeTr
   SplitTree halving = HalvingTree(sample.view(), options.depth, options.seed);
   if (options.mlp) halving = WithHiddenLayer(halving);
   TreeTrainingState state{TreeLearner(std::move(halving), options.steepness, options.rate),
-                          base::AlignedMatrix(1, 1), AdamOptimizer(options.rate)};
-  state.temperature.row(0)[0] = std::log(options.temperature);
-  base::AlignedMatrix by_temperature(1, 1);
+                          base::AlignedMatrix(1, options.depth), AdamOptimizer(options.rate)};
+  float* const temperatures = state.temperatures.row(0);
+  std::fill(temperatures, temperatures + options.depth, std::log(options.temperature));
+  base::AlignedMatrix by_temperature(1, options.depth);
 
   const std::vector<std::size_t> levels = LevelsToReport(options.depth);
   const std::vector<std::size_t> judged_levels(levels.end() - std::min<std::size_t>(3, levels.size()),
@@ -279,25 +280,27 @@ absl::StatusOr<TrainedTree> TrainTree(const TreeTrainingData& data, const TreeTr
     for (std::size_t i = 0; i < batch.anchors.rows(); ++i) rows.Append(batch.anchors.row(i));
     for (std::size_t i = 0; i < batch.documents.rows(); ++i) rows.Append(batch.documents.row(i));
     state.learner.Forward(rows.view(), threads);
-    const float temperature = std::exp(state.temperature.row(0)[0]);
-    by_temperature.row(0)[0] = 0;
+    std::fill(by_temperature.row(0), by_temperature.row(0) + options.depth, 0.0f);
     for (std::size_t i = 0; i < options.levels_a_step; ++i) {
       const std::size_t level = sampler.Draw(&draws);
       const double weight = 1.0 / static_cast<double>(options.levels_a_step);
-      const TreeLoss loss = DistillationLoss(state.learner.probabilities(), batch.teacher, level, temperature,
-                                             static_cast<float>(weight), threads, &state.learner.gradient());
+      const TreeLoss loss = DistillationLoss(state.learner.probabilities(), batch.teacher, level,
+                                             std::exp(temperatures[level - 1]), static_cast<float>(weight),
+                                             threads, &state.learner.gradient());
       if (options.entropy_weight != 0 || options.balance_weight != 0) {
         EntropyLoss(state.learner.probabilities(), batch.anchors.rows(), level,
                     weight * options.entropy_weight, weight * options.balance_weight,
                     &state.learner.gradient());
       }
-      by_temperature.row(0)[0] += static_cast<float>(loss.by_temperature);
+      by_temperature.row(0)[level - 1] += static_cast<float>(loss.by_temperature);
     }
     state.learner.Backward(threads);
     const double share = 1 - static_cast<double>(state.step) / static_cast<double>(options.step_count);
     state.learner.Step(share);
-    state.temperature_steps.Step(by_temperature, &state.temperature, share);
-    state.temperature.row(0)[0] = std::min(state.temperature.row(0)[0], std::log(kHighestTemperature));
+    state.temperature_steps.Step(by_temperature, &state.temperatures, share);
+    for (std::size_t i = 0; i < options.depth; ++i) {
+      temperatures[i] = std::min(temperatures[i], std::log(kHighestTemperature));
+    }
     ++state.step;
     if (state.step % options.look_every != 0 && state.step != options.step_count) continue;
     SplitTree tree = state.learner.tree();
@@ -308,7 +311,7 @@ absl::StatusOr<TrainedTree> TrainTree(const TreeTrainingData& data, const TreeTr
       state.since_best = 0;
       state.best_step = state.step;
       state.best_steepness = state.learner.steepness();
-      state.best_temperature = std::exp(state.temperature.row(0)[0]);
+      state.best_temperature = std::exp(temperatures[options.depth - 1]);
       state.best_tree = std::move(tree);
     }
     if (!options.checkpoint.empty()) {

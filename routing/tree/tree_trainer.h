@@ -40,7 +40,7 @@ struct TreeTrainingOptions {
   float teacher_temperature = 0.05f;
   float label_share = 0.5f;  // of the teacher of a judged query
   float steepness = 0.3;     // at the start
-  float temperature = 150;   // likewise, of the tree's similarities
+  float temperature = 150;   // likewise, of the similarities at every level
   double rate = 0.03;
   double level_power = 2;  // level l is drawn in proportion to l^level_power
   std::size_t levels_a_step = 2;
@@ -78,7 +78,7 @@ struct TreeTrainingReport {
   std::size_t anchors = 0, queries = 0, judged = 0;
   std::size_t steps = 0;  // after which held-out overlap was best
   std::vector<TreeLevelQuality> levels;
-  float steepness = 0, temperature = 0;  // learned
+  float steepness = 0, temperature = 0;  // learned; that of the last level
   double seconds = 0;
 };
 
@@ -93,7 +93,7 @@ struct TrainedTree {
 //
 // Source:  Gupta et al. 2025 (ReTreever): the tree, its similarity, levels drawn in proportion to l^2.
 // Differs: the teacher is the flat similarity of the vectors (KL divergence of two softmaxes), to which
-//          judgements may be added; halving start.
+//          judgements may be added; halving start; a learned temperature a level.
 // Cost: most_anchors x n products for what lies near; a step 6 x (anchors + documents) x 2^depth x d
 // operations.
 absl::StatusOr<TrainedTree> TrainTree(const TreeTrainingData& data, const TreeTrainingOptions& options);
