@@ -70,6 +70,11 @@ void LeafQuery::Set(const SplitTree& tree, const float* query) {
     JoinChildren(masses_.data() + starts_[level], std::size_t{1} << (level - 1),
                  masses_.data() + starts_[level - 1]);
   }
+  wholes_.resize(depth_ + 1);
+  for (std::size_t level = 0; level <= depth_; ++level) {
+    const std::uint8_t* first = masses_.data() + starts_[level];
+    wholes_[level] = std::max(1u, std::accumulate(first, first + (std::size_t{1} << level), 0u));
+  }
 }
 
 std::shared_ptr<const LeafTable> LeafTable::Build(const SplitTree& tree, base::MatrixView rows,
@@ -249,8 +254,8 @@ void LeafTable::Search(const LeafQuery& query, std::size_t level, std::size_t k,
     if (scratch->top.size() == k) bound = std::max(bound, static_cast<std::uint32_t>(-scratch->top.Bound()));
   }
   scratch->top.DrainSorted(found);
-  const float unit = unit_ * static_cast<float>(std::size_t{1} << (depth() - level));
-  for (base::Neighbor& one : *found) one.distance = 1.0f + one.distance * unit;
+  const auto whole = static_cast<float>(query.whole(level));
+  for (base::Neighbor& one : *found) one.distance = 1.0f + one.distance / whole;
   if (counters != nullptr) {
     counters->code_distances += compared;
     counters->bytes_read += bytes;

@@ -30,13 +30,15 @@ class LeafQuery {
   std::size_t depth() const { return depth_; }
   // 2^level masses, then zeros up to a multiple of 64.
   const std::uint8_t* level(std::size_t level) const { return masses_.data() + starts_[level]; }
-  const float* probabilities() const { return probabilities_.data(); }  // as of SplitTree::Assign
+  std::uint32_t whole(std::size_t level) const { return wholes_[level]; }  // sum of its masses
+  const float* probabilities() const { return probabilities_.data(); }     // as of SplitTree::Assign
 
  private:
   std::size_t depth_ = 0;
   std::vector<float> features_, probabilities_;
   std::vector<std::uint8_t> masses_;
   std::vector<std::size_t> starts_;
+  std::vector<std::uint32_t> wholes_;
 };
 
 // Buffers of one thread.
@@ -71,8 +73,9 @@ class LeafTable {
   static std::size_t LevelBytes(std::size_t level);  // of these, what a kept level takes
 
   // Overwrites `found` with the rows that share most with `query` at `level`, 1 to depth(), first those that
-  // share most, ties by row: exactly min(k, allowed rows). `distance` is the total variation distance, 1 -
-  // the share. `allowed`: null, or a bit a row.
+  // share most, ties by row: exactly min(k, allowed rows). `distance` is 1 less
+  // the share of the query's masses that the row has, too: the total variation distance, up to rounding.
+  // `allowed`: null, or a bit a row.
   //
   // What two rows share can only fall from level to level, so that a row whose share at a coarse level is
   // below the k-th best at the asked one is out: the answer is that of a scan of the asked level. A row that

@@ -62,8 +62,8 @@ def test_scores_are_shares_that_fall_with_the_level(store):
     for query in QUERIES[:5]:
         scores = [store.search(query, index="tree", level=level).scores for level in range(1, DEPTH + 1)]
         assert all(len(of_level) == 10 for of_level in scores)
-        assert np.all(np.diff(np.asarray(scores), axis=0) <= 1e-6)
-        assert np.all((np.asarray(scores) >= 0) & (np.asarray(scores) <= 1 + 1e-3))
+        assert np.all(np.diff(np.asarray(scores), axis=0) <= 1e-2)  # rounding at each level
+        assert np.all((np.asarray(scores) >= 0) & (np.asarray(scores) <= 1))
         deepest = store.search(query, index="tree")
         assert np.allclose(deepest.scores, scores[-1])
         assert [hit.similarity for hit in deepest] == [hit.score for hit in deepest]

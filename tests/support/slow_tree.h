@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "base/bitmap.h"
@@ -74,8 +75,8 @@ inline std::vector<base::Neighbor> SlowTreeSearch(const routing::SplitTree& tree
     }
     return all;
   };
-  const float unit = tree.mass_unit * static_cast<float>(std::size_t{1} << (tree.depth - level));
   const std::vector<std::uint32_t> asked = masses(query);
+  const auto whole = static_cast<float>(std::max(1u, std::accumulate(asked.begin(), asked.end(), 0u)));
   std::vector<base::Neighbor> all;
   for (std::uint32_t i = 0; i < rows.rows; ++i) {
     if (allowed != nullptr && !allowed->Test(i)) continue;
@@ -86,7 +87,7 @@ inline std::vector<base::Neighbor> SlowTreeSearch(const routing::SplitTree& tree
   }
   std::sort(all.begin(), all.end());
   if (all.size() > k) all.resize(k);
-  for (base::Neighbor& one : all) one.distance = 1.0f + one.distance * unit;
+  for (base::Neighbor& one : all) one.distance = 1.0f + one.distance / whole;
   return all;
 }
 
