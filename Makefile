@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front of scripts/ and CMakePresets.json; each target does its own set-up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-slow quickstart bench bench-graph bench-graph-quick bench-graph-life bench-graph-routing bench-graph-routing-full bench-cells bench-dispatch bench-adapters bench-lexical bench-guard bench-feedback bench-engines bench-query-domains bench-generalisation bench-route-cost format lint clean
+.PHONY: help setup build test test-slow quickstart bench bench-graph bench-graph-quick bench-graph-life bench-graph-routing bench-graph-routing-full bench-cells bench-tree bench-dispatch bench-adapters bench-lexical bench-guard bench-feedback bench-engines bench-query-domains bench-generalisation bench-route-cost format lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-25s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,9 @@ bench-graph-routing: build  ## learned routing: the paper's effect, and what tra
 
 bench-graph-routing-full: build  ## the same with three seeds each and more training queries
 	@scripts/bench_graph_routing.sh --full --extra
+
+bench-tree: build  ## trees as representations of the 17 collections of the development data, as JSON
+	@.venv/bin/python bench/tree/tree_benchmark.py
 
 bench-cells: build  ## what routers of a partition tree's cells read, beside FAISS IVF: JSON and table in build/bench/cells
 	@scripts/bench_cells.sh
