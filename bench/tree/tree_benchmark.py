@@ -25,7 +25,7 @@ import tempfile
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "dispatch"))
-from judged_collections import SPACE, Collection, fill_federated, judged_queries  # noqa: E402
+from judged_collections import Collection, fill_federated, judged_queries  # noqa: E402
 from shell import ROOT, collection_names, data_directory, origin, write_report  # noqa: E402
 
 import trivium  # noqa: E402
@@ -116,7 +116,9 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--levels", type=lambda text: [int(one) for one in text.split(",")], default=[4, 6, 8, 10])
+    parser.add_argument(
+        "--levels", type=lambda text: [int(one) for one in text.split(",")], default=[4, 6, 8, 10]
+    )
     parser.add_argument("--steps", type=int, default=0, help="0: the trainer's own number")
     parser.add_argument("--mlp", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
@@ -167,7 +169,9 @@ def main():
         shutil.rmtree(work, ignore_errors=True)
     print(f"flat {flat['ndcg@10']:.4f}, adapted {report['flat, adapted']['ndcg@10']:.4f}")
     print("PCA, floats:", ", ".join(f"{size}: {value:.4f}" for size, value in report["pca"].items()))
-    print("PQ, bytes:", ", ".join(f"{size}: {value:.4f}" for size, value in report["pq"].items()) or "no FAISS")
+    print(
+        "PQ, bytes:", ", ".join(f"{size}: {value:.4f}" for size, value in report["pq"].items()) or "no FAISS"
+    )
     print("training, s:", ", ".join(f"{label} {value:.0f}" for label, value in report["training"].items()))
     write_report(options.output, report)
     print(f"written: {options.output}")

@@ -35,8 +35,8 @@ py::object Adapter(const AdapterInfo& adapter) {
 py::object Tree(const TreeInfo& tree) {
   if (!tree.present) return py::none();
   return Class("TreeInfo")("enabled"_a = tree.enabled, "depth"_a = tree.depth, "documents"_a = tree.documents,
-                           "queries"_a = tree.queries,
-                           "levels"_a = AsPython(tree.levels), "reason"_a = tree.reason);
+                           "queries"_a = tree.queries, "levels"_a = AsPython(tree.levels),
+                           "reason"_a = tree.reason);
 }
 
 py::object Cells(const CellsInfo& cells) {
