@@ -18,9 +18,9 @@
 #include "routing/tree/distillation_loss.h"
 #include "routing/tree/entropy_loss.h"
 #include "routing/tree/tree_anchors.h"
-#include "routing/tree/tree_checkpoint.h"
 #include "routing/tree/tree_learner.h"
 #include "routing/tree/tree_start.h"
+#include "routing/tree/tree_trainer_checkpoint.h"
 #include "storage/file_system.h"
 
 namespace trivium::routing {

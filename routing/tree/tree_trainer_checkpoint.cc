@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "routing/tree/tree_checkpoint.h"
+#include "routing/tree/tree_trainer_checkpoint.h"
 
 #include <algorithm>
 #include <limits>
