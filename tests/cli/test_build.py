@@ -34,6 +34,8 @@ def test_a_partition_and_an_expert_per_corpus(trivium, data, tmp_path):
             "target_recall": 0.0,
             "profile": "speed",
             "adapter": None,
+            "tree": None,
+            "cells": None,
         }
     ]
     assert {(e["name"], e["space"], e["partition"]) for e in info["experts"]} == {
