@@ -81,7 +81,10 @@ def public_headers_compile_alone(compiler):
 def routing_leaves_training_out():
     """An embedded build can drop the trainers: nothing else in routing/ includes them."""
     for path in sources("routing"):
-        if any(word in path.name for word in ("trainer", "tuner", "learner", "regression")) or "learning" in path.parts:
+        if (
+            any(word in path.name for word in ("trainer", "tuner", "learner", "regression"))
+            or "learning" in path.parts
+        ):
             continue
         for name in QUOTED.findall(path.read_text()):
             if name.endswith(("_trainer.h", "_tuner.h")) or name.startswith("routing/learning/"):
