@@ -78,6 +78,19 @@ class DisjointSets {
 
 }  // namespace
 
+absl::StatusOr<bool> CanReadQueries(const StoreState& state, const EncoderSet& encoders,
+                                    const SpaceRecord& space, const std::vector<QuerySet>& sets) {
+  for (const QuerySet& set : sets) {
+    bool given = !set.texts.empty() && encoders.Find(space.encoder) != nullptr;
+    for (const SpaceVectors& vectors : set.vectors) {
+      TRIVIUM_ASSIGN_OR_RETURN(const SpaceRecord* named, ResolveSpace(state.schema, vectors.space));
+      given = given || named->id == space.id;
+    }
+    if (!given) return false;
+  }
+  return true;
+}
+
 absl::StatusOr<JudgedSet> ResolveJudgements(const StoreState& state, const QuerySet& set) {
   TRIVIUM_RETURN_IF_ERROR(CheckSet(set));
   JudgedSet judged;

@@ -34,6 +34,10 @@ struct JudgedSet {
   std::uint64_t unknown_judgements = 0;  // positive, of documents that the store does not hold
 };
 
+// Whether every set has vectors of the space, or texts that can be encoded for it.
+absl::StatusOr<bool> CanReadQueries(const StoreState& state, const EncoderSet& encoders,
+                                    const SpaceRecord& space, const std::vector<QuerySet>& sets);
+
 // A query all of whose relevant documents are unknown still counts, with an ideal that cannot be reached: as
 // trec_eval does. kInvalidArgument: arrays of different lengths, drop_self without ids. kNotFound: unknown
 // partition.

@@ -25,20 +25,6 @@ struct Learner {
   std::vector<std::uint32_t> queries;  // it learns from
 };
 
-// Whether every set has vectors of the space, or texts that can be encoded for it.
-absl::StatusOr<bool> CanRead(const StoreState& state, const EncoderSet& encoders, const SpaceRecord& space,
-                             const std::vector<QuerySet>& sets) {
-  for (const QuerySet& set : sets) {
-    bool given = !set.texts.empty() && encoders.Find(space.encoder) != nullptr;
-    for (const SpaceVectors& vectors : set.vectors) {
-      TRIVIUM_ASSIGN_OR_RETURN(const SpaceRecord* named, ResolveSpace(state.schema, vectors.space));
-      given = given || named->id == space.id;
-    }
-    if (!given) return false;
-  }
-  return true;
-}
-
 // The spaces in which adapters can be learned; only that of the expert where one is named.
 absl::StatusOr<std::vector<std::uint32_t>> LearnableSpaces(const StoreState& state,
                                                            const EncoderSet& encoders,
@@ -51,7 +37,7 @@ absl::StatusOr<std::vector<std::uint32_t>> LearnableSpaces(const StoreState& sta
   std::vector<std::uint32_t> spaces;
   for (const SpaceRecord& space : state.schema.spaces) {
     if (space.metric != Metric::kCosine || (expert != nullptr && expert->space != space.id)) continue;
-    TRIVIUM_ASSIGN_OR_RETURN(const bool can_read, CanRead(state, encoders, space, options.train));
+    TRIVIUM_ASSIGN_OR_RETURN(const bool can_read, CanReadQueries(state, encoders, space, options.train));
     if (!can_read) continue;
     if (options.rank > space.dimension) {
       return absl::InvalidArgumentError(absl::StrFormat("rank: %d, expected 0 to %d, the dimension of '%s'",

@@ -6,6 +6,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
+#include "api/judged_queries.h"
 #include "api/store_impl.h"
 #include "api/tree_training.h"
 #include "base/status_macros.h"

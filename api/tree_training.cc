@@ -93,19 +93,6 @@ absl::Status TreeTrainingOptions::Validate() const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> CanReadQueries(const StoreState& state, const EncoderSet& encoders,
-                                    const SpaceRecord& space, const std::vector<QuerySet>& sets) {
-  for (const QuerySet& set : sets) {
-    bool given = !set.texts.empty() && encoders.Find(space.encoder) != nullptr;
-    for (const SpaceVectors& vectors : set.vectors) {
-      TRIVIUM_ASSIGN_OR_RETURN(const SpaceRecord* named, ResolveSpace(state.schema, vectors.space));
-      given = given || named->id == space.id;
-    }
-    if (!given) return false;
-  }
-  return true;
-}
-
 absl::StatusOr<TreeQueries> LoadTreeQueries(const StoreState& state, EncoderSet* encoders,
                                             const SpaceRecord& space, const std::vector<QuerySet>& sets) {
   TreeQueries queries;
@@ -211,10 +198,10 @@ TrainedSpaceTree DescribeTree(const routing::TreeTrainingReport& trained) {
   }
   if (!told.levels.empty()) {
     const TreeLevel& last = told.levels.back();
-    told.enabled = last.overlap > last.untrained;
-    told.reason =
-        absl::StrFormat("level %d finds %.3f of the ten nearest of what was held out, %.3f untrained: %s",
-                        last.level, last.overlap, last.untrained, told.enabled ? "better" : "not better");
+    told.enabled = trained.gain_low > 0;
+    told.reason = absl::StrFormat(
+        "level %d finds %.3f of the ten nearest of what was held out, %.3f untrained, gain at least %.3f: %s",
+        last.level, last.overlap, last.untrained, trained.gain_low, told.enabled ? "better" : "not better");
   }
   return told;
 }

@@ -31,10 +31,6 @@ struct TreeQueries {
 absl::StatusOr<TreeQueries> LoadTreeQueries(const StoreState& state, EncoderSet* encoders,
                                             const SpaceRecord& space, const std::vector<QuerySet>& sets);
 
-// Whether every set has vectors of the space, or texts that can be encoded for it.
-absl::StatusOr<bool> CanReadQueries(const StoreState& state, const EncoderSet& encoders,
-                                    const SpaceRecord& space, const std::vector<QuerySet>& sets);
-
 struct TreeDocuments {
   base::AlignedMatrix rows;
   std::vector<std::uint64_t> numbers;  // aligned

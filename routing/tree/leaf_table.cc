@@ -12,7 +12,6 @@
 #include "base/aligned_matrix.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
-#include "kernels/distance_table.h"
 #include "routing/tree/leaf_masses.h"
 
 namespace trivium::routing {
@@ -196,7 +195,7 @@ std::uint32_t LeafTable::Shared(const Level& kept, const LeafQuery& query, std::
     places = Padded(std::size_t{1} << level);
   }
   std::uint32_t shared;
-  kernels::ActiveDistances().shared_mass_rows(query.level(level), masses, places, 1, places, &shared);
+  shared_mass_rows_(query.level(level), masses, places, 1, places, &shared);
   return shared;
 }
 

@@ -17,6 +17,7 @@
 #include "base/neighbor.h"
 #include "base/top_k.h"
 #include "index/search_index.h"
+#include "kernels/distance_table.h"
 #include "routing/tree/split_tree.h"
 #include "storage/segment_file.h"
 
@@ -96,12 +97,13 @@ class LeafTable {
     const std::uint8_t* masses = nullptr;
     base::HugeBytes owned;  // where it is not mapped
   };
-  LeafTable() = default;
+  LeafTable() : shared_mass_rows_(kernels::ActiveDistances().shared_mass_rows) {}
   // The first kept level at or below `level` in the tree.
   const Level& LevelFor(std::size_t level) const;
   std::uint32_t Shared(const Level& kept, const LeafQuery& query, std::size_t level, std::uint32_t row,
                        LeafScratch* scratch) const;
 
+  decltype(kernels::DistanceTable::shared_mass_rows) shared_mass_rows_;
   std::size_t size_ = 0;
   float unit_ = 0;             // of the masses of the last level
   std::vector<Level> levels_;  // coarse to fine

@@ -12,11 +12,12 @@
 #include "base/random.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
-#include "base/top_k.h"
 #include "kernels/distance_table.h"
 #include "kernels/matrix_products.h"
+#include "routing/expert/answer_statistics.h"
 #include "routing/tree/distillation_loss.h"
 #include "routing/tree/entropy_loss.h"
+#include "routing/tree/held_out_anchors.h"
 #include "routing/tree/tree_anchors.h"
 #include "routing/tree/tree_learner.h"
 #include "routing/tree/tree_start.h"
@@ -30,6 +31,8 @@ constexpr std::size_t kStartRows = 32768;  // that halving looks at
 constexpr std::size_t kRankedRows = 6000;  // documents that held-out anchors are ranked against
 constexpr std::size_t kCompared = 10;      // nearest documents compared
 constexpr std::size_t kUnitRows = 2000, kCutMasses = 5000;  // rows and share that set the unit of masses
+constexpr float kTwinCosine = 0.95f;
+constexpr std::size_t kBootstrapRounds = 1000;
 constexpr float kHighestTemperature = 2000;
 
 base::AlignedMatrix Gather(base::MatrixView rows, const std::vector<std::uint32_t>& chosen) {
@@ -48,69 +51,21 @@ std::vector<std::uint32_t> Sample(std::size_t size, std::size_t count, base::Ran
   return all;
 }
 
-double EntropyBits(const float* probabilities, std::size_t count) {
-  double bits = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (probabilities[i] > 0) bits -= probabilities[i] * std::log2(probabilities[i]);
+// Whether some row of `others` is nearly the same.
+bool IsTwin(const float* row, base::MatrixView others) {
+  const auto product = kernels::ActiveDistances().inner_product_f32;
+  for (std::size_t i = 0; i < others.rows; ++i) {
+    if (product(row, others.row(i), others.columns) >= kTwinCosine) return true;
   }
-  return bits;
+  return false;
 }
 
-// Held-out anchors and a sample of documents to be ranked for them.
-class HeldOut {
- public:
-  HeldOut(base::AlignedMatrix anchors, base::AlignedMatrix documents, std::vector<std::uint32_t> own,
-          int thread_count)
-      : anchors_(std::move(anchors)),
-        documents_(std::move(documents)),
-        own_(std::move(own)),
-        thread_count_(thread_count),
-        near_(NearestDocuments(anchors_.view(), documents_.view(), own_, kCompared, thread_count)) {}
-
-  std::size_t size() const { return anchors_.rows(); }
-
-  // Overlap at each of `levels`, and mean entropy of documents.
-  std::vector<std::pair<double, double>> Measure(const SplitTree& tree,
-                                                 const std::vector<std::size_t>& levels) const {
-    base::AlignedMatrix anchors, documents;
-    AssignMany(tree, anchors_.view(), thread_count_, &anchors);
-    AssignMany(tree, documents_.view(), thread_count_, &documents);
-    const auto shared_mass = kernels::ActiveDistances().shared_mass_f32;
-    std::vector<std::pair<double, double>> measured;
-    for (const std::size_t level : levels) {
-      const std::size_t first = std::size_t{1} << level;
-      std::vector<double> overlap(size());
-      base::ParallelFor(size(), thread_count_, 1, [&](std::size_t i, int) {
-        base::TopK best;
-        best.Reset(kCompared);
-        for (std::size_t j = 0; j < documents.rows(); ++j) {
-          if (own_[i] == j) continue;
-          best.Push({-shared_mass(anchors.row(i) + first, documents.row(j) + first, first),
-                     static_cast<std::uint32_t>(j)});
-        }
-        std::vector<base::Neighbor> found;
-        best.DrainSorted(&found);
-        for (const base::Neighbor& one : found) {
-          overlap[i] += std::count(near_[i].begin(), near_[i].end(), one.row);
-        }
-        overlap[i] /= static_cast<double>(std::max<std::size_t>(1, near_[i].size()));
-      });
-      double entropy = 0;
-      for (std::size_t j = 0; j < documents.rows(); ++j)
-        entropy += EntropyBits(documents.row(j) + first, first);
-      measured.emplace_back(
-          std::accumulate(overlap.begin(), overlap.end(), 0.0) / static_cast<double>(size()),
-          entropy / static_cast<double>(documents.rows()));
-    }
-    return measured;
-  }
-
- private:
-  base::AlignedMatrix anchors_, documents_;
-  std::vector<std::uint32_t> own_;  // the document that an anchor is, or their number
-  int thread_count_;
-  std::vector<std::vector<std::uint32_t>> near_;
-};
+// The lower end of the 95 % bootstrap interval of the mean gain.
+double GainLow(const std::vector<double>& after, const std::vector<double>& before, std::uint64_t seed) {
+  QuerySets all(1, std::vector<std::uint32_t>(after.size()));
+  std::iota(all[0].begin(), all[0].end(), 0u);
+  return BootstrapGain(after, before, after, all, kBootstrapRounds, seed).gain.low;
+}
 
 std::vector<std::size_t> LevelsToReport(std::size_t depth) {
   std::vector<std::size_t> levels;
@@ -199,24 +154,39 @@ absl::StatusOr<TrainedTree> TrainTree(const TreeTrainingData& data, const TreeTr
     anchors.push_back({data.documents.row(i), i, static_cast<std::uint32_t>(m)});
   }
   random.Shuffle(anchors);
-  // Held out: of the queries where there are enough, else of all.
+  // Held out: of the queries where there are enough, else of all. Half of them choose the step, the others
+  // judge.
   const bool ask_queries = queries.size() >= 40;
   const std::size_t held_count =
-      std::min(options.held_out, (ask_queries ? queries.size() : anchors.size()) / 10);
+      std::min(options.held_out, (ask_queries ? queries.size() : anchors.size()) / 5);
   std::stable_partition(anchors.begin(), anchors.end(),
                         [&](const Anchor& anchor) { return !ask_queries || anchor.query < m; });
   const std::vector<std::uint32_t> ranked = Sample(n, kRankedRows, &random);
-  base::AlignedMatrix held(d);
-  std::vector<std::uint32_t> held_own;
-  for (std::size_t i = 0; i < held_count; ++i) {
-    held.Append(anchors[i].row);
-    const auto found = std::lower_bound(ranked.begin(), ranked.end(), anchors[i].own);
-    held_own.push_back(found != ranked.end() && *found == anchors[i].own
-                           ? static_cast<std::uint32_t>(found - ranked.begin())
-                           : static_cast<std::uint32_t>(ranked.size()));
-  }
-  const HeldOut held_out(std::move(held), Gather(data.documents, ranked), std::move(held_own), threads);
+  const base::AlignedMatrix ranked_rows = Gather(data.documents, ranked);
+  const auto hold_out = [&](std::size_t first, std::size_t last) {
+    base::AlignedMatrix rows(d);
+    std::vector<std::uint32_t> own;
+    for (std::size_t i = first; i < last; ++i) {
+      rows.Append(anchors[i].row);
+      const auto found = std::lower_bound(ranked.begin(), ranked.end(), anchors[i].own);
+      own.push_back(found != ranked.end() && *found == anchors[i].own
+                        ? static_cast<std::uint32_t>(found - ranked.begin())
+                        : static_cast<std::uint32_t>(ranked.size()));
+    }
+    return HeldOutAnchors(std::move(rows), ranked_rows.view(), std::move(own), threads);
+  };
+  const HeldOutAnchors choosing = hold_out(0, held_count / 2), judging = hold_out(held_count / 2, held_count);
   anchors.erase(anchors.begin(), anchors.begin() + static_cast<std::ptrdiff_t>(held_count));
+  std::vector<char> twin(anchors.size());
+  base::ParallelFor(anchors.size(), threads, 64, [&](std::size_t i, int) {
+    twin[i] = IsTwin(anchors[i].row, choosing.rows()) || IsTwin(anchors[i].row, judging.rows());
+  });
+  const auto twins = static_cast<std::size_t>(std::count(twin.begin(), twin.end(), 1));
+  if (twins <=
+      anchors.size() / 2) {  // else all rows are much alike, and there would be nothing to learn from
+    std::size_t i = 0;
+    std::erase_if(anchors, [&](const Anchor&) { return twin[i++] != 0; });
+  }
   base::AlignedMatrix learned_from(d);
   std::vector<std::uint32_t> own;
   std::vector<std::vector<std::uint32_t>> relevant;
@@ -254,11 +224,11 @@ absl::StatusOr<TrainedTree> TrainTree(const TreeTrainingData& data, const TreeTr
                                                levels.end());
   const auto quality = [&](const SplitTree& tree) {
     double sum = 0;
-    for (const auto& [overlap, entropy] : held_out.Measure(tree, judged_levels)) sum += overlap;
+    for (const LevelMeasure& level : choosing.Measure(tree, judged_levels)) sum += level.overlap();
     return sum;
   };
   state.best_tree = state.learner.tree();
-  const auto untrained = held_out.Measure(state.best_tree, levels);
+  const std::vector<LevelMeasure> untrained = judging.Measure(state.best_tree, levels);
   state.best = quality(state.best_tree);
   state.best_steepness = options.steepness;
   state.best_temperature = options.temperature;
@@ -325,10 +295,11 @@ absl::StatusOr<TrainedTree> TrainTree(const TreeTrainingData& data, const TreeTr
   report.steepness = state.best_steepness;
   report.temperature = state.best_temperature;
   trained.tree.mass_unit = MassUnit(trained.tree, sample.view(), threads);
-  const auto measured = held_out.Measure(trained.tree, levels);
+  const std::vector<LevelMeasure> measured = judging.Measure(trained.tree, levels);
   for (std::size_t i = 0; i < levels.size(); ++i) {
-    report.levels.push_back({levels[i], measured[i].first, untrained[i].first, measured[i].second});
+    report.levels.push_back({levels[i], measured[i].overlap(), untrained[i].overlap(), measured[i].entropy});
   }
+  report.gain_low = GainLow(measured.back().overlaps, untrained.back().overlaps, options.seed);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return trained;
 }

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::string_view kName = "tree training";
 // Also part of the fingerprint: another way of learning gets another number.
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 
 template <class Visit>
 void EachRow(SplitTree* tree, Visit visit) {
