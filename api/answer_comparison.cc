@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "api/answer_fusion.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
 #include "routing/expert/ranking_metrics.h"
@@ -119,6 +120,7 @@ class QueryComparison {
              .best = singles_[expert].ndcg == best_,
              .answerable = best_ > 0};
     TRIVIUM_ASSIGN_OR_RETURN(compared->ways.emplace_back(), Answer(plan));
+    plan.may_widen = false;  // a budget says how many
 
     std::vector<float> utility, uncertainty, costs;
     for (const routing::ExpertChoice& choice : plan.dispatch.experts) {
@@ -137,16 +139,30 @@ class QueryComparison {
   }
 
   // The answer of a plan, off the lists of its experts where it asks them as they are.
-  absl::StatusOr<AnswerOutcome> Answer(const Plan& plan) {
+  absl::StatusOr<AnswerOutcome> Answer(Plan plan) {
     const bool as_they_are = !plan.plain && plan.readings.empty();
     std::vector<ExpertList> searched;
-    if (!as_they_are) {
-      TRIVIUM_RETURN_IF_ERROR(searcher_.SearchExperts(plan, depth_, vectors_, scratch_, &searched));
-    }
     std::vector<const ExpertList*> chosen;
-    for (const ExpertList& list : searched) chosen.push_back(&list);
-    for (const std::uint32_t expert : plan.dispatch.chosen) {
-      if (as_they_are) chosen.push_back(&lists_[expert]);
+    const auto search = [&]() -> absl::Status {
+      if (!as_they_are) {
+        TRIVIUM_RETURN_IF_ERROR(searcher_.SearchExperts(plan, depth_, vectors_, scratch_, &searched));
+      }
+      chosen.clear();
+      for (const ExpertList& list : searched) chosen.push_back(&list);
+      for (const std::uint32_t expert : plan.dispatch.chosen) {
+        if (as_they_are) chosen.push_back(&lists_[expert]);
+      }
+      return absl::OkStatus();
+    };
+    const auto look = [&] {
+      return LookAgain(state_, chosen, searcher_.planner().columns(), query_.own, &plan);
+    };
+    TRIVIUM_RETURN_IF_ERROR(search());
+    const float sure = look();
+    if (plan.may_widen && sure < plan.second_look->widen_below) {
+      TRIVIUM_RETURN_IF_ERROR(searcher_.planner().Widen(*vectors_, &scratch_->planner, &plan));
+      TRIVIUM_RETURN_IF_ERROR(search());
+      look();
     }
     return Judge(plan, chosen, routing::FusionMethod::kAuto);
   }

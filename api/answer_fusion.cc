@@ -3,16 +3,38 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 namespace trivium {
 namespace {
 
-// A prior is at least beta * log(this), so that an improbable expert's hits stay comparable.
-constexpr float kSmallestProbability = 1e-6f;
 constexpr double kDefaultLexicalWeight = 0.3;
 
+// Of an expert, as its hits are to be weighed.
+float PriorShare(const routing::ExpertChoice& choice) {
+  return std::isnan(choice.revised) ? choice.probability : choice.revised;
+}
+
 }  // namespace
+
+float FirstScore(const StoreState& state, const ExpertList& list, absl::Span<const std::uint64_t> own) {
+  if (!state.experts[list.expert].lexical) {
+    for (const routing::ScoredDocument& hit : list.hits) {
+      if (std::find(own.begin(), own.end(), hit.key) == own.end()) return hit.score;
+    }
+  }
+  return std::numeric_limits<float>::quiet_NaN();
+}
+
+float LookAgain(const StoreState& state, const std::vector<const ExpertList*>& lists,
+                absl::Span<const int> columns, absl::Span<const std::uint64_t> own, Plan* plan) {
+  if (plan->second_look == nullptr || plan->dispatch.fell_back) return 1;
+  std::vector<float> scores(plan->dispatch.experts.size(), std::numeric_limits<float>::quiet_NaN());
+  for (const ExpertList* list : lists) scores[list->expert] = FirstScore(state, *list, own);
+  plan->prior_weight = plan->second_look->prior_weight;
+  return routing::Revise(*plan->second_look, scores, columns, &plan->dispatch);
+}
 
 std::string FuseLists(const StoreState& state, const SearchOptions& options, const Plan& plan,
                       const std::vector<const ExpertList*>& lists, std::size_t k,
@@ -22,10 +44,10 @@ std::string FuseLists(const StoreState& state, const SearchOptions& options, con
   std::map<std::uint32_t, float> spaces;  // of dense lists, with the probability of their experts
   float probability = 0;
   std::size_t lexical_count = 0;
-  float first = kSmallestProbability;  // of the most probable one
+  float first = routing::kSmallestProbability;  // of the most probable one
   for (const ExpertList* list : lists) {
     if (!state.experts[list->expert].lexical) {
-      first = std::max(first, plan.dispatch.experts[list->expert].probability);
+      first = std::max(first, PriorShare(plan.dispatch.experts[list->expert]));
     }
   }
   for (const ExpertList* list : lists) {
@@ -36,11 +58,11 @@ std::string FuseLists(const StoreState& state, const SearchOptions& options, con
     result.expert = list->expert;
     result.kind = expert.lexical ? routing::ExpertKind::kLexical : routing::ExpertKind::kDense;
     result.space = expert.space;
-    result.weight = std::max(choice.probability, kSmallestProbability);
+    result.weight = std::max(choice.probability, routing::kSmallestProbability);
     if (plan.prior_weight > 0 && !expert.lexical) {
       // Of an expert that nothing is known about nothing is held against its hits.
-      const bool unknown = std::isnan(choice.utility);
-      result.prior = plan.prior_weight * std::log(unknown ? std::max(result.weight, first) : result.weight);
+      const float share = std::isnan(choice.utility) ? first : PriorShare(choice);
+      result.prior = plan.prior_weight * std::log(std::max(share, routing::kSmallestProbability));
     }
     result.hits = list->hits;
     lexical_count += expert.lexical ? 1 : 0;

@@ -20,6 +20,13 @@ std::optional<double> MeanLexicalWeight(const routing::DispatchSettings& setting
   return std::accumulate(weights.begin(), weights.end(), 0.0) / static_cast<double>(weights.size());
 }
 
+std::optional<SecondLookInfo> DescribeSecondLook(const routing::DispatchSettings& settings) {
+  const std::optional<routing::SecondLook>& look = settings.answer.second_look;
+  if (!look) return std::nullopt;
+  return SecondLookInfo{look->route_weight, look->score_weight, look->prior_weight, look->widen_below,
+                        static_cast<int>(look->wider_max_experts)};
+}
+
 absl::StatusOr<Dispatcher::Entry> Dispatcher::LoadEntry(const routing::DispatchSettings& settings,
                                                         const std::string& bytes,
                                                         const std::string& index_path) {
@@ -52,6 +59,11 @@ absl::StatusOr<std::shared_ptr<const Dispatcher>> Dispatcher::Load(const Dispatc
     if (weights != 0 && weights != record.expert_ids.size()) {
       return absl::DataLossError(absl::StrFormat("router '%s': %d lexical weights, expected %d (db)", name,
                                                  weights, record.expert_ids.size()));
+    }
+    const std::optional<routing::SecondLook>& look = saved.settings.answer.second_look;
+    if (look && look->bias.size() != record.expert_ids.size()) {
+      return absl::DataLossError(absl::StrFormat("router '%s': second look at %d experts, expected %d (db)",
+                                                 name, look->bias.size(), record.expert_ids.size()));
     }
     dispatcher->entries_.push_back(std::move(entry));
   }

@@ -14,6 +14,7 @@
 #include "api/schema.h"
 #include "routing/expert/expert_router.h"
 #include "storage/key_value_store.h"
+#include "trivium/report.h"
 
 namespace trivium {
 namespace routing {
@@ -22,6 +23,9 @@ class QueryGuard;
 
 // Over the experts; none where none was learned.
 std::optional<double> MeanLexicalWeight(const routing::DispatchSettings& settings);
+
+// None where none was learned.
+std::optional<SecondLookInfo> DescribeSecondLook(const routing::DispatchSettings& settings);
 
 class Dispatcher {
  public:

@@ -180,6 +180,7 @@ QueryVectors JudgedVectors(const StoreState& state, EncoderSet* encoders, const 
   QueryVectors vectors(&state, encoders,
                        judged.set->texts.empty() ? &no_text : &judged.set->texts[judged.queries[i].row]);
   for (const auto& entry : prepared.entries) vectors.Set(entry.space, entry.rows.row(i));
+  vectors.Ignore(judged.queries[i].own);
   return vectors;
 }
 

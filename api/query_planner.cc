@@ -230,9 +230,30 @@ absl::Status QueryPlanner::PlanRouted(const Dispatcher::Entry& entry, QueryVecto
   }
   plan->router = entry.settings.router;
   plan->prior_weight = entry.settings.answer.prior_weight;
+  if (options_.second_look && entry.settings.answer.second_look) {
+    plan->second_look = &*entry.settings.answer.second_look;
+    plan->may_widen = !options_.top_p && !options_.max_experts && !spending_;
+  }
   ChooseByUtility(entry, *query, scratch, plan);
   const std::optional<routing::QueryMixture>& mixture = entry.settings.answer.mixture;
   return mixture && !plan->dispatch.fell_back ? MixReadings(*mixture, query, plan) : absl::OkStatus();
+}
+
+absl::Status QueryPlanner::Widen(const QueryVectors& query, PlannerScratch* scratch, Plan* plan) const {
+  const routing::DispatchSettings& settings = state_->dispatcher->Find(plan->router)->settings;
+  scratch->utility.clear();
+  scratch->uncertainty.clear();
+  scratch->costs.clear();
+  for (const routing::ExpertChoice& choice : plan->dispatch.experts) {
+    scratch->utility.push_back(choice.utility);
+    scratch->uncertainty.push_back(choice.uncertainty);
+    scratch->costs.push_back(choice.cost);
+  }
+  ChooseBy(settings, routing::Wider(settings.policy, *plan->second_look), query, scratch->utility,
+           scratch->uncertainty, scratch->costs, plan);
+  plan->may_widen = false;
+  plan->widened = true;
+  return query.text().empty() ? LeaveOutLexical(plan) : absl::OkStatus();
 }
 
 void QueryPlanner::ChooseByUtility(const Dispatcher::Entry& entry, const QueryVectors& query,

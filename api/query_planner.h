@@ -20,6 +20,7 @@
 #include "routing/expert/dispatch_policy.h"
 #include "routing/expert/expert_router.h"
 #include "routing/expert/feedback_correction.h"
+#include "routing/expert/second_look.h"
 #include "trivium/options.h"
 
 namespace trivium {
@@ -41,6 +42,10 @@ struct Plan {
   std::string router;               // empty: none chose
   routing::Dispatch dispatch;
   float prior_weight = 0;
+  // Of the router in use, which keeps it: probabilities are revised by what is found. Null: they are not.
+  const routing::SecondLook* second_look = nullptr;
+  bool may_widen = false;  // more experts may be asked where a second look is not sure
+  bool widened = false;    // they were
   bool plain = false;      // "all": the experts' adapters are not applied, every vector set is searched once
   QueryReadings readings;  // asked instead of the query and of adapters, in their spaces
   std::optional<routing::QueryMixture> mixture;  // that they are; none: they are not mixed
@@ -80,6 +85,9 @@ class QueryPlanner {
   // vector of its space. Lexical experts whose share was learned join the chosen ones.
   absl::Status PlanRouted(const Dispatcher::Entry& entry, QueryVectors* query, PlannerScratch* scratch,
                           Plan* plan) const;
+  // Chooses more experts by the wider policy of the plan's second look; those chosen stay.
+  // REQUIRES: plan->may_widen, which is over then. kInvalidArgument as of Choose.
+  absl::Status Widen(const QueryVectors& query, PlannerScratch* scratch, Plan* plan) const;
   // The choice alone, from what is in the scratch: utility, uncertainty and cost of every expert.
   void ChooseByUtility(const Dispatcher::Entry& entry, const QueryVectors& query, PlannerScratch* scratch,
                        Plan* plan) const;
@@ -93,6 +101,8 @@ class QueryPlanner {
 
   // The lexical experts that join where a share was learned: of those that search the same texts the widest.
   const std::vector<std::uint32_t>& joining() const { return joining_; }
+  // Of the router, by expert; < 0: it does not know it.
+  absl::Span<const int> columns() const { return columns_; }
   // Whether the experts named are all lexical, so that no vector is needed.
   bool AsksOnlyLexical() const;
 

@@ -82,6 +82,10 @@ class QueryVectors {
   bool CanEncode(std::uint32_t space) const;
   const std::string& text() const { return *text_; }  // empty: none was given
 
+  // Documents that are the query itself, what is found of them says nothing. Borrowed.
+  void Ignore(absl::Span<const std::uint64_t> own) { own_ = own; }
+  absl::Span<const std::uint64_t> own() const { return own_; }
+
   std::uint64_t encoder_calls() const { return encoder_calls_; }
   double encode_us() const { return encode_us_; }
 
@@ -91,6 +95,7 @@ class QueryVectors {
   const std::string* text_;
   std::map<std::uint32_t, const float*> rows_;
   std::vector<base::AlignedMatrix> owned_;
+  absl::Span<const std::uint64_t> own_;
   std::uint64_t encoder_calls_ = 0;
   double encode_us_ = 0;
 };

@@ -211,6 +211,7 @@ Route DescribeRoute(const Searcher& searcher, const Answer& answer) {
   route.in_domain = plan.in_domain;
   route.untrained = plan.plain;
   route.prior_weight = plan.prior_weight;
+  route.widened = plan.widened;
   if (plan.lexical_weight) route.lexical_weight = *plan.lexical_weight;
   const auto tell = [&](std::uint32_t e) {
     const routing::ExpertChoice& choice = dispatch.experts[e];
@@ -218,7 +219,7 @@ Route DescribeRoute(const Searcher& searcher, const Answer& answer) {
     if (choice.reason == routing::ChoiceReason::kQuarantined) reason += ": " + state.experts[e].quarantine;
     route.experts.push_back({state.experts[e].name, choice.chosen, choice.utility, choice.uncertainty,
                              choice.probability, state.experts[e].cost,
-                             dispatch.chosen.empty() ? "query rejected" : std::move(reason)});
+                             dispatch.chosen.empty() ? "query rejected" : std::move(reason), choice.revised});
   };
   for (const std::uint32_t e : dispatch.chosen) tell(e);
   for (std::uint32_t e = 0; e < dispatch.experts.size(); ++e) {

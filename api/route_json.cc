@@ -107,6 +107,7 @@ absl::StatusOr<ExpertConsidered> ReadExpert(const Json& json, std::size_t row) {
   reader.ReadNumber("uncertainty", &expert.uncertainty);
   reader.ReadNumber("cost", &expert.cost);
   reader.Read("reason", &expert.reason);
+  reader.ReadNumber("revised", &expert.revised);
   TRIVIUM_RETURN_IF_ERROR(reader.status());
   return expert;
 }
@@ -135,6 +136,7 @@ std::string Route::ToJson() const {
                {"in_domain", Optional(in_domain)},
                {"untrained", untrained},
                {"prior_weight", prior_weight},
+               {"widened", widened},
                {"mixture", mixture ? Json{{"own", mixture->own}, {"plain", mixture->plain}} : Json()},
                {"lexical_weight", Optional(lexical_weight)},
                {"experts", Json::array()}};
@@ -144,6 +146,7 @@ std::string Route::ToJson() const {
                                {"utility", expert.utility},
                                {"uncertainty", expert.uncertainty},
                                {"probability", expert.probability},
+                               {"revised", expert.revised},
                                {"cost", expert.cost},
                                {"reason", expert.reason}});
   }
@@ -168,6 +171,7 @@ absl::StatusOr<Route> Route::FromJson(std::string_view text) {
   reader.Read("fusion", &route.fusion);
   reader.Read("rejected", &route.rejected);
   reader.Read("untrained", &route.untrained);
+  reader.Read("widened", &route.widened);
   reader.ReadNumber("prior_weight", &route.prior_weight);
   double in_domain = -1, lexical_weight = -1;
   reader.ReadNumber("in_domain", &in_domain);
@@ -214,6 +218,10 @@ absl::Status Route::Validate() const {
     if (!IsShare(expert.probability)) {
       return Malformed("probability of '" + expert.expert.substr(0, 80) + "'",
                        absl::StrFormat("%g", expert.probability), "0 to 1");
+    }
+    if (!std::isnan(expert.revised) && !IsShare(expert.revised)) {
+      return Malformed("revised of '" + expert.expert.substr(0, 80) + "'",
+                       absl::StrFormat("%g", expert.revised), "0 to 1");
     }
     if (!names.insert(expert.expert).second) {
       return Malformed("experts", "'" + expert.expert.substr(0, 80) + "' twice", "each once");

@@ -16,6 +16,7 @@ absl::StatusOr<Plan> PlanOfRoute(const StoreState& state, const Route& route) {
   plan.in_domain = route.in_domain;
   plan.router = route.router;
   plan.prior_weight = static_cast<float>(route.prior_weight);
+  plan.widened = route.widened;
   plan.plain = route.untrained;
   if (route.lexical_weight) plan.lexical_weight = static_cast<float>(*route.lexical_weight);
   if (route.mixture) {
@@ -37,6 +38,7 @@ absl::StatusOr<Plan> PlanOfRoute(const StoreState& state, const Route& route) {
     choice.utility = considered.utility;
     choice.uncertainty = considered.uncertainty;
     choice.probability = considered.probability;
+    choice.revised = considered.revised;
     choice.chosen = considered.chosen;
     if (!considered.chosen) continue;
     choice.reason = routing::ChoiceReason::kRequested;

@@ -78,6 +78,28 @@ std::optional<CellsRecord> CellsFromJson(const Json& json) {
                       json.at("router"), json.at("reason")}};
 }
 
+Json SecondLookToJson(const std::optional<routing::SecondLook>& look) {
+  if (!look) return nullptr;
+  return {{"route_weight", look->route_weight},
+          {"score_weight", look->score_weight},
+          {"bias", look->bias},
+          {"prior_weight", look->prior_weight},
+          {"widen_below", look->widen_below},
+          {"wider_top_p", look->wider_top_p},
+          {"wider_max_experts", look->wider_max_experts}};
+}
+
+std::optional<routing::SecondLook> SecondLookFromJson(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  return routing::SecondLook{.route_weight = json.at("route_weight"),
+                             .score_weight = json.at("score_weight"),
+                             .bias = json.at("bias"),
+                             .prior_weight = json.at("prior_weight"),
+                             .widen_below = json.at("widen_below"),
+                             .wider_top_p = json.at("wider_top_p"),
+                             .wider_max_experts = json.at("wider_max_experts")};
+}
+
 Json SettingsToJson(const routing::DispatchSettings& settings) {
   const routing::RouterOptions& options = settings.router_options;
   const routing::DispatchOptions& policy = settings.policy;
@@ -98,6 +120,7 @@ Json SettingsToJson(const routing::DispatchSettings& settings) {
           {"ask_unknown", policy.ask_unknown},
           {"prior_weight", settings.answer.prior_weight},
           {"lexical_weights", settings.answer.lexical_weights},
+          {"second_look", SecondLookToJson(settings.answer.second_look)},
           {"mixture", mixture ? Json{{"own", mixture->own}, {"plain", mixture->plain}} : Json()}};
 }
 
@@ -123,6 +146,7 @@ routing::DispatchSettings SettingsFromJson(const Json& json) {
     settings.answer.mixture = {mixture->at("own").get<float>(), mixture->at("plain").get<float>()};
   }
   settings.answer.lexical_weights = json.value("lexical_weights", std::vector<float>());  // absent before
+  settings.answer.second_look = SecondLookFromJson(json.value("second_look", Json()));    // likewise
   return settings;
 }
 

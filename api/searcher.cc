@@ -129,6 +129,39 @@ absl::Status Searcher::AskEverybodyToo(absl::Span<QueryVectors> queries,
   return absl::OkStatus();
 }
 
+absl::Status Searcher::LookAgain(absl::Span<QueryVectors> queries, SearcherScratch* scratch,
+                                 absl::Span<Answer> answers) const {
+  const auto look = [&](std::size_t i) {
+    std::vector<const ExpertList*> lists;
+    for (const ExpertList& list : answers[i].lists) lists.push_back(&list);
+    return trivium::LookAgain(state(), lists, planner_.columns(), queries[i].own(), &answers[i].plan);
+  };
+  ExpertSearches searches(state(), options(), planner_.reader(), planner_.scope(), filter_.get(),
+                          queries.size());
+  std::vector<std::pair<std::size_t, std::vector<ExpertList>>> widened;
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    Plan& plan = answers[i].plan;
+    if (plan.second_look == nullptr) continue;
+    const float sure = look(i);
+    if (!plan.may_widen || sure >= plan.second_look->widen_below) continue;
+    const std::vector<std::uint32_t> asked = plan.dispatch.chosen;
+    TRIVIUM_RETURN_IF_ERROR(planner_.Widen(queries[i], &scratch->planner, &plan));
+    std::vector<std::uint32_t> more = plan.dispatch.chosen;
+    std::erase_if(more,
+                  [&](std::uint32_t e) { return std::find(asked.begin(), asked.end(), e) != asked.end(); });
+    widened.emplace_back(i, std::vector<ExpertList>());
+    TRIVIUM_RETURN_IF_ERROR(searches.Add(more, plan.plain, plan.readings, SearchDepth(plan, options().k),
+                                         &queries[i], &widened.back().second));
+  }
+  if (widened.empty()) return absl::OkStatus();
+  TRIVIUM_RETURN_IF_ERROR(searches.Run(&scratch->sets));
+  for (auto& [i, lists] : widened) {
+    for (ExpertList& list : lists) answers[i].lists.push_back(std::move(list));
+    look(i);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Searcher::RunTogether(absl::Span<QueryVectors> queries, SearcherScratch* scratch,
                                    absl::Span<Answer> answers) const {
   const auto count = static_cast<double>(queries.size());
@@ -149,6 +182,7 @@ absl::Status Searcher::RunTogether(absl::Span<QueryVectors> queries, SearcherScr
     encode_us += queries[i].encode_us() - encoded_us;
   }
   TRIVIUM_RETURN_IF_ERROR(searches.Run(&scratch->sets));
+  TRIVIUM_RETURN_IF_ERROR(LookAgain(queries, scratch, answers));
   const double search_us = (MicrosSince(start) - encode_us) / count;
   start = std::chrono::steady_clock::now();
   std::vector<std::size_t> asking;

@@ -75,6 +75,9 @@ class Searcher {
   bool FoundTooLittle(const Answer& answer) const;
   absl::Status AskEverybodyToo(absl::Span<QueryVectors> queries, const std::vector<std::size_t>& asking,
                                SearcherScratch* scratch, absl::Span<Answer> answers) const;
+  // Takes second looks at what was found, and asks more experts where they are not sure.
+  absl::Status LookAgain(absl::Span<QueryVectors> queries, SearcherScratch* scratch,
+                         absl::Span<Answer> answers) const;
   void FuseAnswer(SearcherScratch* scratch, Answer* answer) const;
 
   QueryPlanner planner_;

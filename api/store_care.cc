@@ -29,6 +29,7 @@ DispatchInfo DescribeDispatch(const StoreState& state) {
     info.max_experts = static_cast<int>(entry->settings.policy.max_experts);
     info.prior_weight = entry->settings.answer.prior_weight;
     if (record.enabled) info.lexical_weight = MeanLexicalWeight(entry->settings);
+    info.second_look = DescribeSecondLook(entry->settings);
     if (const auto& mixture = entry->settings.answer.mixture) info.mixture = {mixture->own, mixture->plain};
   }
   if (record.guard) info.guard = record.guard->report;

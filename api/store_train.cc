@@ -74,6 +74,7 @@ DispatchReport Describe(const routing::DispatchReport& trained) {
   report.prior_weight = best.answer.prior_weight;
   report.lexical_weight = trained.lexical_weight;
   if (trained.accepted) report.lexical_weight = MeanLexicalWeight(best);
+  report.second_look = DescribeSecondLook(best);
   if (best.answer.mixture) report.mixture = {best.answer.mixture->own, best.answer.mixture->plain};
   for (const routing::AnswerQuality& answer : trained.answers) {
     report.rows.push_back(
@@ -145,6 +146,10 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   learning.tune_mixture = std::any_of(spaces.begin(), spaces.end(), [&](std::uint32_t each) {
     return searcher.planner().reader().CanMix(each);
   });
+  learning.first_scores = [&](std::size_t query, const routing::Dispatch& choice,
+                              const routing::AnswerSettings& settings, absl::Span<float> scores) {
+    (validation.size() > 0 ? validation : training).FirstScores(query, choice, settings, scores);
+  };
   if (options.progress) {
     learning.progress = [&](double share) {
       options.progress("train", static_cast<std::uint64_t>(share * 100), 100);

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "absl/strings/str_format.h"
+#include "api/answer_fusion.h"
 #include "api/vector_rules.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
@@ -224,12 +225,54 @@ bool AsksEverybody(const routing::Dispatch& choice) {
           choice.experts[choice.chosen.front()].reason == routing::ChoiceReason::kRequested);
 }
 
-// The lists of the plan's dense experts; lexical ones do not depend on how the query is read.
-void TrainingSide::SearchDense(const Item& item, Plan plan, std::vector<ExpertList>* lists) const {
-  const std::size_t depth = Depth(item, plan);
-  std::erase_if(plan.dispatch.chosen,
-                [&](std::uint32_t expert) { return searcher_->state().experts[expert].lexical; });
-  Search(item, plan, depth, lists);
+const std::vector<ExpertList>& TrainingSide::MixedLists(const Item& item,
+                                                        const routing::QueryMixture& mixture,
+                                                        Plan* plan) const {
+  std::vector<float> probabilities;
+  for (const routing::ExpertChoice& choice : plan->dispatch.experts) {
+    probabilities.push_back(choice.probability);
+  }
+  const std::size_t depth = Depth(item, *plan);
+  const bool same = item.mixture && item.mixture->own == mixture.own &&
+                    item.mixture->plain == mixture.plain && item.mixed_depth == depth &&
+                    item.probabilities == probabilities;
+  if (!same) {
+    item.mixed_lists.clear();
+    item.mixture = mixture;
+    item.mixed_depth = depth;
+    item.probabilities = std::move(probabilities);
+  }
+  std::vector<std::uint32_t> missing = plan->dispatch.chosen;
+  std::erase_if(missing, [&](std::uint32_t e) {  // lexical ones do not depend on how the query is read
+    return searcher_->state().experts[e].lexical ||
+           std::any_of(item.mixed_lists.begin(), item.mixed_lists.end(),
+                       [&](const ExpertList& list) { return list.expert == e; });
+  });
+  if (missing.empty()) return item.mixed_lists;
+  QueryVectors vectors = Vectors(item);
+  absl::Status status = searcher_->planner().MixReadings(mixture, &vectors, plan);
+  std::vector<ExpertList> found;
+  if (status.ok()) {
+    plan->dispatch.chosen.swap(missing);
+    Search(item, *plan, depth, &found);
+    plan->dispatch.chosen.swap(missing);
+  } else {
+    Fail(status);
+  }
+  for (ExpertList& list : found) item.mixed_lists.push_back(std::move(list));
+  return item.mixed_lists;
+}
+
+void TrainingSide::FirstScores(std::size_t query, const routing::Dispatch& choice,
+                               const routing::AnswerSettings& settings, absl::Span<float> scores) const {
+  const Item& item = *queries_[query];
+  std::fill(scores.begin(), scores.end(), std::numeric_limits<float>::quiet_NaN());
+  Plan plan;
+  plan.dispatch = choice;
+  for (const ExpertList& list : settings.mixture ? MixedLists(item, *settings.mixture, &plan) : Lists(item)) {
+    if (!choice.experts[list.expert].chosen) continue;
+    scores[list.expert] = FirstScore(searcher_->state(), list, item.query.own);
+  }
 }
 
 double TrainingSide::EvaluateChoice(std::size_t query, const routing::Dispatch& choice,
@@ -242,19 +285,19 @@ double TrainingSide::EvaluateChoice(std::size_t query, const routing::Dispatch& 
   if (!settings.lexical_weights.empty()) {
     plan.lexical_weight = routing::LexicalShare(settings.lexical_weights, choice.experts);
   }
+  if (settings.second_look && !everybody) plan.second_look = &*settings.second_look;
   const bool is_mixed = settings.mixture && !everybody;
-  std::vector<ExpertList> mixed;
   std::vector<const ExpertList*> chosen;
   if (is_mixed) {
-    QueryVectors vectors = Vectors(item);
-    const absl::Status status = searcher_->planner().MixReadings(*settings.mixture, &vectors, &plan);
-    status.ok() ? SearchDense(item, plan, &mixed) : Fail(status);
-    for (const ExpertList& list : mixed) chosen.push_back(&list);
+    for (const ExpertList& list : MixedLists(item, *settings.mixture, &plan)) {
+      if (choice.experts[list.expert].chosen) chosen.push_back(&list);
+    }
   }
   for (const ExpertList& list : everybody ? UnroutedLists(item) : Lists(item)) {
     const bool found_above = is_mixed && !searcher_->state().experts[list.expert].lexical;
     if (choice.experts[list.expert].chosen && !found_above) chosen.push_back(&list);
   }
+  LookAgain(searcher_->state(), chosen, {}, item.query.own, &plan);
   std::vector<routing::FusedHit> hits;
   std::vector<std::uint64_t> keys;
   searcher_->Fuse(plan, chosen, Wanted(item), routing::FusionMethod::kAuto, &ThreadScratch(), &hits);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "api/judged_queries.h"
@@ -36,6 +37,10 @@ class TrainingSide {
   double EvaluateChoice(std::size_t query, const routing::Dispatch& choice,
                         const routing::AnswerSettings& settings) const;
 
+  // Of the chosen dense experts: routing::FirstScores.
+  void FirstScores(std::size_t query, const routing::Dispatch& choice,
+                   const routing::AnswerSettings& settings, absl::Span<float> scores) const;
+
   // The first search that failed while choices were evaluated; their figures are worthless then.
   absl::Status failure() const;
 
@@ -51,7 +56,12 @@ class TrainingSide {
     mutable std::vector<ExpertList> lists;  // of every expert; filled when first evaluated
     mutable std::once_flag searched_unrouted;
     mutable std::vector<ExpertList> unrouted_lists;  // of the answer without a router, where that differs
-    std::vector<float> unit_row;                     // owns `row` where the space's rows are not unit vectors
+    // Of experts asked with the last mixture of readings, which these made.
+    mutable std::optional<routing::QueryMixture> mixture;
+    mutable std::vector<float> probabilities;  // by expert
+    mutable std::size_t mixed_depth = 0;
+    mutable std::vector<ExpertList> mixed_lists;
+    std::vector<float> unit_row;  // owns `row` where the space's rows are not unit vectors
   };
 
   QueryVectors Vectors(const Item& item) const;
@@ -60,7 +70,10 @@ class TrainingSide {
   std::size_t Wanted(const Item& item) const;
   std::size_t Depth(const Item& item, const Plan& plan) const;
   void Search(const Item& item, const Plan& plan, std::size_t depth, std::vector<ExpertList>* lists) const;
-  void SearchDense(const Item& item, Plan plan, std::vector<ExpertList>* lists) const;
+  // What the chosen dense experts find with the mixture of readings; they may stand among others. Searched
+  // where the last call for this item had other readings.
+  const std::vector<ExpertList>& MixedLists(const Item& item, const routing::QueryMixture& mixture,
+                                            Plan* plan) const;
   void Fail(const absl::Status& status) const;
   std::vector<float> OwnersOf(const Item& item) const;
 

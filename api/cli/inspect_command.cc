@@ -129,6 +129,7 @@ Json ToJson(const StoreInfo& info) {
       {"prior_weight", info.dispatch.prior_weight},
       {"lexical_weight", info.dispatch.lexical_weight ? Json(*info.dispatch.lexical_weight) : Json(nullptr)},
       {"mixture", MixtureJson(info.dispatch.mixture)},
+      {"second_look", SecondLookJson(info.dispatch.second_look)},
       {"guard", GuardToJson(info.dispatch.guard)}};
   return json;
 }

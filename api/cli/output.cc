@@ -86,6 +86,15 @@ Json MixtureJson(const std::optional<ReadingMixture>& mixture) {
   return mixture ? Json{{"own", mixture->own}, {"plain", mixture->plain}} : Json();
 }
 
+Json SecondLookJson(const std::optional<SecondLookInfo>& look) {
+  if (!look) return nullptr;
+  return {{"route_weight", look->route_weight},
+          {"score_weight", look->score_weight},
+          {"prior_weight", look->prior_weight},
+          {"widen_below", look->widen_below},
+          {"max_experts", look->max_experts}};
+}
+
 std::string Fixed(double value, int digits) {
   return std::isnan(value) ? "-" : absl::StrFormat("%.*f", digits, value);
 }

@@ -73,6 +73,11 @@ void AddSearchOptions(CLI::App& command, SearchArguments* arguments) {
       ->type_name("on|off");
   command
       .add_option(
+          "--second-look", arguments->second_look,
+          "Let what the chosen experts find revise the route, as trained dispatch learned to (default: on)")
+      ->type_name("on|off");
+  command
+      .add_option(
           "--fusion", arguments->fusion,
           "How lists of several spaces, or of dense and lexical experts, are merged: by rank (default, but "
           "for what training found) or by scaled scores")
@@ -138,6 +143,13 @@ absl::StatusOr<SearchOptions> ToSearchOptions(const SearchArguments& arguments, 
   options.filter = arguments.filter;
   options.router = arguments.router;
   TRIVIUM_CLI_ASSIGN_OR_RETURN(options.adapters, ParseAdapterUse(arguments.adapters));
+  if (const std::string& look = arguments.second_look; !look.empty()) {
+    if (look != "on" && look != "off") {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("--second-look: %s, expected on or off", Quoted(look)));
+    }
+    options.second_look = look == "on";
+  }
   TRIVIUM_CLI_RETURN_IF_ERROR(ParseIndexChoice(arguments.index, &options));
   if (!arguments.fusion.empty()) {
     TRIVIUM_CLI_ASSIGN_OR_RETURN(options.fusion, ParseFusion(arguments.fusion));

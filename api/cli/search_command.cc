@@ -127,15 +127,16 @@ std::string PilotsText(const RouteExplanation& explanation) {
 }
 
 std::string Explanation(const SearchResult& result) {
-  Table experts({"expert", "chosen", ">probability", ">utility", ">+-", ">cost", "reason"});
+  Table experts({"expert", "chosen", ">probability", ">revised", ">utility", ">+-", ">cost", "reason"});
   for (const ExpertConsidered& expert : result.route.experts) {
     experts.Add({expert.expert, expert.chosen ? "yes" : "no", Fixed(expert.probability, 3),
-                 Fixed(expert.utility, 3), Fixed(expert.uncertainty, 3), absl::StrFormat("%g", expert.cost),
-                 OneLine(expert.reason, 80)});
+                 Fixed(expert.revised, 3), Fixed(expert.utility, 3), Fixed(expert.uncertainty, 3),
+                 absl::StrFormat("%g", expert.cost), OneLine(expert.reason, 80)});
   }
   const Trace& trace = result.trace;
   std::string text = "\n" + experts.ToString() + "\n";
   if (result.route.explanation) text += PilotsText(*result.route.explanation);
+  if (result.route.widened) text += "first results left the route unsure, so more experts were asked\n";
   if (result.route.in_domain) {
     text += absl::StrFormat("in domain with probability %.3f, by the guard: %s\n", *result.route.in_domain,
                             result.route.rejected ? "rejected" : "accepted");

@@ -36,6 +36,7 @@ Json ToJson(const DispatchReport& report) {
                {"prior_weight", report.prior_weight},
                {"lexical_weight", report.lexical_weight ? Json(*report.lexical_weight) : Json(nullptr)},
                {"mixture", MixtureJson(report.mixture)},
+               {"second_look", SecondLookJson(report.second_look)},
                {"gain", report.gain},
                {"gain_interval", {report.gain_low, report.gain_high}},
                {"guard", GuardToJson(report.guard)},
@@ -67,6 +68,13 @@ std::string ToText(const DispatchReport& report) {
   if (report.lexical_weight) {
     text += absl::StrFormat("lexical experts: %.2f of the answer in the mean, as was best\n",
                             *report.lexical_weight);
+  }
+  if (const auto& look = report.second_look) {
+    text += "first results revise the route";
+    text += look->widen_below > 0
+                ? absl::StrFormat("; more experts are asked where that is less than %.2f sure\n",
+                                  look->widen_below)
+                : "\n";
   }
   text += absl::StrFormat("%s judged queries, %s of them validation (%.1f s)\n", Grouped(report.queries),
                           Grouped(report.validation_queries), report.seconds);

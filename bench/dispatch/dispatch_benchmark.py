@@ -10,6 +10,7 @@ test queries that have neither a near twin (cosine 0.95) nor a relevant document
   all domains           every partition, queries read by the adapter of all domains
   all domains, chosen   dispatch trained in a store that has only that adapter
   auto                  dispatch trained in a store with all adapters: mixed readings, partitions chosen
+  ..., one look         of the row above, the same training without its second look at what was found
   auto, one partition   S1: the same with all documents in one partition, so without a choice of partitions
   plain and words       every partition and a lexical expert (BM25) over all, untrained: merged by rank
   auto and words        auto with that lexical expert, whose share was learned
@@ -80,6 +81,7 @@ class Bench:
             rows["plain"] = self.answer(store, experts="all")
             trained["partitions chosen"] = self.train_dispatch(store, seed)
             rows["partitions chosen"] = self.answer(store)
+            rows["partitions chosen, one look"] = self.answer(store, second_look=False)
         with trivium.open(self.copy("federated", "with")) as store:
             adapters = store.train_adapter(**self.train[False], seed=seed, threads=self.threads)
             trained["adapters"] = {
@@ -96,6 +98,7 @@ class Bench:
         with trivium.open(self.work / "with") as store:
             trained["auto"] = self.train_dispatch(store, seed)
             rows["auto"] = self.answer(store)
+            rows["auto, one look"] = self.answer(store, second_look=False)
         with trivium.open(self.copy("with", "without"), encoders=self.encoders) as store:
             store.add_expert("words", kind="lexical")
             store.build()
@@ -104,6 +107,7 @@ class Bench:
                 store.train_dispatch(**self.asked["train"], seed=seed, threads=self.threads)
             )
             rows["auto and words"] = self.answer(store, texts=True)
+            rows["auto and words, one look"] = self.answer(store, texts=True, second_look=False)
         with trivium.open(self.copy("shared", "with")) as store:
             store.train_adapter(**self.train[True], seed=seed, threads=self.threads)
             trained["auto, one partition"] = self.train_dispatch(store, seed, shared=True)
@@ -126,6 +130,11 @@ def summary(bench, runs):
     gains = {
         "auto - plain": gain(mean["auto"], mean["plain"]),
         "auto - plain, clean": gain(mean["auto"], mean["plain"], bench.clean),
+        "auto - auto, one look": gain(mean["auto"], mean["auto, one look"]),
+        "auto - auto, one look, clean": gain(mean["auto"], mean["auto, one look"], bench.clean),
+        "auto and words - auto and words, one look": gain(
+            mean["auto and words"], mean["auto and words, one look"]
+        ),
         "auto and words - plain, clean": gain(mean["auto and words"], mean["plain"], bench.clean),
         "auto and words - auto": gain(mean["auto and words"], mean["auto"]),
         "auto and words - plain and words": gain(mean["auto and words"], mean["plain and words"]),

@@ -131,6 +131,7 @@ def found_by_training(report):
         "reason": report.reason,
         "mixture": report.mixture,
         "prior_weight": report.prior_weight,
+        "second_look": report.second_look,
         "lexical_weight": report.lexical_weight,
         "top_p": report.top_p,
         "max_experts": report.max_experts,

@@ -53,9 +53,10 @@ SearchOptions MakeSearchOptions(
     std::optional<bool> adapters, const std::optional<std::string>& fusion,
     std::optional<double> lexical_weight, const std::string& on_reject, const py::object& allowed_experts,
     const py::object& partitions, std::optional<double> cost, std::optional<std::int64_t> budget,
-    std::optional<Route> route, bool explain, std::int64_t level, std::int64_t probes) {
+    std::optional<Route> route, bool explain, std::int64_t level, std::int64_t probes, bool second_look) {
   SearchOptions options;
   options.level = AsCount(level, "level");
+  options.second_look = second_look;
   options.probes = AsCount(probes, "probes");
   if (adapters) options.adapters = *adapters ? AdapterUse::kAlways : AdapterUse::kNever;
   if (fusion) options.fusion = Check(ParseFusion(*fusion));
@@ -106,13 +107,14 @@ void BindOptions(py::module_& module) {
            "lexical_weight"_a = py::none(), "on_reject"_a = std::string(OnRejectName(search.on_reject)),
            "allowed_experts"_a = py::none(), "partitions"_a = py::none(), "cost"_a = py::none(),
            "budget"_a = py::none(), "route"_a = py::none(), "explain"_a = search.explain,
-           "level"_a = search.level, "probes"_a = search.probes)
+           "level"_a = search.level, "probes"_a = search.probes, "second_look"_a = search.second_look)
       .def_readonly("k", &SearchOptions::k)
       .def_readonly("beam_width", &SearchOptions::beam_width)
       .def_readonly("level", &SearchOptions::level)
       .def_readonly("probes", &SearchOptions::probes)
       .def_readonly("load_documents", &SearchOptions::load_documents)
-      .def_readonly("load_vectors", &SearchOptions::load_vectors);
+      .def_readonly("load_vectors", &SearchOptions::load_vectors)
+      .def_readonly("second_look", &SearchOptions::second_look);
 
   static const BuildOptions build;
   py::class_<BuildOptions>(module, "BuildOptions")

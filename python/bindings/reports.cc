@@ -81,6 +81,13 @@ py::object AsMixture(const std::optional<ReadingMixture>& mixture) {
   return py::dict("own"_a = mixture->own, "plain"_a = mixture->plain);
 }
 
+py::object AsSecondLook(const std::optional<SecondLookInfo>& look) {
+  if (!look) return py::none();
+  return py::dict("route_weight"_a = look->route_weight, "score_weight"_a = look->score_weight,
+                  "prior_weight"_a = look->prior_weight, "widen_below"_a = look->widen_below,
+                  "max_experts"_a = look->max_experts);
+}
+
 py::object TextSet(const TextSetInfo& set) {
   return Class("TextSetInfo")("partition"_a = set.partition, "documents"_a = set.documents,
                               "unsealed"_a = set.unsealed, "deleted"_a = set.deleted,
@@ -103,7 +110,8 @@ py::object Dispatch(const DispatchInfo& dispatch) {
       "reason"_a = dispatch.reason, "pilots"_a = dispatch.pilots, "feedback"_a = dispatch.feedback,
       "top_p"_a = dispatch.top_p, "prior_weight"_a = dispatch.prior_weight,
       "lexical_weight"_a = dispatch.lexical_weight, "mixture"_a = AsMixture(dispatch.mixture),
-      "max_experts"_a = dispatch.max_experts, "guard"_a = Guard(dispatch.guard));
+      "second_look"_a = AsSecondLook(dispatch.second_look), "max_experts"_a = dispatch.max_experts,
+      "guard"_a = Guard(dispatch.guard));
 }
 
 }  // namespace
@@ -185,9 +193,10 @@ py::object AsPython(const DispatchReport& report) {
       "enabled"_a = report.enabled, "reason"_a = report.reason, "top_p"_a = report.top_p,
       "max_experts"_a = report.max_experts, "prior_weight"_a = report.prior_weight,
       "lexical_weight"_a = report.lexical_weight, "mixture"_a = AsMixture(report.mixture),
-      "gain"_a = report.gain, "gain_low"_a = report.gain_low, "gain_high"_a = report.gain_high,
-      "rows"_a = rows, "guard"_a = Guard(report.guard),
-      "first_expert_changed"_a = report.first_expert_changed, "seconds"_a = report.seconds);
+      "second_look"_a = AsSecondLook(report.second_look), "gain"_a = report.gain,
+      "gain_low"_a = report.gain_low, "gain_high"_a = report.gain_high, "rows"_a = rows,
+      "guard"_a = Guard(report.guard), "first_expert_changed"_a = report.first_expert_changed,
+      "seconds"_a = report.seconds);
 }
 
 py::object AsPython(const FeedbackReport& report) {

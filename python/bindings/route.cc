@@ -40,6 +40,9 @@ void BindExpertConsidered(py::module_& module) {
                     "Expected nDCG@10 if it alone answered; NaN: unknown.")
       .def_readonly("uncertainty", &ExpertConsidered::uncertainty, "Standard deviation of that expectation.")
       .def_readonly("probability", &ExpertConsidered::probability, "Share among the allowed experts, 0 to 1.")
+      .def_readonly(
+          "revised", &ExpertConsidered::revised,
+          "The probability after a second look, at what was found; NaN: not asked, or there was none.")
       .def_readonly("cost", &ExpertConsidered::cost)
       .def_readonly("reason", &ExpertConsidered::reason, "Why it was chosen or not, in words.")
       .def("__repr__", [](const ExpertConsidered& expert) {
@@ -111,7 +114,10 @@ void BindRoute(py::module_& module) {
                     "Probability that one does, by the guard; None: it was not asked.")
       .def_readonly("untrained", &Route::untrained,
                     "Asked as without a router: no adapter but that of all domains.")
-      .def_readonly("prior_weight", &Route::prior_weight, "Of log probabilities, added to scores.")
+      .def_readonly("prior_weight", &Route::prior_weight,
+                    "Of log probabilities, revised ones where there are, added to scores.")
+      .def_readonly("widened", &Route::widened,
+                    "Whether more experts were asked because a second look was not sure.")
       .def_readonly("lexical_weight", &Route::lexical_weight,
                     "Learned share of lexical experts in the answer, or None.")
       .def_property_readonly(

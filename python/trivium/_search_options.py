@@ -41,6 +41,7 @@ def search_options(
     explain: bool = False,
     level: int | None = None,
     probes: int | None = None,
+    second_look: bool = DEFAULTS.second_look,
 ) -> _trivium.SearchOptions:
     """Checked."""
     unknown = [include] if isinstance(include, str) else [name for name in include if name != "vectors"]
@@ -70,6 +71,7 @@ def search_options(
         explain=explain,
         level=DEFAULTS.level if level is None else level,
         probes=DEFAULTS.probes if probes is None else probes,
+        second_look=second_look,
     )
 
 

@@ -267,6 +267,9 @@ class DispatchReport(Report):
     merged by rank, or there are none."""
     mixture: dict[str, float] | None
     """Readings mixed in one query (`own`, `plain`: shares, 0 to 1); None: each expert asks as it reads it."""
+    second_look: dict[str, float] | None
+    """How what the chosen experts find revises their probabilities (`route_weight`, `score_weight`), how much these
+    then count (`prior_weight`), and below which share (`widen_below`) more experts are asked (`max_experts`)."""
     gain: float
     """nDCG@10 of `router` minus that of all experts, macro over sets."""
     gain_low: float
@@ -495,7 +498,8 @@ class DispatchInfo(Report):
     prior_weight: float
     lexical_weight: float | None
     mixture: dict[str, float] | None
-    """Both as in `DispatchReport`."""
+    second_look: dict[str, float] | None
+    """All three as in `DispatchReport`."""
     max_experts: int
     guard: GuardReport | None
     """As trained."""

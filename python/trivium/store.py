@@ -298,6 +298,7 @@ class Store(StoreTraining, StoreFeedback):
         max_experts: int | None = None,
         timeout: float | None = None,
         adapters: bool | None = None,
+        second_look: bool = _DEFAULTS.second_look,
         fusion: FusionName | None = None,
         lexical_weight: float | None = None,
         on_reject: OnReject = "all",
@@ -326,7 +327,8 @@ class Store(StoreTraining, StoreFeedback):
         none. documents=False leaves text and metadata out. router: dispatch by this trained router, even one
         that the gate left off. top_p (0, 1] and max_experts override what training found. timeout: seconds, then DeadlineExceeded.
         adapters: True reads the query also by adapters that the gate left off, False by none; experts="all" is
-        always plain. fusion: how the lists of several spaces, or of dense and lexical experts, become one: by their
+        always plain. second_look: False leaves the route as it is; by default what the chosen experts find revises it
+        as training found best, and more are asked where that is not sure (`.route.widened`). fusion: how the lists of several spaces, or of dense and lexical experts, become one: by their
         ranks ("rrf"), or by their scores, brought to 0..1 by the best and worst hit of each list and added
         ("convex"), with `lexical_weight` (0 to 1) the share of the lexical experts; without, "rrf" and 0.3, or for
         "auto" what training the dispatch found. on_reject: what
@@ -355,6 +357,7 @@ class Store(StoreTraining, StoreFeedback):
             top_p=top_p,
             max_experts=max_experts,
             adapters=adapters,
+            second_look=second_look,
             fusion=fusion,
             lexical_weight=lexical_weight,
             on_reject=on_reject,
@@ -388,6 +391,7 @@ class Store(StoreTraining, StoreFeedback):
         max_experts: int | None = None,
         timeout: float | None = None,
         adapters: bool | None = None,
+        second_look: bool = _DEFAULTS.second_look,
         fusion: FusionName | None = None,
         lexical_weight: float | None = None,
         on_reject: OnReject = "all",
@@ -415,6 +419,7 @@ class Store(StoreTraining, StoreFeedback):
             top_p=top_p,
             max_experts=max_experts,
             adapters=adapters,
+            second_look=second_look,
             fusion=fusion,
             lexical_weight=lexical_weight,
             on_reject=on_reject,
@@ -452,6 +457,7 @@ class Store(StoreTraining, StoreFeedback):
         top_p: float | None = None,
         max_experts: int | None = None,
         adapters: bool | None = None,
+        second_look: bool = _DEFAULTS.second_look,
         fusion: FusionName | None = None,
         lexical_weight: float | None = None,
         on_reject: OnReject = "all",
@@ -480,6 +486,7 @@ class Store(StoreTraining, StoreFeedback):
             top_p=top_p,
             max_experts=max_experts,
             adapters=adapters,
+            second_look=second_look,
             fusion=fusion,
             lexical_weight=lexical_weight,
             on_reject=on_reject,

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 #include <vector>
 
@@ -12,6 +13,9 @@
 #include "base/bitmap.h"
 
 namespace trivium::routing {
+
+// A probability counts as at least this where its logarithm is taken.
+inline constexpr float kSmallestProbability = 1e-6f;
 
 // Defaults: cross-validated as those of RouterOptions, which names the figures.
 struct DispatchOptions {
@@ -49,6 +53,8 @@ struct ExpertChoice {
   float utility = 0;      // expected; NaN where unknown
   float uncertainty = 0;  // one standard deviation; NaN where unknown
   float probability = 0;  // share of the tempered worth of all allowed experts
+  float revised =
+      std::numeric_limits<float>::quiet_NaN();  // likewise after a second look; NaN: there was none
   float cost = 0;
   bool chosen = false;
   ChoiceReason reason = ChoiceReason::kNotAllowed;

@@ -215,6 +215,7 @@ absl::Status Trainer::TuneUsage(TrainedDispatch* trained) {
       tuner_.TuneMixture(names_[r], candidate.predictions, &best_usage_[r]);
     }
     tuner_.TunePrior(candidate.predictions, &best_usage_[r]);
+    if (may_win) tuner_.TuneSecondLook(candidate.predictions, &best_usage_[r]);
     if (may_win) tuner_.TuneLexical(candidate.predictions, &best_usage_[r]);
     TRIVIUM_RETURN_IF_ERROR(
         Step(0.8 + 0.2 * static_cast<double>(r + 1) / static_cast<double>(names_.size())));

@@ -19,6 +19,7 @@
 #include "routing/expert/expert_router.h"
 #include "routing/expert/pilot_set.h"
 #include "routing/expert/query_mixture.h"
+#include "routing/expert/second_look.h"
 
 namespace trivium::routing {
 
@@ -41,13 +42,21 @@ struct AnswerSettings {
   // by convex combination; where it is 0 they are not asked. Empty: they are chosen and merged by rank as
   // experts of another space are.
   std::vector<float> lexical_weights = {};
+  // Revises the probabilities by what the chosen experts found; its weight of the prior takes the place of
+  // the one above. Whether more experts are asked, who chooses decides, not who answers.
+  std::optional<SecondLook> second_look = {};
 };
 
 // True quality (nDCG@10) of the fused answer when the experts `choice.chosen` are asked for pilot `query` of
 // the validation queries, or of the training queries where none were given. Called from several threads at
-// the same time.
+// the same time, never twice for one query.
 using EvaluateChoice =
     std::function<double(std::size_t query, const Dispatch& choice, const AnswerSettings& settings)>;
+
+// The score of the best hit of each of `choice.chosen` under such settings, NaN where it found nothing,
+// cannot be compared with the others, or is not chosen. `scores`: E floats. Called as EvaluateChoice is.
+using FirstScores = std::function<void(std::size_t query, const Dispatch& choice,
+                                       const AnswerSettings& settings, absl::Span<float> scores)>;
 
 struct DispatchTrainingOptions {
   std::vector<std::string> routers;  // empty: all of RouterNames() that can be trained
@@ -60,6 +69,7 @@ struct DispatchTrainingOptions {
   float cost_weight = 0;
   std::size_t max_experts = 3;
   bool tune_prior = true;     // false: scores of the experts cannot be compared, so they get no prior
+  FirstScores first_scores;   // empty: no second look is learned; nor is one where there is no prior
   bool tune_mixture = false;  // true: experts read queries differently, so that readings can be mixed
 
   // Without validation queries, every training query is judged by routers trained on the other folds.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -10,6 +11,8 @@
 #include "base/thread_pool.h"
 #include "routing/expert/dispatch_candidates.h"
 #include "routing/expert/lexical_share.h"
+#include "routing/expert/pilot_weights.h"
+#include "routing/expert/second_look_learner.h"
 
 namespace trivium::routing {
 namespace {
@@ -17,6 +20,8 @@ namespace {
 // Settings are compared by means over sets, in which a set of so many queries counts half: a dozen queries
 // would otherwise decide by chance.
 constexpr double kDoubt = 50;
+
+constexpr std::size_t kFolds = 5;  // of the queries, for what is learned from them here
 
 }  // namespace
 
@@ -68,11 +73,31 @@ void UsageTuner::Choose(const RouterPredictions& predictions, std::size_t i, con
   if (share > 0 || dispatch->fell_back) JoinExperts(options_.joining, share, dispatch);
 }
 
+void UsageTuner::ChooseOrWiden(const RouterPredictions& predictions, std::size_t i,
+                               const DispatchOptions& policy, const AnswerSettings& answer,
+                               const std::vector<float>* first_scores, Dispatch* dispatch) const {
+  Choose(predictions, i, policy, answer, dispatch);
+  if (first_scores == nullptr || !answer.second_look || dispatch->fell_back) return;
+  const SecondLook& look = *answer.second_look;
+  const absl::Span<const float> scores(&(*first_scores)[i * expert_count_], expert_count_);
+  if (Revise(look, scores, {}, dispatch) >= look.widen_below) return;
+  Choose(predictions, i, Wider(policy, look), answer, dispatch);
+}
+
+FoldedAnswers UsageTuner::Changed(const Usage& usage, const std::function<void(AnswerSettings*)>& change) {
+  FoldedAnswers answers = usage.folds;
+  for (AnswerSettings& answer : answers) change(&answer);
+  return answers;
+}
+
 Usage UsageTuner::Evaluate(const RouterPredictions& predictions, const DispatchOptions& policy,
-                           const FoldedAnswers& answers) const {
+                           const FoldedAnswers& answers,
+                           std::shared_ptr<const std::vector<float>> first_scores) const {
   Usage usage;
   usage.policy = policy;
   usage.answer = answers.back();
+  usage.folds = answers;
+  usage.first_scores = std::move(first_scores);
   const std::size_t folds = std::max<std::size_t>(1, answers.size() - 1);
   usage.quality.resize(queries_.size());
   usage.top1.resize(queries_.size());
@@ -82,7 +107,7 @@ Usage UsageTuner::Evaluate(const RouterPredictions& predictions, const DispatchO
   base::ParallelFor(queries_.size(), thread_count, 64, [&](std::size_t i, int thread) {
     Dispatch& dispatch = dispatches[thread];
     const AnswerSettings& answer = answers[i % folds];
-    Choose(predictions, i, policy, answer, &dispatch);
+    ChooseOrWiden(predictions, i, policy, answer, usage.first_scores.get(), &dispatch);
     usage.quality[i] = evaluate_(queries_[i], dispatch, answer);
     usage.top1[i] = UtilityOf(i, dispatch.chosen.front());
     usage.asked[i] = static_cast<double>(dispatch.chosen.size());
@@ -123,8 +148,9 @@ Usage UsageTuner::EvaluateAll(const AnswerSettings& answer) const {
 }
 
 void UsageTuner::Try(const RouterPredictions& predictions, const DispatchOptions& policy,
-                     const AnswerSettings& answer, Usage* best) const {
-  Usage usage = Evaluate(predictions, policy, {answer});
+                     const FoldedAnswers& answers, std::shared_ptr<const std::vector<float>> first_scores,
+                     Usage* best) const {
+  Usage usage = Evaluate(predictions, policy, answers, std::move(first_scores));
   if (usage.objective > best->objective) *best = std::move(usage);
 }
 
@@ -147,15 +173,100 @@ void UsageTuner::TunePrior(const RouterPredictions& predictions, Usage* best) co
   }
 }
 
+std::vector<float> UsageTuner::FindFirstScores(const RouterPredictions& predictions,
+                                               const DispatchOptions& policy,
+                                               const AnswerSettings& answer) const {
+  std::vector<float> scores(queries_.size() * expert_count_, std::numeric_limits<float>::quiet_NaN());
+  const int thread_count = base::ResolveThreadCount(options_.thread_count);
+  std::vector<Dispatch> dispatches(thread_count);
+  base::ParallelFor(queries_.size(), thread_count, 64, [&](std::size_t i, int thread) {
+    Choose(predictions, i, policy, answer, &dispatches[thread]);
+    if (dispatches[thread].fell_back) return;
+    options_.first_scores(queries_[i], dispatches[thread], answer,
+                          absl::MakeSpan(&scores[i * expert_count_], expert_count_));
+  });
+  return scores;
+}
+
+std::vector<SecondLook> UsageTuner::LearnSecondLooks(const RouterPredictions& predictions,
+                                                     const DispatchOptions& policy,
+                                                     const AnswerSettings& answer,
+                                                     const std::vector<float>& first_scores) const {
+  const std::vector<float> weights = BalancedWeights(*judged_.pilots, 1);
+  std::vector<LookedQuery> looked(queries_.size());
+  std::vector<float> shares;
+  Dispatch dispatch;
+  for (std::size_t i = 0; i < queries_.size(); ++i) {
+    if (!ClassShares(*judged_.pilots, queries_[i], &shares)) continue;
+    Choose(predictions, i, policy, answer, &dispatch);
+    looked[i].weight = weights[queries_[i]];
+    for (const std::uint32_t e : dispatch.chosen) {
+      const float score = first_scores[i * expert_count_ + e];
+      if (std::isnan(score) || std::isnan(dispatch.experts[e].utility)) continue;
+      const float probability = std::max(dispatch.experts[e].probability, kSmallestProbability);
+      looked[i].experts.push_back({e, std::log(probability), score, shares[e]});
+    }
+  }
+  std::vector<SecondLook> looks(kFolds + 1);
+  base::ParallelFor(looks.size(), base::ResolveThreadCount(options_.thread_count), 1,
+                    [&](std::size_t fold, int) {
+                      std::vector<const LookedQuery*> rows;
+                      for (std::size_t i = 0; i < looked.size(); ++i) {
+                        if (i % kFolds != fold) rows.push_back(&looked[i]);  // the last fold has all
+                      }
+                      looks[fold] = LearnSecondLook(rows, expert_count_);
+                    });
+  return looks;
+}
+
+// Learned where the widest policy asks. The policy that chooses first, from how sure a look must be not to
+// widen it, and the weight of the prior are then the best of a grid, one after the other.
+void UsageTuner::TuneSecondLook(const RouterPredictions& predictions, Usage* best) const {
+  if (!options_.first_scores || !options_.tune_prior || best->policy.max_experts == 1) return;
+  const DispatchOptions first = best->policy;
+  const DispatchOptions wide =
+      Wider(first, {.wider_top_p = kWiderTopP, .wider_max_experts = 2 * base_policy_.max_experts});
+  const auto scores =
+      std::make_shared<const std::vector<float>>(FindFirstScores(predictions, wide, best->answer));
+  const std::vector<SecondLook> looks = LearnSecondLooks(predictions, wide, best->answer, *scores);
+  if (looks.back().score_weight == 0) return;  // experts do not differ in what they find
+  const auto with_look = [&](float prior_weight, float widen_below) {
+    FoldedAnswers answers(looks.size(), best->answer);
+    for (std::size_t f = 0; f < looks.size(); ++f) {
+      answers[f].second_look = looks[f];
+      answers[f].second_look->prior_weight = prior_weight;
+      answers[f].second_look->widen_below = widen_below;
+      answers[f].second_look->wider_top_p = wide.top_p;
+      answers[f].second_look->wider_max_experts = wide.max_experts;
+    }
+    return answers;
+  };
+  Usage looked = Evaluate(predictions, first, with_look(kLookedPriorWhileTuning, 0), scores);
+  std::vector<DispatchOptions> policies = {first, wide, first};
+  policies.back().top_p = std::min(first.top_p, 0.9f);
+  policies.back().max_experts = std::min(first.max_experts, base_policy_.max_experts);
+  for (const DispatchOptions& policy : policies) {
+    for (const float below : kWidenCandidates) {
+      Try(predictions, policy, with_look(kLookedPriorWhileTuning, below), scores, &looked);
+    }
+  }
+  const Usage chosen = looked;
+  for (const float prior_weight : kLookedPriorCandidates) {
+    const auto weigh = [&](AnswerSettings* answer) { answer->second_look->prior_weight = prior_weight; };
+    Try(predictions, chosen.policy, Changed(chosen, weigh), scores, &looked);
+  }
+  if (looked.objective > best->objective) *best = std::move(looked);
+}
+
 void UsageTuner::TuneLexical(const RouterPredictions& predictions, Usage* best) const {
   if (options_.lexical.empty()) return;
   std::vector<Usage> by_share = {*best};  // without them
   for (const float share : kLexicalCandidates) {
-    AnswerSettings answer = best->answer;
-    answer.lexical_weights.assign(expert_count_, share);
-    by_share.push_back(Evaluate(predictions, best->policy, {answer}));
+    const auto give = [&](AnswerSettings* answer) { answer->lexical_weights.assign(expert_count_, share); };
+    by_share.push_back(Evaluate(predictions, best->policy, Changed(*best, give), best->first_scores));
   }
-  Usage weighed = Evaluate(predictions, best->policy, LearnLexicalWeights(predictions, by_share));
+  Usage weighed =
+      Evaluate(predictions, best->policy, LearnLexicalWeights(predictions, by_share), best->first_scores);
   for (Usage& usage : by_share) {
     if (usage.objective > best->objective) *best = std::move(usage);
   }
@@ -166,7 +277,6 @@ void UsageTuner::TuneLexical(const RouterPredictions& predictions, Usage* best) 
 // is best for all as if that had been seen in kDoubt queries more. By folds, then with all queries.
 FoldedAnswers UsageTuner::LearnLexicalWeights(const RouterPredictions& predictions,
                                               const std::vector<Usage>& by_share) const {
-  constexpr std::size_t kFolds = 5;
   const std::size_t shares = by_share.size();
   std::vector<double> of_all(shares);
   for (std::size_t s = 0; s < shares; ++s) of_all[s] = by_share[s].objective;
@@ -193,7 +303,8 @@ FoldedAnswers UsageTuner::LearnLexicalWeights(const RouterPredictions& predictio
   }
   FoldedAnswers answers;
   for (std::size_t f = 0; f <= kFolds; ++f) {
-    AnswerSettings& answer = answers.emplace_back(by_share.front().answer);
+    const FoldedAnswers& without = by_share.front().folds;
+    AnswerSettings& answer = answers.emplace_back(without.size() > 1 ? without[f] : without.back());
     for (std::size_t e = 0; e < expert_count_; ++e) {
       const auto first = worth.begin() + static_cast<std::ptrdiff_t>((f * expert_count_ + e) * shares);
       const auto best = std::max_element(first, first + static_cast<std::ptrdiff_t>(shares)) - first;

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -22,19 +24,22 @@ struct RouterPredictions {
   std::vector<float> uncertainty;  // evaluated x E
 };
 
+// Settings to be judged: those of each fold, learned from the queries i with i % folds != fold; then those
+// learned from all, which are kept. Or only the last, learned from none.
+using FoldedAnswers = std::vector<AnswerSettings>;
+
 // One way of using predictions, and what it answers.
 struct Usage {
   DispatchOptions policy;
   AnswerSettings answer;
+  FoldedAnswers folds;  // that `answer` was judged by; it is the last
+  // With a second look: scores of first hits, evaluated x E, where the wider policy asks.
+  std::shared_ptr<const std::vector<float>> first_scores;
   std::vector<double> quality;  // per evaluated query
   std::vector<double> top1;     // utility of the expert ranked first
   std::vector<double> asked;    // experts asked
   double objective = 0;         // mean quality less the price of experts, see Score in the source
 };
-
-// Settings to be judged: those of each fold, learned from the queries i with i % folds != fold; then those
-// learned from all, which are kept. Or only the last, learned from none.
-using FoldedAnswers = std::vector<AnswerSettings>;
 
 class UsageTuner {
  public:
@@ -44,10 +49,11 @@ class UsageTuner {
 
   // The best of the policies that suit the router named.
   Usage TunePolicy(std::string_view router, const RouterPredictions& predictions) const;
-  // Replace *best by what is better: another mixture, with the policy that suits it; another prior; another
-  // share of lexical experts, which are not asked before.
+  // Replace *best by what is better: another mixture, with the policy that suits it; another prior; a second
+  // look, with the policy before and after it; another share of lexical experts, which are not asked before.
   void TuneMixture(std::string_view router, const RouterPredictions& predictions, Usage* best) const;
   void TunePrior(const RouterPredictions& predictions, Usage* best) const;
+  void TuneSecondLook(const RouterPredictions& predictions, Usage* best) const;
   void TuneLexical(const RouterPredictions& predictions, Usage* best) const;
 
   // What everybody answers, merged as `answer` says, and each query's given expert alone.
@@ -57,13 +63,30 @@ class UsageTuner {
  private:
   void Choose(const RouterPredictions& predictions, std::size_t i, const DispatchOptions& policy,
               const AnswerSettings& answer, Dispatch* dispatch) const;
+  // Likewise, more where a second look at `first_scores`, which may be null, is not sure.
+  void ChooseOrWiden(const RouterPredictions& predictions, std::size_t i, const DispatchOptions& policy,
+                     const AnswerSettings& answer, const std::vector<float>* first_scores,
+                     Dispatch* dispatch) const;
   Usage Evaluate(const RouterPredictions& predictions, const DispatchOptions& policy,
-                 const FoldedAnswers& answers) const;
+                 const FoldedAnswers& answers,
+                 std::shared_ptr<const std::vector<float>> first_scores = nullptr) const;
+  // The settings of `usage`, each changed in the same way.
+  static FoldedAnswers Changed(const Usage& usage, const std::function<void(AnswerSettings*)>& change);
+  std::vector<float> FindFirstScores(const RouterPredictions& predictions, const DispatchOptions& policy,
+                                     const AnswerSettings& answer) const;
+  // Learned where `policy` asks, by folds, then from all queries.
+  std::vector<SecondLook> LearnSecondLooks(const RouterPredictions& predictions,
+                                           const DispatchOptions& policy, const AnswerSettings& answer,
+                                           const std::vector<float>& first_scores) const;
   FoldedAnswers LearnLexicalWeights(const RouterPredictions& predictions,
                                     const std::vector<Usage>& by_share) const;
   void Score(Usage* usage) const;
+  void Try(const RouterPredictions& predictions, const DispatchOptions& policy, const FoldedAnswers& answers,
+           std::shared_ptr<const std::vector<float>> first_scores, Usage* best) const;
   void Try(const RouterPredictions& predictions, const DispatchOptions& policy, const AnswerSettings& answer,
-           Usage* best) const;
+           Usage* best) const {
+    Try(predictions, policy, FoldedAnswers{answer}, nullptr, best);
+  }
   double UtilityOf(std::size_t i, std::uint32_t expert) const;  // of evaluated query i; unknown: 0
 
   const DispatchQueries& judged_;

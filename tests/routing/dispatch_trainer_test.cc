@@ -326,6 +326,50 @@ TEST(TrainDispatch, LearnsAMixtureOnlyWhereItHelpsAndIsWanted) {
   EXPECT_FALSE(without.report.settings[0].answer.mixture.has_value());
 }
 
+// Routes are blurred, but the best hit of the right expert is nearer. An answer is half good where the right
+// expert is asked, and good where it has the largest revised share.
+TEST(TrainDispatch, LearnsASecondLookOnlyWhereItHelps) {
+  ClusteredQueries source(16, kExpertCount, 3.0, 1);
+  const PilotSet pilots = source.Pilots(300);
+  DispatchQueries queries{.pilots = &pilots};
+  DispatchTrainingOptions options = Quick();
+  options.routers = {"logistic"};
+  options.quality_per_expert = 0.02;
+  options.first_scores = [&](std::size_t query, const Dispatch& choice, const AnswerSettings&,
+                             absl::Span<float> scores) {
+    std::fill(scores.begin(), scores.end(), std::nanf(""));
+    for (const std::uint32_t e : choice.chosen) scores[e] = e == query % kExpertCount ? 0.8f : 0.5f;
+  };
+  const auto revised = [&](std::size_t query, Dispatch choice, const AnswerSettings& settings) {
+    const double asked = choice.experts[query % kExpertCount].chosen ? 0.5 : 0.0;
+    if (!settings.second_look || choice.fell_back) return asked;
+    std::vector<float> scores(kExpertCount);
+    options.first_scores(query, choice, settings, absl::MakeSpan(scores));
+    Revise(*settings.second_look, scores, {}, &choice);
+    const float own = choice.experts[query % kExpertCount].revised;
+    return own > 0.5f ? 1.0 : asked;
+  };
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch with, TrainDispatch(queries, nullptr, revised, options));
+  const std::optional<SecondLook>& look = with.report.settings[0].answer.second_look;
+  ASSERT_TRUE(look.has_value());
+  EXPECT_GT(look->score_weight, 0);
+  EXPECT_EQ(look->bias.size(), kExpertCount);
+  // Asking few, and more only where they leave it unsure, is cheaper than asking many always.
+  EXPECT_GT(look->widen_below, 0);
+  EXPECT_LT(with.report.answers[1].experts_per_query, 5);
+  EXPECT_GT(with.report.answers[1].quality, 0.8);
+
+  const EvaluateChoice shuns = [&](std::size_t query, const Dispatch& choice,
+                                   const AnswerSettings& settings) {
+    return Diluted(pilots, 0.05)(query, choice, {}) - (settings.second_look ? 0.5 : 0);
+  };
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch without, TrainDispatch(queries, nullptr, shuns, options));
+  EXPECT_FALSE(without.report.settings[0].answer.second_look.has_value());
+  options.first_scores = nullptr;
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch blind, TrainDispatch(queries, nullptr, revised, options));
+  EXPECT_FALSE(blind.report.settings[0].answer.second_look.has_value());
+}
+
 TEST(TrainDispatch, IsTheSameForTheSameSeedWhateverTheThreads) {
   ClusteredQueries source(16, kExpertCount, 1.2, 1);
   const PilotSet pilots = source.Pilots(150);

@@ -68,6 +68,15 @@ struct GuardReport {
   std::string reason;                    // of the gate, in words
 };
 
+// How the results of the experts chosen revise their probabilities: p ^ route_weight x exp(score_weight x
+// score of the best hit + what was learned for the expert).
+struct SecondLookInfo {
+  double route_weight = 0, score_weight = 0;
+  double prior_weight = 0;  // of the log of revised probabilities, added to scores
+  double widen_below = 0;   // more experts are asked where the largest revised share is below; 0: never
+  int max_experts = 0;      // then at most so many
+};
+
 // What training the dispatch found on queries that no router was trained on.
 struct DispatchReport {
   std::uint64_t queries = 0;  // judged queries used, training and validation together
@@ -83,9 +92,10 @@ struct DispatchReport {
   // none: merged by rank, or there are none.
   std::optional<double> lexical_weight;
   std::optional<ReadingMixture> mixture;  // none: each expert asks as it reads the query
-  double gain = 0;                        // nDCG@10 of `router` minus "all", macro over sets
-  double gain_low = 0, gain_high = 0;     // paired bootstrap 95 % interval
-  std::vector<ComparisonRow> rows;        // on validation
+  std::optional<SecondLookInfo> second_look;
+  double gain = 0;                     // nDCG@10 of `router` minus "all", macro over sets
+  double gain_low = 0, gain_high = 0;  // paired bootstrap 95 % interval
+  std::vector<ComparisonRow> rows;     // on validation
   GuardReport guard;
   // Share of the queries trained on whose first expert is another one than by the router that was the default
   // before; none: there was none, or it knew other experts.
@@ -241,6 +251,7 @@ struct DispatchInfo {
   double top_p = 0, prior_weight = 0;
   std::optional<double> lexical_weight;  // as in DispatchReport
   std::optional<ReadingMixture> mixture;
+  std::optional<SecondLookInfo> second_look;
   int max_experts = 0;
   GuardReport guard;  // as trained
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -44,6 +45,8 @@ struct ExpertConsidered {
   float probability = 0;  // its share among the experts that were allowed
   double cost = 0;
   std::string reason;  // why chosen or not, in words
+  // The probability after a second look, at what was found; NaN: not asked, or there was none.
+  float revised = std::numeric_limits<float>::quiet_NaN();
 };
 
 // One query out of several readings: own x (each expert's reading, by the route's probabilities) + (1 - own)
@@ -95,7 +98,8 @@ struct Route {
   std::optional<double> in_domain = {};   // probability that one does, by the guard; none: it was not asked
   bool untrained = false;   // asked as without a router: no adapter but that of all domains, and
                             // what several experts search is searched once
-  double prior_weight = 0;  // of log probabilities, added to scores
+  double prior_weight = 0;  // of log probabilities, revised ones where there are, added to scores
+  bool widened = false;     // a second look was not sure, so more experts were asked
   std::optional<ReadingMixture> mixture = {};        // where the reading is "mixed"
   std::optional<double> lexical_weight = {};         // learned share of lexical experts in the answer
   std::optional<RouteExplanation> explanation = {};  // with SearchOptions::explain
