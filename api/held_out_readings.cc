@@ -2,9 +2,12 @@
 #include "api/held_out_readings.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "absl/strings/str_format.h"
+#include "api/keys.h"
 #include "base/aligned_matrix.h"
+#include "base/status_macros.h"
 #include "storage/byte_reader.h"
 #include "storage/byte_writer.h"
 #include "storage/checksum.h"
@@ -73,6 +76,22 @@ absl::Status HeldOutReadings::Load(std::uint32_t adapter, std::size_t dimension,
   if (!reader.AtEnd()) return Malformed(bytes);
   readings_[adapter] = std::move(fresh);
   return absl::OkStatus();
+}
+
+absl::StatusOr<HeldOutReadings> LoadHeldOut(const StoreState& state) {
+  HeldOutReadings readings;
+  const auto load = [&](std::uint32_t id, std::uint32_t space) -> absl::Status {
+    TRIVIUM_ASSIGN_OR_RETURN(const std::optional<std::string> bytes,
+                             state.db->Get(storage::Table::kManifest, HeldOutKey(id)));
+    return bytes ? readings.Load(id, state.schema.SpaceById(space)->dimension, *bytes) : absl::OkStatus();
+  };
+  for (const ExpertRecord& expert : state.schema.experts) {
+    if (expert.adapter) TRIVIUM_RETURN_IF_ERROR(load(expert.id, expert.space));
+  }
+  for (const SpaceRecord& space : state.schema.spaces) {
+    if (space.adapter) TRIVIUM_RETURN_IF_ERROR(load(space.id, space.id));
+  }
+  return readings;
 }
 
 }  // namespace trivium

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "api/store_state.h"
 
 namespace trivium {
 
@@ -34,5 +36,8 @@ class HeldOutReadings {
   using Readings = std::unordered_map<std::uint64_t, std::vector<float>>;
   std::map<std::uint32_t, Readings> readings_;
 };
+
+// Of all adapters that the store has learned; those of earlier versions have none. kDataLoss.
+absl::StatusOr<HeldOutReadings> LoadHeldOut(const StoreState& state);
 
 }  // namespace trivium

@@ -91,7 +91,13 @@ absl::StatusOr<bool> CanReadQueries(const StoreState& state, const EncoderSet& e
   return true;
 }
 
-absl::StatusOr<JudgedSet> ResolveJudgements(const StoreState& state, const QuerySet& set) {
+std::size_t CountQueries(const QuerySet& set) {
+  if (set.size() > 0) return set.size();
+  return !set.texts.empty() || set.vectors.empty() ? set.texts.size() : set.vectors.front().vectors.rows;
+}
+
+absl::StatusOr<JudgedSet> ResolveJudgements(const StoreState& state, const QuerySet& set,
+                                            bool keep_unjudged) {
   TRIVIUM_RETURN_IF_ERROR(CheckSet(set));
   JudgedSet judged;
   judged.set = &set;
@@ -135,7 +141,7 @@ absl::StatusOr<JudgedSet> ResolveJudgements(const StoreState& state, const Query
       }
       for (std::uint64_t number : found->second) documents.push_back({number, judgement.grade});
     }
-    if (documents.empty()) {
+    if (documents.empty() && !keep_unjudged) {
       ++judged.skipped_queries;
       continue;
     }

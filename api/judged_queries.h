@@ -38,10 +38,15 @@ struct JudgedSet {
 absl::StatusOr<bool> CanReadQueries(const StoreState& state, const EncoderSet& encoders,
                                     const SpaceRecord& space, const std::vector<QuerySet>& sets);
 
+// How many queries a set has, which needs no judgements.
+std::size_t CountQueries(const QuerySet& set);
+
 // A query all of whose relevant documents are unknown still counts, with an ideal that cannot be reached: as
 // trec_eval does. kInvalidArgument: arrays of different lengths, drop_self without ids. kNotFound: unknown
 // partition.
-absl::StatusOr<JudgedSet> ResolveJudgements(const StoreState& state, const QuerySet& set);
+// Queries without a positive judgement are left out unless `keep_unjudged`.
+absl::StatusOr<JudgedSet> ResolveJudgements(const StoreState& state, const QuerySet& set,
+                                            bool keep_unjudged = false);
 
 // The rows of the judged queries only, in their order: vectors as given, texts encoded for every space that
 // can.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "api/vector_rules.h"
 #include "base/status_macros.h"
+#include "routing/expert/answer_agreement.h"
 #include "routing/expert/grouped_moments.h"
 
 namespace trivium {
@@ -101,6 +103,26 @@ absl::StatusOr<routing::ExpertFacts> GatherFacts(const StoreState& state, Encode
   if (record.metric != Metric::kSquaredL2) FillMoments(state, record, &facts);
   TRIVIUM_RETURN_IF_ERROR(FillDescriptions(state, record, encoders, &facts));
   return facts;
+}
+
+bool WantsAgreement(const std::vector<std::string>& routers) {
+  return routers.empty() || std::count(routers.begin(), routers.end(), "agreement") > 0;
+}
+
+std::vector<std::uint32_t> ComparableExperts(const StoreState& state) {
+  std::map<std::set<std::uint32_t>, std::vector<std::uint32_t>> groups;  // by partitions
+  for (std::uint32_t e = 0; e < state.experts.size(); ++e) {
+    std::set<std::uint32_t> partitions;
+    for (const std::uint32_t s : state.experts[e].sets) partitions.insert(state.sets[s]->partition());
+    for (const std::uint32_t s : state.experts[e].text_sets)
+      partitions.insert(state.text_sets[s]->partition());
+    if (!partitions.empty()) groups[std::move(partitions)].push_back(e);
+  }
+  std::vector<std::uint32_t> largest;
+  for (const auto& [partitions, experts] : groups) {
+    if (experts.size() > largest.size()) largest = experts;
+  }
+  return largest.size() < routing::kFewestAnswers ? std::vector<std::uint32_t>() : largest;
 }
 
 }  // namespace trivium

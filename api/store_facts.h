@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "api/query_vectors.h"
@@ -17,8 +19,17 @@ namespace trivium {
 // vectors, from at most 10,000 of its rows, evenly spaced. Not for kSquaredL2, where a larger inner product
 // does not mean a nearer vector; experts that search nothing in the space have none. Descriptions: each line
 // of an expert's is a text, encoded as documents are; where the space's encoder is not at hand, nobody has
-// any. The encoder's errors. Cost: clustering the rows taken, one encoder call.
+// any. Agreement is left empty: it needs queries. The encoder's errors. Cost: clustering the rows taken, one
+// encoder call.
 absl::StatusOr<routing::ExpertFacts> GatherFacts(const StoreState& state, EncoderSet* encoders,
                                                  std::uint32_t space);
+
+// The experts of state.experts whose answers can be compared, because they rank the same documents: those
+// that search the same partitions, of several such groups the largest. Empty where none has 3 experts, which
+// the estimate of agreement needs.
+std::vector<std::uint32_t> ComparableExperts(const StoreState& state);
+
+// Whether a router of these, all where there are none, learns from agreement.
+bool WantsAgreement(const std::vector<std::string>& routers);
 
 }  // namespace trivium

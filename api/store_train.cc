@@ -45,23 +45,6 @@ absl::StatusOr<std::uint32_t> ChooseRouterSpace(const StoreState& state, const E
       "queries: vectors in no common space and no encoder for one, expected either of them");
 }
 
-// Of all adapters that were learned; those of earlier versions have none.
-absl::StatusOr<HeldOutReadings> LoadHeldOut(const StoreState& state) {
-  HeldOutReadings readings;
-  const auto load = [&](std::uint32_t id, std::uint32_t space) -> absl::Status {
-    TRIVIUM_ASSIGN_OR_RETURN(const std::optional<std::string> bytes,
-                             state.db->Get(storage::Table::kManifest, HeldOutKey(id)));
-    return bytes ? readings.Load(id, state.schema.SpaceById(space)->dimension, *bytes) : absl::OkStatus();
-  };
-  for (const ExpertRecord& expert : state.schema.experts) {
-    if (expert.adapter) TRIVIUM_RETURN_IF_ERROR(load(expert.id, expert.space));
-  }
-  for (const SpaceRecord& space : state.schema.spaces) {
-    if (space.adapter) TRIVIUM_RETURN_IF_ERROR(load(space.id, space.id));
-  }
-  return readings;
-}
-
 DispatchReport Describe(const routing::DispatchReport& trained) {
   DispatchReport report;
   report.validation_queries = trained.evaluated_count;
@@ -114,7 +97,7 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   TRIVIUM_ASSIGN_OR_RETURN(
       const std::uint32_t space,
       ChooseRouterSpace(*state, impl_->encoders, {&options.train, &options.validation, &background}));
-  TRIVIUM_ASSIGN_OR_RETURN(const routing::ExpertFacts facts, GatherFacts(*state, &impl_->encoders, space));
+  TRIVIUM_ASSIGN_OR_RETURN(routing::ExpertFacts facts, GatherFacts(*state, &impl_->encoders, space));
   const int threads = base::ResolveThreadCount(options.threads);
   TrainingSide training(&searcher, &impl_->encoders), validation(&searcher, &impl_->encoders);
   TRIVIUM_RETURN_IF_ERROR(training.Load(options.train, space));
@@ -122,8 +105,15 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   if (training.size() == 0) {
     return absl::InvalidArgumentError("train dispatch: no query with a positive judgement, expected some");
   }
-  TRIVIUM_RETURN_IF_ERROR(training.MeasureUtilities(threads, options.progress, options.cancelled));
-  TRIVIUM_RETURN_IF_ERROR(validation.MeasureUtilities(threads, options.progress, options.cancelled));
+  std::vector<std::uint32_t> comparable;
+  if (WantsAgreement(options.routers)) comparable = ComparableExperts(*state);
+  for (TrainingSide* side : {&training, &validation}) {
+    TRIVIUM_RETURN_IF_ERROR(side->MeasureUtilities(comparable, threads, options.progress, options.cancelled));
+  }
+  facts.agreement = training.TakeAgreement();
+  for (std::size_t i = 0; i < validation.agreement().size(); ++i) {
+    TRIVIUM_RETURN_IF_ERROR(facts.agreement.Add(validation.agreement().pilot(i)));
+  }
 
   routing::DispatchTrainingOptions learning;
   learning.routers = options.routers;

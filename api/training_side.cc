@@ -10,6 +10,7 @@
 #include "api/vector_rules.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
+#include "routing/expert/answer_agreement.h"
 #include "routing/expert/lexical_share.h"
 
 namespace trivium {
@@ -25,13 +26,13 @@ SearcherScratch& ThreadScratch() {
 
 }  // namespace
 
-absl::Status TrainingSide::Load(const std::vector<QuerySet>& sets, std::uint32_t space) {
+absl::Status TrainingSide::Load(const std::vector<QuerySet>& sets, std::uint32_t space, bool keep_unjudged) {
   const StoreState& state = searcher_->state();
   const SpaceRecord& record = *state.schema.SpaceById(space);
   dimension_ = record.dimension;
   std::uint32_t set_number = 0;
   for (const QuerySet& set : sets) {
-    TRIVIUM_ASSIGN_OR_RETURN(JudgedSet judged, ResolveJudgements(state, set));
+    TRIVIUM_ASSIGN_OR_RETURN(JudgedSet judged, ResolveJudgements(state, set, keep_unjudged));
     unknown_judgements_ += judged.unknown_judgements;
     TRIVIUM_ASSIGN_OR_RETURN(PreparedQueries prepared, PrepareJudged(state, encoders_, judged));
     prepared_.push_back(std::make_unique<PreparedQueries>(std::move(prepared)));
@@ -92,53 +93,75 @@ std::vector<float> TrainingSide::OwnersOf(const Item& item) const {
   return owners;
 }
 
-absl::Status TrainingSide::MeasureUtilities(int thread_count, const ProgressCallback& progress,
-                                            const std::atomic<bool>* cancelled) {
+// Utilities and agreements of every expert; both NaN where nothing can be said.
+absl::Status TrainingSide::MeasureQuery(const Item& item, const std::vector<bool>& compared,
+                                        absl::Span<float> utilities, absl::Span<float> agreement) const {
   const std::vector<ExpertView>& experts = searcher_->state().experts;
-  std::vector<float> utilities(queries_.size() * experts.size(), 0.0f);
+  SearcherScratch& scratch = ThreadScratch();
+  std::vector<ExpertList> lists;
+  std::vector<routing::FusedHit> hits;
+  std::vector<std::vector<std::uint64_t>> answers(experts.size());
+  QueryVectors vectors = Vectors(item);
+  for (std::uint32_t e = 0; e < experts.size(); ++e) {
+    if (experts[e].lexical && vectors.text().empty()) {
+      utilities[e] = std::numeric_limits<float>::quiet_NaN();
+      continue;
+    }
+    // Its nDCG is 0 whatever it finds.
+    if (!compared[e] && CountRelevant(searcher_->state(), item.query, experts[e]) == 0) continue;
+    const Plan plan = searcher_->planner().PlanNamed({&e, 1});
+    TRIVIUM_RETURN_IF_ERROR(searcher_->SearchExperts(plan, Wanted(item), &vectors, &scratch, &lists));
+    searcher_->Fuse(plan, {&lists.front()}, Wanted(item), routing::FusionMethod::kAuto, &scratch, &hits);
+    RankedKeys(hits, item.query, kUtilityDepth, &answers[e]);
+    utilities[e] = static_cast<float>(routing::NdcgAt(kUtilityDepth, answers[e], item.query.judgements));
+    if (!compared[e]) answers[e].clear();
+  }
+  if (!agreement.empty()) routing::MeasureAgreement(answers, agreement);
+  return absl::OkStatus();
+}
+
+absl::Status TrainingSide::MeasureUtilities(absl::Span<const std::uint32_t> comparable, int thread_count,
+                                            const ProgressCallback& progress,
+                                            const std::atomic<bool>* cancelled) {
+  const std::size_t expert_count = searcher_->state().experts.size();
+  std::vector<bool> compared(expert_count, false);
+  for (const std::uint32_t expert : comparable) compared[expert] = true;
+  std::vector<float> utilities(queries_.size() * expert_count, 0.0f);
+  std::vector<float> agreements(comparable.empty() ? 0 : utilities.size());
+  const auto row_of = [&](std::vector<float>& values, std::size_t i) {
+    return values.empty() ? absl::Span<float>()
+                          : absl::MakeSpan(values).subspan(i * expert_count, expert_count);
+  };
   std::vector<absl::Status> failures(thread_count);
   constexpr std::size_t kStep = 512;  // queries between two progress reports
   for (std::size_t begin = 0; begin < queries_.size(); begin += kStep) {
     if (cancelled != nullptr && cancelled->load()) return absl::CancelledError("train dispatch: cancelled");
     const std::size_t end = std::min(queries_.size(), begin + kStep);
     base::ParallelFor(end - begin, thread_count, 8, [&](std::size_t offset, int thread) {
-      const Item& item = *queries_[begin + offset];
-      SearcherScratch& scratch = ThreadScratch();
-      std::vector<ExpertList> lists;
-      std::vector<routing::FusedHit> hits;
-      std::vector<std::uint64_t> keys;
-      QueryVectors vectors = Vectors(item);
-      for (std::uint32_t e = 0; e < experts.size() && failures[thread].ok(); ++e) {
-        if (experts[e].lexical && vectors.text().empty()) {  // nothing can be said about it
-          utilities[(begin + offset) * experts.size() + e] = std::numeric_limits<float>::quiet_NaN();
-          continue;
-        }
-        // Its nDCG is 0 whatever it finds.
-        if (CountRelevant(searcher_->state(), item.query, experts[e]) == 0) continue;
-        const Plan plan = searcher_->planner().PlanNamed({&e, 1});
-        failures[thread] = searcher_->SearchExperts(plan, Wanted(item), &vectors, &scratch, &lists);
-        if (!failures[thread].ok()) return;
-        searcher_->Fuse(plan, {&lists.front()}, Wanted(item), routing::FusionMethod::kAuto, &scratch, &hits);
-        RankedKeys(hits, item.query, kUtilityDepth, &keys);
-        utilities[(begin + offset) * experts.size() + e] =
-            static_cast<float>(routing::NdcgAt(kUtilityDepth, keys, item.query.judgements));
-      }
+      const std::size_t i = begin + offset;
+      if (!failures[thread].ok()) return;
+      failures[thread] = MeasureQuery(*queries_[i], compared, row_of(utilities, i), row_of(agreements, i));
     });
     for (const absl::Status& failure : failures) TRIVIUM_RETURN_IF_ERROR(failure);
     if (progress) progress("utilities", end, queries_.size());
   }
-  pilots_ = routing::PilotSet(dimension_, experts.size());
+  pilots_ = routing::PilotSet(dimension_, expert_count);
+  agreement_ = routing::PilotSet(dimension_, expert_count);
   const std::int64_t now =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
           .count();
   for (std::size_t i = 0; i < queries_.size(); ++i) {
     routing::PilotView pilot;
     pilot.vector = absl::MakeConstSpan(queries_[i]->row, dimension_);
-    pilot.utilities = absl::MakeConstSpan(utilities).subspan(i * experts.size(), experts.size());
+    pilot.utilities = row_of(utilities, i);
     const std::vector<float> owners = OwnersOf(*queries_[i]);
     pilot.owners = owners;
     pilot.time = now;
     TRIVIUM_RETURN_IF_ERROR(pilots_.Add(pilot));
+    if (agreements.empty()) continue;
+    pilot.utilities = row_of(agreements, i);
+    pilot.owners = {};
+    TRIVIUM_RETURN_IF_ERROR(agreement_.Add(pilot));
   }
   return absl::OkStatus();
 }

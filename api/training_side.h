@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The judged queries of one side of training (training or validation), with what every expert finds for them.
+// The queries of one side of training (training or validation), with what every expert finds for them.
 #pragma once
 
 #include <atomic>
@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "api/judged_queries.h"
@@ -20,16 +21,21 @@ class TrainingSide {
  public:
   TrainingSide(const Searcher* searcher, EncoderSet* encoders) : searcher_(searcher), encoders_(encoders) {}
 
-  // Resolves judgements and vectors. `sets` must outlive this. kInvalidArgument, kNotFound.
-  absl::Status Load(const std::vector<QuerySet>& sets, std::uint32_t space);
-  absl::Status MeasureUtilities(int thread_count, const ProgressCallback& progress,
-                                const std::atomic<bool>* cancelled);
+  // Resolves judgements and vectors. `sets` must outlive this. Queries without a relevant document are left
+  // out unless `keep_unjudged`. kInvalidArgument, kNotFound.
+  absl::Status Load(const std::vector<QuerySet>& sets, std::uint32_t space, bool keep_unjudged = false);
+  // `comparable`: experts whose agreement is measured, too, by the same searches; may be empty.
+  absl::Status MeasureUtilities(absl::Span<const std::uint32_t> comparable, int thread_count,
+                                const ProgressCallback& progress, const std::atomic<bool>* cancelled);
 
   std::size_t size() const { return queries_.size(); }
   // Whether every query has a text, which lexical experts read.
   bool has_texts() const;
   std::uint64_t unknown_judgements() const { return unknown_judgements_; }
   const routing::PilotSet& pilots() const { return pilots_; }
+  // One for each pilot, in their order, as ExpertFacts has them; empty where no experts are comparable.
+  const routing::PilotSet& agreement() const { return agreement_; }
+  routing::PilotSet TakeAgreement() { return std::move(agreement_); }
   routing::DispatchQueries View(int thread_count) const;
 
   // nDCG@10 of the fused answer of `choice`; a choice of everybody is answered as "auto" does without a
@@ -76,6 +82,8 @@ class TrainingSide {
                                             Plan* plan) const;
   void Fail(const absl::Status& status) const;
   std::vector<float> OwnersOf(const Item& item) const;
+  absl::Status MeasureQuery(const Item& item, const std::vector<bool>& compared, absl::Span<float> utilities,
+                            absl::Span<float> agreement) const;
 
   const Searcher* searcher_;
   mutable std::mutex failure_mutex_;
@@ -83,7 +91,7 @@ class TrainingSide {
   EncoderSet* encoders_;
   std::vector<std::unique_ptr<PreparedQueries>> prepared_;
   std::vector<std::unique_ptr<Item>> queries_;
-  routing::PilotSet pilots_;
+  routing::PilotSet pilots_, agreement_;
   std::uint64_t unknown_judgements_ = 0;
   std::size_t dimension_ = 0;
 };

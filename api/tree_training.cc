@@ -28,11 +28,6 @@ absl::Status OutOfRange(std::string_view what, const std::string& seen, const st
   return absl::InvalidArgumentError(absl::StrFormat("%s: %s, expected %s", what, seen, expected));
 }
 
-std::size_t CountQueries(const QuerySet& set) {
-  if (set.size() > 0) return set.size();
-  return !set.texts.empty() || set.vectors.empty() ? set.texts.size() : set.vectors.front().vectors.rows;
-}
-
 // A place in a vector set.
 struct Place {
   const VectorPart* part = nullptr;

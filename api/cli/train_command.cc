@@ -90,14 +90,28 @@ std::string ToText(const DispatchReport& report) {
   return text;
 }
 
-absl::Status RunTrainDispatch(const TrainArguments& arguments) {
-  TRIVIUM_CLI_ASSIGN_OR_RETURN(const auto train_files, PairQueryFiles(arguments.train));
-  TRIVIUM_CLI_ASSIGN_OR_RETURN(const auto validation_files, PairQueryFiles(arguments.validation));
-  if (train_files.empty() != arguments.label_free) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("--queries: %d files, expected %s", train_files.size(),
-                        arguments.label_free ? "none beside --label-free" : "one or more, or --label-free"));
+// Judged queries, or --label-free, whose queries are not judged.
+absl::Status CheckJudgements(const TrainArguments& arguments) {
+  if (!arguments.label_free) {
+    return !arguments.train.queries.empty()
+               ? absl::OkStatus()
+               : absl::InvalidArgumentError("--queries: 0 files, expected one or more, or --label-free");
   }
+  for (const auto& [flag, files] : {std::pair("--qrels", &arguments.train.qrels),
+                                    std::pair("--validation-queries", &arguments.validation.queries)}) {
+    if (files->empty()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: %d files, expected none beside --label-free", flag, files->size()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunTrainDispatch(const TrainArguments& arguments) {
+  TRIVIUM_CLI_RETURN_IF_ERROR(CheckJudgements(arguments));
+  QueryArguments asked = arguments.train;
+  asked.judged = !arguments.label_free;
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const auto train_files, PairQueryFiles(asked));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const auto validation_files, PairQueryFiles(arguments.validation));
   TRIVIUM_CLI_RETURN_IF_ERROR(CheckDropSelf(arguments.drop_self, train_files));
   if (arguments.threads < 0) {
     return absl::InvalidArgumentError(
@@ -109,7 +123,8 @@ absl::Status RunTrainDispatch(const TrainArguments& arguments) {
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const StoreInfo info, store->Inspect());
   TRIVIUM_CLI_RETURN_IF_ERROR(CheckPartitions(train_files, info));
   TRIVIUM_CLI_RETURN_IF_ERROR(CheckPartitions(validation_files, info));
-  TRIVIUM_CLI_ASSIGN_OR_RETURN(LoadedQueries train, LoadQueries(train_files, arguments.drop_self));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(LoadedQueries train,
+                               LoadQueries(train_files, arguments.drop_self, arguments.label_free));
   TRIVIUM_CLI_ASSIGN_OR_RETURN(LoadedQueries validation, LoadQueries(validation_files, arguments.drop_self));
 
   TRIVIUM_CLI_ASSIGN_OR_RETURN(PlainQueries background, ReadBackground(arguments.background, info));
@@ -155,9 +170,10 @@ void AddTrainCommand(CLI::App& app, Run* run) {
   command->add_option("--routers", arguments->routers, "Routers to try (default: all)")
       ->type_name("A,B")
       ->delimiter(',');
-  command->add_flag("--label-free", arguments->label_free,
-                    "Without queries: routers learn from what experts hold and how they are described, and "
-                    "answer only where --router names one");
+  command->add_flag(
+      "--label-free", arguments->label_free,
+      "Without judgements: routers learn from what experts hold, how they are described and, with "
+      "--queries, how much their answers agree; they answer only where --router names one");
   command->add_option("--seed", arguments->seed, "Seed of everything random")->capture_default_str();
   command->add_option("--threads", arguments->threads, "Threads to use (default: all)")->type_name("N");
   AddEncoderCommandOption(*command, arguments.get());

@@ -29,6 +29,13 @@ def query_count(queries: Queries) -> int:
     return len(queries)
 
 
+def unjudged(queries: Queries) -> Qrels:
+    """No judgement for each query, of which there is at least one."""
+    if query_count(queries) == 0:
+        raise InvalidArgument("queries: 0, expected at least one, or None")
+    return [{} for _ in range(query_count(queries))]
+
+
 def query_sets(
     queries: Queries,
     qrels: Qrels,

@@ -12,7 +12,7 @@ from ._arguments import (
     async_twin,
     progress_callback,
 )
-from ._queries import is_texts, more_query_sets, query_count, query_sets
+from ._queries import is_texts, more_query_sets, query_count, query_sets, unjudged
 from ._types import (
     Array,
     Progress,
@@ -161,8 +161,9 @@ class StoreTraining:
         (0: whatever balances acceptance and rejection best), and rejects what `search(on_reject=...)` says only if
         it tells held-out queries apart: see `guard`. Without them there is none.
 
-        label_free: without queries and qrels; routers learn from what the experts hold (`moments`) and, where
-        the encoder is at hand, from their descriptions (`description`). Nothing can be compared, so the dispatch
+        label_free: without qrels; routers learn from what the experts hold (`moments`), where the encoder is at
+        hand from their descriptions (`description`), and where there are queries, and 3 experts or more that search
+        the same documents, from how much their answers agree (`agreement`). Nothing can be compared, so the dispatch
         is off by default and answers to `search(router="moments")`; it takes the place of any trained before.
 
         The trained dispatch becomes the default only if it gains on validation: see `enabled` and `reason`.
@@ -170,10 +171,11 @@ class StoreTraining:
         texts, vectors = _background(background)
         options = _trivium.TrainDispatchOptions(routers, seed, threads, guard_acceptance, label_free)
         train: list[_trivium.QuerySet] = []
-        if queries is not None and qrels is not None:
-            train = query_sets(queries, qrels, groups, query_ids, drop_self)
-        elif not label_free or queries is not None or qrels is not None:
-            raise TypeError("queries, qrels: None, expected both, or neither and label_free=True")
+        if queries is not None and (qrels is not None or label_free):
+            judgements = unjudged(queries) if qrels is None else qrels
+            train = query_sets(queries, judgements, groups, query_ids, drop_self)
+        elif not label_free or qrels is not None:
+            raise TypeError("queries, qrels: None, expected both, or no qrels and label_free=True")
         held_out = more_query_sets("validation", validation)
         with progress_callback(progress) as callback:
             return self._core.train_dispatch(options, train, held_out, texts, vectors, callback)
@@ -257,7 +259,7 @@ class StoreTraining:
         if queries is not None:
             if query_count(queries) == 0:
                 raise InvalidArgument("queries: 0, expected at least one, or None")
-            judgements = [{} for _ in range(query_count(queries))] if qrels is None else qrels
+            judgements = unjudged(queries) if qrels is None else qrels
             sets = query_sets(queries, judgements, groups, query_ids, drop_self)
         with progress_callback(progress) as callback:
             return self._core.train_tree(sets, space or "", options, callback)

@@ -11,6 +11,9 @@
 
 namespace trivium::routing {
 
+// Shrinkage that leaves of the votes of neighbours nothing beside the mean over all pilots.
+inline constexpr float kOverAll = 1e6f;
+
 inline std::vector<RouterOptions> RouterCandidates(std::string_view router) {
   std::vector<RouterOptions> candidates;
   if (router == "knn_utility") {
@@ -39,6 +42,8 @@ inline std::vector<RouterOptions> RouterCandidates(std::string_view router) {
     }
   } else if (router == "moments") {
     for (float depth : {1.0f, 10.0f}) candidates.push_back({.depth = depth});
+  } else if (router == "agreement") {
+    candidates = {{}, {.shrinkage = kOverAll}};
   } else {
     candidates.push_back({});
   }
@@ -47,19 +52,20 @@ inline std::vector<RouterOptions> RouterCandidates(std::string_view router) {
 
 // `base` gives the fields that are not chosen here.
 inline std::vector<DispatchOptions> PolicyCandidates(std::string_view router, const DispatchOptions& base) {
+  DispatchOptions single = base;
+  single.max_experts = 1;
+  if (router == "static_best") return {single};  // one expert for everybody: that is the rival
   // Similarities differ far less between experts than utilities do, so their shares must be sharpened more.
-  if (router == "static_best") {  // one expert for everybody: that is the rival
-    DispatchOptions single = base;
-    single.max_experts = 1;
-    return {single};
-  }
-  const bool similarity = router == "mean_pilot" || router == "max_pilot";
+  // Agreements likewise, and their source asks one expert alone.
+  const bool agreement = router == "agreement";
+  const bool similarity = router == "mean_pilot" || router == "max_pilot" || agreement;
   // Label-free shares know nothing of how often they are right, and are too sure rather than not enough.
   const bool label_free = router == "moments" || router == "description";
   const std::vector<float> temperatures = similarity   ? std::vector<float>{0.5f, 0.2f, 0.1f, 0.05f}
                                           : label_free ? std::vector<float>{4.0f, 2.0f, 1.0f, 0.5f}
                                                        : std::vector<float>{1.0f, 0.7f, 0.5f, 0.33f};
   std::vector<DispatchOptions> candidates;
+  if (agreement) candidates.push_back(single);
   for (float temperature : temperatures) {
     for (float top_p : {0.9f, 0.95f, 0.98f}) {
       candidates.push_back(base);
@@ -68,6 +74,13 @@ inline std::vector<DispatchOptions> PolicyCandidates(std::string_view router, co
     }
   }
   return candidates;
+}
+
+// Where nothing can be compared. Agreement says reliably who is the odd one out, not who is best: those that
+// agree clearly less are left out. Measured on three experts of two spaces and words, see docs/dispatch.md.
+inline DispatchOptions UncomparedPolicy(std::string_view router) {
+  if (router != "agreement") return {};
+  return {.temperature = 0.1f, .top_p = 0.9f};
 }
 
 // Weights of log(probability) as a score prior; cosines of neighbouring ranks differ by about 0.01.

@@ -41,6 +41,8 @@ absl::Status CheckQueries(const DispatchQueries& queries, const char* what) {
   return absl::OkStatus();
 }
 
+constexpr std::size_t kNoGraph = std::numeric_limits<std::size_t>::max();
+constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
 constexpr double kLagToMix = 0.02;  // objective behind the best router's
 
 double KnownOrZero(float utility) { return std::isnan(utility) ? 0.0 : utility; }
@@ -63,7 +65,8 @@ class Trainer {
   absl::Status ChooseRouters();
   absl::Status MakeCandidates();
   absl::Status PredictCandidates();
-  absl::Status TrainAndPredict(const PilotSet& pilots, std::uint32_t fold, Candidate* candidate) const;
+  absl::Status TrainAndPredict(const PilotSet& pilots, const ExpertFacts& facts, std::uint32_t fold,
+                               Candidate* candidate) const;
   absl::Status TuneUsage(TrainedDispatch* trained);
   Usage AnswerOfAll(DispatchReport* report) const;
   std::vector<std::uint32_t> BestPerSet() const;
@@ -132,7 +135,7 @@ absl::Status Trainer::ChooseRouters() {
     TRIVIUM_ASSIGN_OR_RETURN(const std::unique_ptr<ExpertRouter> router, MakeRouter(name));
     if (router->IsLabelFree()) {
       const absl::Status trained =
-          TrainRouter(*training_.pilots, options_.facts, RouterOptions(), router.get());
+          TrainRouter(*training_.pilots, options_.facts, {.graph_threshold = kNoGraph}, router.get());
       if (!trained.ok() && !named) continue;
       TRIVIUM_RETURN_IF_ERROR(trained);
     }
@@ -149,7 +152,7 @@ absl::Status Trainer::MakeCandidates() {
       candidate.router = r;
       candidate.options = options;
       // The settings are compared on scans: a graph costs more to build than these few searches save.
-      candidate.options.graph_threshold = std::numeric_limits<std::size_t>::max();
+      candidate.options.graph_threshold = kNoGraph;
       candidate.predictions.utility.resize(queries_.size() * expert_count_);
       candidate.predictions.uncertainty.resize(queries_.size() * expert_count_);
       candidates_.push_back(std::move(candidate));
@@ -158,16 +161,22 @@ absl::Status Trainer::MakeCandidates() {
   return absl::OkStatus();
 }
 
-absl::Status Trainer::TrainAndPredict(const PilotSet& pilots, std::uint32_t fold,
+absl::Status Trainer::TrainAndPredict(const PilotSet& pilots, const ExpertFacts& facts, std::uint32_t fold,
                                       Candidate* candidate) const {
   TRIVIUM_ASSIGN_OR_RETURN(const std::unique_ptr<ExpertRouter> router, MakeRouter(names_[candidate->router]));
-  TRIVIUM_RETURN_IF_ERROR(TrainRouter(pilots, options_.facts, candidate->options, router.get()));
+  absl::Status trained = TrainRouter(pilots, &facts, candidate->options, router.get());
+  if (!trained.ok() && !(router->IsLabelFree() && absl::IsInvalidArgument(trained))) return trained;
   RouterScratch scratch;
   for (std::size_t i = 0; i < queries_.size(); ++i) {
     if (folds_[queries_[i]] != fold) continue;
-    router->Predict(judged_.pilots->pilot(queries_[i]).vector, &scratch,
-                    absl::MakeSpan(&candidate->predictions.utility[i * expert_count_], expert_count_),
-                    absl::MakeSpan(&candidate->predictions.uncertainty[i * expert_count_], expert_count_));
+    const auto utility = absl::MakeSpan(&candidate->predictions.utility[i * expert_count_], expert_count_);
+    const auto uncertainty =
+        absl::MakeSpan(&candidate->predictions.uncertainty[i * expert_count_], expert_count_);
+    if (trained.ok()) {
+      router->Predict(judged_.pilots->pilot(queries_[i]).vector, &scratch, utility, uncertainty);
+    } else {  // all queries had facts for it, the other folds alone have none
+      for (const auto& values : {utility, uncertainty}) std::fill(values.begin(), values.end(), kUnknown);
+    }
   }
   return absl::OkStatus();
 }
@@ -182,10 +191,11 @@ absl::Status Trainer::PredictCandidates() {
     if (rows.size() == training_.pilots->size() && cross_validated_) continue;  // nobody is in this fold
     PilotSet pilots = training_.pilots->Subset(rows);
     pilots.ForgetExpertsWithoutEvidence();
+    const ExpertFacts facts = options_.facts != nullptr ? options_.facts->OfQueries(rows) : ExpertFacts();
     std::vector<absl::Status> statuses(candidates_.size());
     base::ParallelFor(
         candidates_.size(), base::ResolveThreadCount(options_.thread_count), 1,
-        [&](std::size_t c, int thread) { statuses[c] = TrainAndPredict(pilots, fold, &candidates_[c]); });
+        [&](std::size_t c, int) { statuses[c] = TrainAndPredict(pilots, facts, fold, &candidates_[c]); });
     for (const absl::Status& status : statuses) TRIVIUM_RETURN_IF_ERROR(status);
     TRIVIUM_RETURN_IF_ERROR(Step(0.5 * (fold + 1) / static_cast<double>(fold_count)));
   }
@@ -390,6 +400,12 @@ absl::StatusOr<TrainedDispatch> TrainDispatch(const DispatchQueries& training,
                           validation->pilots->dimension(), validation->pilots->expert_count(),
                           training.pilots->dimension(), training.pilots->expert_count()));
     }
+  }
+  const std::size_t agreeing = options.facts != nullptr ? options.facts->agreement.size() : 0;
+  const std::size_t all = training.pilots->size() + (validation != nullptr ? validation->pilots->size() : 0);
+  if (agreeing != 0 && agreeing != all) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("facts: agreement over %d queries, expected %d, or none", agreeing, all));
   }
   return Trainer(training, validation, evaluate_choice, options).Run();
 }

@@ -61,7 +61,8 @@ using FirstScores = std::function<void(std::size_t query, const Dispatch& choice
 struct DispatchTrainingOptions {
   std::vector<std::string> routers;  // empty: all of RouterNames() that can be trained
   // What label-free routers learn from, which the held-out queries judge like the others. Null: nothing is
-  // known, so there are none of them.
+  // known, so there are none of them. `agreement` is empty or has the training queries in their order, then
+  // the validation queries: what a router is judged by, it has not learned from.
   const ExpertFacts* facts = nullptr;
   std::vector<float> costs;            // per expert; empty: all free
   std::vector<std::uint32_t> lexical;  // columns of lexical experts, whose share is learned

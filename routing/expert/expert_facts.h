@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known of experts without a single judged query: what they hold, and what they say of themselves.
+// What is known of experts without a single judged query: what they hold, what they say of themselves, and
+// how much their answers agree.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +8,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "base/aligned_matrix.h"
+#include "routing/expert/pilot_set.h"
 
 namespace trivium::routing {
 
@@ -57,6 +60,12 @@ struct ExpertFacts {
   std::size_t dimension = 0;
   std::vector<VectorMoments> sets;
   std::vector<Expert> experts;
+  // Unlabelled queries; in place of utilities each expert's agreement (routing/expert/answer_agreement.h),
+  // NaN where it was not compared with others. May be empty.
+  PilotSet agreement;
+
+  // A copy in which of all queries only those of `rows` speak; no row is looked at where there are none.
+  ExpertFacts OfQueries(absl::Span<const std::uint32_t> rows) const;
 };
 
 }  // namespace trivium::routing

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
+#include "routing/expert/agreement_router.h"
 #include "routing/expert/cluster_table_router.h"
 #include "routing/expert/description_router.h"
 #include "routing/expert/knn_utility_router.h"
@@ -81,9 +82,9 @@ absl::Status CheckTrainingInput(const PilotSet& pilots, const RouterOptions& opt
 }
 
 absl::Span<const std::string_view> RouterNames() {
-  static constexpr std::string_view kNames[] = {"static_best",   "mean_pilot", "max_pilot",
-                                                "knn_utility",   "linear",     "logistic",
-                                                "cluster_table", "moments",    "description"};
+  static constexpr std::string_view kNames[] = {"static_best", "mean_pilot", "max_pilot",     "knn_utility",
+                                                "linear",      "logistic",   "cluster_table", "moments",
+                                                "description", "agreement"};
   return kNames;
 }
 
@@ -97,6 +98,7 @@ absl::StatusOr<std::unique_ptr<ExpertRouter>> MakeRouter(std::string_view name) 
   if (name == "cluster_table") return std::make_unique<ClusterTableRouter>();
   if (name == "moments") return std::make_unique<MomentsRouter>();
   if (name == "description") return std::make_unique<DescriptionRouter>();
+  if (name == "agreement") return std::make_unique<AgreementRouter>();
   std::string known;
   for (std::string_view each : RouterNames()) known.append(known.empty() ? "" : ", ").append(each);
   return absl::InvalidArgumentError(absl::StrFormat("router: %s, expected one of %s", name, known));

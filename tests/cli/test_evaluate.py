@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from conftest import DOMAINS, corpus_arguments, fake_encoder, query_arguments
-from retrieval_files import Collection, write_json_lines, write_judgements
+from retrieval_files import Collection, write_json_lines, write_judgements, write_npy
 
 ROW_FIELDS = {"name", "ndcg@10", "experts_per_query", "distance_computations_per_query"}
 ROW_FIELDS |= {"gain", "gain_interval", "oracle_share", "oracle_share_interval"}
@@ -295,6 +295,38 @@ def test_training_without_queries_is_off_and_answers_by_name(trivium, store):
     assert "without judged queries" in trivium("train", "dispatch", store, "--label-free").out
     dispatch = trivium("inspect", store, "--json").json["dispatch"]
     assert (dispatch["trained"], dispatch["enabled"], dispatch["pilots"]) == (True, False, 0)
+
+
+def test_training_on_queries_without_judgements(trivium, data, store, tmp_path):
+    asked = [word for word in query_arguments(data, "train") if not str(word).endswith(".tsv")]
+    asked.remove("--qrels")
+    report = trivium("train", "dispatch", store, "--label-free", *asked, "--json").json
+    assert (report["router"], report["queries"]) == ("moments", 0)
+    assert "router agreement: 0 queries" in report["reason"]  # its experts share no documents
+    outcome = trivium("train", "dispatch", store, "--label-free", *asked, "--routers", "agreement")
+    outcome.must_fail(2, "3 or more")
+
+    # Three experts of the same documents, of which b reads queries in a way of its own.
+    config = {
+        "spaces": [{"name": "one"}],
+        "corpora": [
+            {"partition": "all", "file": str(data / "law.jsonl"), "vectors": {"one": str(data / "law.npy")}}
+        ],
+        "experts": [{"name": name, "space": "one"} for name in ("a", "b", "c")],
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    trivium("build", tmp_path / "kb", "--config", tmp_path / "config.json", "--json").json
+    dimension = trivium("inspect", tmp_path / "kb", "--json").json["spaces"][0]["dimension"]
+    turn = [[float((i + 1) % dimension == j) for j in range(dimension)] for i in range(dimension)]
+    importing = ["--import", write_npy(tmp_path / "turn.npy", turn), "--expert", "b"]
+    trivium("train", "adapter", tmp_path / "kb", *importing, "--json").json
+    asked = ["--queries", data / "law.queries.jsonl", "--query-vectors", data / "law.queries.npy"]
+    arguments = ["--label-free", *asked, "--routers", "agreement"]
+    report = trivium("train", "dispatch", tmp_path / "kb", *arguments, "--json").json
+    assert (report["router"], report["enabled"], report["compare"]) == ("agreement", False, [])
+    question = write_npy(tmp_path / "q.npy", [turn[0]])
+    found = trivium("search", tmp_path / "kb", "--vector", question, "--router", "agreement", "--json").json
+    assert [e["expert"] for e in found["route"]["experts"] if e["chosen"]] == ["a", "c"]
 
 
 def test_training_is_repeatable(trivium, data, built_store, tmp_path):

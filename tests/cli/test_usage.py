@@ -108,7 +108,11 @@ def test_wrong_arguments_exit_2_in_at_most_three_lines(trivium, arguments, tmp_p
         (["train", "dispatch", "absent"], "--queries: 0 files"),
         (
             ["train", "dispatch", "absent", "--queries", "a=q", "--qrels", "a=r", "--label-free"],
-            "none beside",
+            "--qrels: 1 files, expected none beside",
+        ),
+        (
+            ["train", "dispatch", "absent", "--validation-queries", "a=q", "--label-free"],
+            "--validation-queries: 1 files",
         ),
         (["train", "graph", "absent", "--queries", "../x=q"], "../x"),
         (["delete", "absent"], "--ids"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dispatch from what experts hold and how they are described, with and without judged queries."""
+"""Dispatch from what experts hold, how they are described and how much they agree, with and without labels."""
 
 from __future__ import annotations
 
@@ -120,6 +120,12 @@ def test_refuses_what_contradicts_itself(store: trivium.Store, rng: np.random.Ge
     queries, qrels, _ = judged(rng)
     with pytest.raises(TypeError, match="queries, qrels: None"):
         store.train_dispatch()
+    with pytest.raises(TypeError, match="queries, qrels: None"):
+        store.train_dispatch(queries)
+    with pytest.raises(TypeError, match="queries, qrels: None"):
+        store.train_dispatch(qrels=qrels, label_free=True)
+    with pytest.raises(trivium.InvalidArgument, match="queries: 0, expected at least one"):
+        store.train_dispatch([], label_free=True)
     with pytest.raises(trivium.InvalidArgument, match="1 sets of judged queries"):
         store.train_dispatch(queries, qrels, label_free=True)
     with pytest.raises(trivium.InvalidArgument, match="background queries, expected none"):
@@ -129,6 +135,46 @@ def test_refuses_what_contradicts_itself(store: trivium.Store, rng: np.random.Ge
     with pytest.raises(trivium.InvalidArgument, match="router: oracle"):
         store.train_dispatch(label_free=True, routers=["oracle"])
     assert not store.inspect().dispatch.trained
+
+
+def shared(path: Path, rng: np.random.Generator):
+    """Three readers of the same documents: two read them well, one reads everything as noise."""
+    data = make_collection(rng, 80, DIMENSION)
+    store = trivium.open(path)
+    for name in ("good", "fine", "noise"):
+        store.add_space(name, DIMENSION)
+        store.add_expert(name, space=name)
+    store.upsert(data.ids, {name: data.vectors for name in ("good", "fine", "noise")})
+    rows = data.vectors + 0.1 * rng.standard_normal(data.vectors.shape, dtype=np.float32)
+    queries = {"good": rows, "fine": rows + 0.2, "noise": rng.standard_normal(rows.shape, dtype=np.float32)}
+    return store, queries, [{one: 1} for one in data.ids]
+
+
+def test_unjudged_queries_teach_whose_answers_agree(tmp_path: Path, rng: np.random.Generator) -> None:
+    store, queries, qrels = shared(tmp_path / "kb", rng)
+    with store:
+        report = store.train_dispatch(queries, label_free=True, routers=["agreement"])
+        assert report.router == "agreement" and not report.enabled and report.queries == 0
+        for row in range(0, 80, 9):
+            question = {name: rows[row] for name, rows in queries.items()}
+            hits = store.search(question, router="agreement", explain=True)
+            assert set(hits.route.chosen) == {"good", "fine"}
+            utilities = {expert.expert: expert.utility for expert in hits.route.experts}
+            assert utilities["noise"] < min(utilities["good"], utilities["fine"])
+        report = store.train_dispatch(queries, qrels)
+        assert "agreement" in {row.name for row in report.rows}
+        store.remove_expert("noise")  # two alone say nothing about each other
+        with pytest.raises(trivium.InvalidArgument, match="router agreement: 0 queries"):
+            store.train_dispatch(queries, label_free=True, routers=["agreement"])
+
+
+def test_unjudged_queries_of_experts_without_common_documents_teach_the_other_routers(
+    store: trivium.Store,
+) -> None:
+    report = store.train_dispatch(["zzz", "bbb"], label_free=True)
+    assert report.router == "moments" and "router agreement: 0 queries" in report.reason
+    with pytest.raises(trivium.NotFound, match="router: 'agreement'"):
+        store.search("zzzz", router="agreement")
 
 
 def test_no_vectors_of_anybody_is_a_failed_precondition(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "base/random.h"
@@ -134,6 +135,7 @@ TEST(TrainDispatch, LeavesOutLabelFreeRoutersThatHaveNoFacts) {
   const PilotSet pilots = source.Pilots(60);
   ExpertFacts facts = testing_support::FactsOf(pilots);
   for (ExpertFacts::Expert& expert : facts.experts) expert.description = base::AlignedMatrix();
+  facts.agreement = PilotSet();
   const DispatchQueries queries{.pilots = &pilots};
   const auto names = [&](const DispatchTrainingOptions& options) {
     std::vector<std::string> found;
@@ -144,13 +146,67 @@ TEST(TrainDispatch, LeavesOutLabelFreeRoutersThatHaveNoFacts) {
     return found;
   };
   DispatchTrainingOptions options = Quick();
-  EXPECT_THAT(names(options), Not(Contains(AnyOf("moments", "description"))));
+  EXPECT_THAT(names(options), Not(Contains(AnyOf("moments", "description", "agreement"))));
   options.facts = &facts;
   EXPECT_THAT(names(options), Contains("moments"));
-  EXPECT_THAT(names(options), Not(Contains("description")));
+  EXPECT_THAT(names(options), Not(Contains(AnyOf("description", "agreement"))));
   options.routers = {"description"};
   EXPECT_THAT(TrainDispatch(queries, nullptr, Diluted(pilots, 0.05), options).status(),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("router description")));
+}
+
+// Where the right expert is drawn at random, only the query itself could say who it is.
+TEST(TrainDispatch, AQuerysOwnAgreementDoesNotTeachWhoAnswersIt) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  const PilotSet pilots = Unpredictable(&source, 240);
+  const ExpertFacts facts = testing_support::FactsOf(pilots);
+  DispatchTrainingOptions options = Quick();
+  options.facts = &facts;
+  options.routers = {"agreement"};
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch trained,
+                       TrainDispatch({.pilots = &pilots}, nullptr, Diluted(pilots, 0.01), options));
+  EXPECT_LT(Answer(trained.report, "agreement").top1_utility, 0.4);
+
+  std::vector<std::uint32_t> first(120), last(120);
+  std::iota(first.begin(), first.end(), 0);
+  std::iota(last.begin(), last.end(), 120);
+  const PilotSet some = pilots.Subset(first), others = pilots.Subset(last);
+  const DispatchQueries training{.pilots = &some}, validation{.pilots = &others};
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch validated,
+                       TrainDispatch(training, &validation, Diluted(others, 0.01), options));
+  EXPECT_LT(Answer(validated.report, "agreement").top1_utility, 0.4);
+  // In the end it has learned from all of them.
+  EXPECT_EQ(validated.routers[0]->Save(), trained.routers[0]->Save());
+}
+
+TEST(TrainDispatch, RefusesAgreementOverOtherQueries) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  const PilotSet pilots = source.Pilots(30), fewer = source.Pilots(29);
+  const ExpertFacts facts = testing_support::FactsOf(fewer);
+  DispatchTrainingOptions options = Quick();
+  options.facts = &facts;
+  EXPECT_THAT(
+      TrainDispatch({.pilots = &pilots}, nullptr, Diluted(pilots, 0.05), options).status(),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("agreement over 29 queries, expected 30")));
+}
+
+// Answers to one query alone differ: the fold that holds it out has nothing to learn from, and asks all.
+TEST(TrainDispatch, AFoldWithoutFactsKnowsNobody) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  const PilotSet pilots = source.Pilots(30);
+  ExpertFacts facts;
+  facts.agreement = PilotSet(16, kExpertCount);
+  for (std::size_t i = 0; i < pilots.size(); ++i) {
+    std::vector<float> agreement(kExpertCount, 1.0f);
+    if (i == 7) agreement[3] = 0;
+    ASSERT_OK(facts.agreement.Add({.vector = pilots.pilot(i).vector, .utilities = agreement}));
+  }
+  DispatchTrainingOptions options = Quick();
+  options.facts = &facts;
+  options.routers = {"agreement"};
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch trained,
+                       TrainDispatch({.pilots = &pilots}, nullptr, Diluted(pilots, 0.05), options));
+  EXPECT_GT(Answer(trained.report, "agreement").experts_per_query, 1);
 }
 
 TEST(TrainDispatch, AcceptsTheSameQualityAtFewerSearches) {

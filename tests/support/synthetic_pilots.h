@@ -72,11 +72,17 @@ class ClusteredQueries {
 };
 
 // What label-free routers could know of the experts: the vectors for which an expert is best are what it
-// holds, and their mean direction is what it says of itself.
+// holds, and their mean direction is what it says of itself; its answers agree as far as they are of use.
 inline routing::ExpertFacts FactsOf(const routing::PilotSet& pilots) {
   routing::ExpertFacts facts;
   facts.dimension = pilots.dimension();
   facts.experts.resize(pilots.expert_count());
+  facts.agreement = routing::PilotSet(pilots.dimension(), pilots.expert_count());
+  for (std::size_t i = 0; i < pilots.size(); ++i) {
+    if (!facts.agreement.Add({.vector = pilots.pilot(i).vector, .utilities = pilots.utilities(i)}).ok()) {
+      std::abort();
+    }
+  }
   std::vector<unsigned char> best;
   for (std::size_t e = 0; e < facts.experts.size(); ++e) {
     routing::MomentSums sums(facts.dimension);

@@ -257,12 +257,13 @@ struct BackgroundQueries {
 };
 
 struct TrainDispatchOptions {
-  std::vector<QuerySet> train;
+  std::vector<QuerySet> train;       // judged; with `label_free` not judged, or none
   std::vector<QuerySet> validation;  // empty: cross-validation within `train`, by groups of related queries
   std::vector<std::string> routers;  // to try; empty: all
-  // True: without any judged query, from what experts hold and how they are described. Takes the place of any
-  // dispatch trained before, is off by default because nothing could be compared, and answers where its
-  // router is named (SearchOptions::router).
+  // True: without any judged query, from what experts hold and how they are described, and where `train` has
+  // queries and at least 3 experts search the same documents, from how much their answers agree. Takes the
+  // place of any dispatch trained before, is off by default because nothing could be compared, and answers
+  // where its router is named (SearchOptions::router).
   bool label_free = false;
   // With any, a guard learns to tell these from `train`; none: there will be no guard.
   BackgroundQueries background;
