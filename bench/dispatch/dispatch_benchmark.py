@@ -72,6 +72,21 @@ class Bench:
             "distances_per_query": report.macro.distance_computations_per_query,
         }
 
+    def knows_whom_to_ask(self, store):
+        """Of the router in use: calibration, and what it answers within budgets."""
+        report = store.evaluate(**self.test[False], depth=10, compare=True)
+        router = next(one for one in report.routers if one.name == store.inspect().dispatch.router)
+        return {
+            "router": router.name,
+            "first_expert": router.first_expert,
+            "calibration_error": router.calibration_error,
+            "aiq": router.aiq,
+            "budgets": [
+                {"budget": row.name, "ndcg@10": row.ndcg_at_10, "experts_per_query": row.experts_per_query}
+                for row in router.budgets
+            ],
+        }
+
     def train_dispatch(self, store, seed, shared=False):
         return found_by_training(store.train_dispatch(**self.train[shared], seed=seed, threads=self.threads))
 
@@ -99,6 +114,8 @@ class Bench:
             trained["auto"] = self.train_dispatch(store, seed)
             rows["auto"] = self.answer(store)
             rows["auto, one look"] = self.answer(store, second_look=False)
+            if seed == 0:
+                trained["auto"]["whom_to_ask"] = self.knows_whom_to_ask(store)
         with trivium.open(self.copy("with", "without"), encoders=self.encoders) as store:
             store.add_expert("words", kind="lexical")
             store.build()
@@ -176,9 +193,14 @@ def summary(bench, runs):
             "<=",
         ),
     ]
+    whom = runs[0]["trained"]["auto"]["whom_to_ask"]
+    checks.append(
+        ("calibration error of the first expert", whom["calibration_error"]["holds_relevant"], 0.05, "<=")
+    )
     return {
         "rows": rows,
         "gains": gains,
+        "whom_to_ask": whom,
         "requirements": [
             {
                 "what": what,
@@ -210,6 +232,14 @@ def table(result):
         lines.append(
             f"| {one['what']} | {one['figure']:.4f} | {one['asked']} | {'met' if one['met'] else '**missed**'} |"
         )
+    whom = result["summary"]["whom_to_ask"]
+    lines += [
+        "",
+        f"| {whom['router']}, within a budget (seed 0) | nDCG@10 | vector sets |",
+        "| --- | ---: | ---: |",
+    ]
+    for row in whom["budgets"]:
+        lines.append(f"| {row['budget']} | {row['ndcg@10']:.4f} | {row['experts_per_query']:.2f} |")
     return "\n".join(lines) + "\n"
 
 

@@ -74,6 +74,14 @@ def test_explain_adds_the_experts_and_the_cost(ask):
         assert word in explained
 
 
+def test_the_second_look_is_a_choice_of_on_or_off(ask):
+    on, off = (ask(question(), "--second-look", look, "--json").json for look in ("on", "off"))
+    assert on["hits"] == off["hits"]  # nothing is trained, so nothing is looked at again
+    assert on["route"]["widened"] is False
+    assert all(expert["revised"] is None for expert in on["route"]["experts"])
+    ask(question(), "--second-look", "maybe").must_fail(2, "--second-look: 'maybe'", "on or off")
+
+
 def test_exact_and_graph_agree_on_a_small_store(ask):
     ids = [
         [h["id"] for h in ask(question(), "--index", i, "--json").json["hits"]] for i in ("exact", "graph")
