@@ -40,10 +40,10 @@ absl::StatusOr<QueryPlanner> QueryPlanner::Create(std::shared_ptr<const StoreSta
 }
 
 void QueryPlanner::FindChoosable() {
-  const std::vector<ExpertView>& experts = state_->experts;
-  choosable_ = base::Bitmap(experts.size());
+  const std::size_t count = state_->experts.size();
+  choosable_ = base::Bitmap(count);
   for (const bool quarantined_too : {false, true}) {  // in quarantine, only where nobody else is allowed
-    for (std::size_t e = 0; e < experts.size(); ++e) {
+    for (std::size_t e = 0; e < count; ++e) {
       const bool sound = !state_->sound || state_->sound->Test(e);
       if (scope_.AllowsExpert(e) && (sound || quarantined_too)) choosable_.Set(e);
     }
@@ -51,9 +51,7 @@ void QueryPlanner::FindChoosable() {
   }
   dense_ = choosable_;
   std::vector<std::uint32_t> lexical;
-  for (std::uint32_t e = 0; e < experts.size(); ++e) {
-    columns_.push_back(experts[e].column);
-    if (!experts[e].lexical) continue;
+  for (const std::uint32_t e : state_->lexical_experts) {
     if (choosable_.Test(e)) lexical.push_back(e);
     dense_.Clear(e);
   }
@@ -217,13 +215,11 @@ absl::Status QueryPlanner::PlanRouted(const Dispatcher::Entry& entry, QueryVecto
   const std::size_t count = state_->experts.size();
   scratch->utility.assign(count, std::numeric_limits<float>::quiet_NaN());
   scratch->uncertainty.assign(count, std::numeric_limits<float>::quiet_NaN());
-  scratch->costs.resize(count);
   for (std::size_t i = 0; i < count; ++i) {
-    const ExpertView& expert = state_->experts[i];
-    scratch->costs[i] = expert.cost;
-    if (expert.column < 0) continue;
-    scratch->utility[i] = scratch->predicted[expert.column];
-    scratch->uncertainty[i] = scratch->errors[expert.column];
+    const int column = state_->columns[i];
+    if (column < 0) continue;
+    scratch->utility[i] = scratch->predicted[column];
+    scratch->uncertainty[i] = scratch->errors[column];
   }
   if (state_->feedback != nullptr && entry.settings.router == state_->schema.dispatch->router) {
     CorrectByFeedback(scratch);
@@ -261,7 +257,7 @@ void QueryPlanner::ChooseByUtility(const Dispatcher::Entry& entry, const QueryVe
   routing::DispatchOptions policy = entry.settings.policy;
   if (options_.top_p) policy.top_p = static_cast<float>(*options_.top_p);
   if (options_.max_experts) policy.max_experts = static_cast<std::size_t>(*options_.max_experts);
-  ChooseBy(entry.settings, policy, query, scratch->utility, scratch->uncertainty, scratch->costs, plan);
+  ChooseBy(entry.settings, policy, query, scratch->utility, scratch->uncertainty, state_->costs, plan);
 }
 
 void QueryPlanner::ChooseBy(const routing::DispatchSettings& settings, const routing::DispatchOptions& policy,
@@ -277,11 +273,10 @@ void QueryPlanner::ChooseBy(const routing::DispatchSettings& settings, const rou
   float share = 0;
   if (!weights.empty()) {
     share = options_.lexical_weight ? static_cast<float>(*options_.lexical_weight)
-                                    : routing::LexicalShare(weights, dispatch->experts, columns_);
+                                    : routing::LexicalShare(weights, dispatch->experts, state_->columns);
     plan->lexical_weight = share;
-    for (std::size_t e = 0; e < state_->experts.size(); ++e) {
-      if (!state_->experts[e].lexical || !choosable_.Test(e)) continue;
-      dispatch->experts[e].reason = routing::ChoiceReason::kNoShare;
+    for (const std::uint32_t e : state_->lexical_experts) {
+      if (choosable_.Test(e)) dispatch->experts[e].reason = routing::ChoiceReason::kNoShare;
     }
   }
   bool joins = share > 0;

@@ -29,8 +29,8 @@ namespace trivium {
 struct PlannerScratch {
   routing::RouterScratch router;
   routing::FeedbackScratch feedback;
-  std::vector<float> predicted, errors;            // by column of the router
-  std::vector<float> utility, uncertainty, costs;  // by expert
+  std::vector<float> predicted, errors;     // by column of the router
+  std::vector<float> utility, uncertainty;  // by expert
   std::vector<float> direction;
 };
 
@@ -88,7 +88,7 @@ class QueryPlanner {
   // Chooses more experts by the wider policy of the plan's second look; those chosen stay.
   // REQUIRES: plan->may_widen, which is over then. kInvalidArgument as of Choose.
   absl::Status Widen(const QueryVectors& query, PlannerScratch* scratch, Plan* plan) const;
-  // The choice alone, from what is in the scratch: utility, uncertainty and cost of every expert.
+  // The choice alone, from what is in the scratch: utility and uncertainty of every expert.
   void ChooseByUtility(const Dispatcher::Entry& entry, const QueryVectors& query, PlannerScratch* scratch,
                        Plan* plan) const;
   // Likewise, with a router's settings but another policy.
@@ -136,7 +136,6 @@ class QueryPlanner {
   SearchScope scope_;
   std::optional<SpendingLimit> spending_;
   std::vector<std::uint32_t> named_, joining_;
-  std::vector<int> columns_;        // of each expert, as trained
   base::Bitmap choosable_, dense_;  // experts that "auto" may ask; of these, those that are not lexical
   std::optional<Plan> replayed_;    // but for the readings
 };

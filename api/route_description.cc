@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "api/keys.h"
@@ -91,10 +92,10 @@ absl::StatusOr<NearPilot> Describe(const StoreState& state, std::size_t dimensio
   TRIVIUM_RETURN_IF_ERROR(set.AddEncoded(stored.bytes, ids));
   const routing::PilotView pilot = set.pilot(0);
   const auto name_of = [&](std::optional<std::size_t> column) -> std::string {
-    for (const ExpertView& expert : state.experts) {
-      if (column && expert.column == static_cast<int>(*column)) return expert.name;
-    }
-    return "";
+    const auto found = column
+                           ? std::find(state.columns.begin(), state.columns.end(), static_cast<int>(*column))
+                           : state.columns.end();
+    return found == state.columns.end() ? "" : state.experts[found - state.columns.begin()].name;
   };
   const std::optional<std::size_t> best = Largest(pilot.utilities);
   NearPilot near;
@@ -218,16 +219,18 @@ Route DescribeRoute(const Searcher& searcher, const Answer& answer) {
     std::string reason(routing::ReasonText(choice.reason));
     if (choice.reason == routing::ChoiceReason::kQuarantined) reason += ": " + state.experts[e].quarantine;
     route.experts.push_back({state.experts[e].name, choice.chosen, choice.utility, choice.uncertainty,
-                             choice.probability, state.experts[e].cost,
+                             choice.probability, state.costs[e],
                              dispatch.chosen.empty() ? "query rejected" : std::move(reason), choice.revised});
   };
-  for (const std::uint32_t e : dispatch.chosen) tell(e);
+  // Sorted as pairs: there may be a thousand experts, and what is told of one is large to move.
+  std::vector<std::pair<float, std::uint32_t>> others;
   for (std::uint32_t e = 0; e < dispatch.experts.size(); ++e) {
-    if (!dispatch.experts[e].chosen) tell(e);
+    if (!dispatch.experts[e].chosen) others.emplace_back(-dispatch.experts[e].probability, e);
   }
-  std::stable_sort(
-      route.experts.begin() + static_cast<std::ptrdiff_t>(dispatch.chosen.size()), route.experts.end(),
-      [](const ExpertConsidered& a, const ExpertConsidered& b) { return a.probability > b.probability; });
+  std::sort(others.begin(), others.end());
+  route.experts.reserve(dispatch.chosen.size() + others.size());
+  for (const std::uint32_t e : dispatch.chosen) tell(e);
+  for (const auto& [negative, e] : others) tell(e);
   return route;
 }
 
@@ -252,7 +255,7 @@ absl::StatusOr<RouteExplanation> ExplainRoute(const Searcher& searcher, const An
   const std::uint32_t first = plan.dispatch.chosen.front();
   explanation.expert = state.experts[first].name;
   std::optional<routing::PilotVotes> votes;
-  if (const int column = state.experts[first].column; column >= 0) {
+  if (const int column = state.columns[first]; column >= 0) {
     votes = entry->router->ExplainVotes(absl::MakeConstSpan(vector, dimension),
                                         static_cast<std::size_t>(column), &scratch->router);
   }

@@ -46,7 +46,7 @@ std::optional<SpendingLimit> SpendingLimitOf(const StoreState& state, const Sear
     documents[e] = CountDocuments(state, scope, expert);
     spending.prices.push_back(
         options.budget ? static_cast<float>(ExpectedDistances(state, scope, filter, options, expert))
-                       : expert.cost);
+                       : state.costs[e]);
     if (scope.AllowsExpert(e)) total += spending.prices.back();
   }
   if (options.budget) {

@@ -38,10 +38,8 @@ struct ExpertView {
   std::vector<std::uint32_t> text_sets;               // lexical only: indexes into StoreState::text_sets
   std::shared_ptr<const std::vector<float>> adapter;  // dimension x dimension; null: none
   bool adapter_enabled = false;                       // what searches use that do not say
-  float cost = 1;
-  int column = -1;           // in the dispatcher's routers; -1: unknown to them
-  int feedback_column = -1;  // in the feedback in use; -1: unknown to it
-  std::string quarantine;    // why "auto" does not ask it; empty: it does
+  int feedback_column = -1;                           // in the feedback in use; -1: unknown to it
+  std::string quarantine;                             // why "auto" does not ask it; empty: it does
 };
 
 // The adapter by which the expert reads queries; null: as they are.
@@ -63,6 +61,10 @@ struct StoreState {
   std::shared_ptr<const Dispatcher> dispatcher;                                 // null: not trained
   std::shared_ptr<const FeedbackLog> feedback;  // null: none, or dispatch is not trained
   std::vector<ExpertView> experts;              // derived, see ResolveExperts
+  // Likewise, one per expert, apart because a route reads those of all.
+  std::vector<float> costs;
+  std::vector<int> columns;                    // in the dispatcher's routers; -1: unknown to them
+  std::vector<std::uint32_t> lexical_experts;  // indexes into `experts`
   // Experts that "auto" may ask, a bit each; empty: all. Where all are in quarantine, none is.
   std::optional<base::Bitmap> sound;
 

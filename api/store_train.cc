@@ -121,14 +121,11 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   learning.seed = options.seed;
   learning.thread_count = threads;
   learning.cancelled = options.cancelled;
+  learning.costs = state->costs;
+  learning.lexical = state->lexical_experts;
   std::set<std::uint32_t> spaces;
   for (const ExpertView& expert : state->experts) {
-    learning.costs.push_back(expert.cost);
-    if (expert.lexical) {
-      learning.lexical.push_back(static_cast<std::uint32_t>(learning.costs.size() - 1));
-    } else {
-      spaces.insert(expert.space);
-    }
+    if (!expert.lexical) spaces.insert(expert.space);
   }
   if (!training.has_texts() || !validation.has_texts()) learning.lexical.clear();
   if (!learning.lexical.empty()) learning.joining = searcher.planner().joining();
