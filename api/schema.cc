@@ -228,7 +228,12 @@ Schema Parse(const Json& json) {
          TreeFromJson(space.value("tree", Json())), CellsFromJson(space.value("cells", Json()))});
   }
   for (const Json& partition : json.at("partitions")) {
+    const std::uint32_t before = schema.partitions.empty() ? 0 : schema.partitions.back().id;
     schema.partitions.push_back({partition.at("id"), partition.at("name")});
+    if (schema.partitions.back().id <= before) {
+      throw std::invalid_argument(absl::StrFormat("partition %d after %d, expected ascending ids",
+                                                  schema.partitions.back().id, before));
+    }
   }
   for (const Json& expert : json.at("experts")) {
     ExpertRecord record{expert.at("id"),
@@ -284,7 +289,10 @@ const PartitionRecord* Schema::FindPartition(std::string_view name) const {
   return FindIn(partitions, [&](const PartitionRecord& partition) { return partition.name == name; });
 }
 const PartitionRecord* Schema::PartitionById(std::uint32_t id) const {
-  return FindIn(partitions, [&](const PartitionRecord& partition) { return partition.id == id; });
+  const auto found = std::lower_bound(
+      partitions.begin(), partitions.end(), id,
+      [](const PartitionRecord& partition, std::uint32_t wanted) { return partition.id < wanted; });
+  return found == partitions.end() || found->id != id ? nullptr : &*found;
 }
 const ExpertRecord* Schema::FindExpert(std::string_view name) const {
   return FindIn(experts, [&](const ExpertRecord& expert) { return expert.name == name; });

@@ -123,7 +123,7 @@ struct Schema {
   std::uint32_t next_id = 1;
   std::uint64_t next_file = 1;
   std::vector<SpaceRecord> spaces;
-  std::vector<PartitionRecord> partitions;
+  std::vector<PartitionRecord> partitions;  // by ascending id
   std::vector<ExpertRecord> experts;
   std::vector<SegmentRecord> segments;
   std::vector<TextSegmentRecord> text_segments;
@@ -132,7 +132,7 @@ struct Schema {
   const SpaceRecord* FindSpace(std::string_view name) const;
   const SpaceRecord* SpaceById(std::uint32_t id) const;
   const PartitionRecord* FindPartition(std::string_view name) const;
-  const PartitionRecord* PartitionById(std::uint32_t id) const;
+  const PartitionRecord* PartitionById(std::uint32_t id) const;  // O(log partitions): asked for every hit
   const ExpertRecord* FindExpert(std::string_view name) const;
   // Whether a lexical expert searches the partition.
   bool IndexesTexts(std::uint32_t partition) const;
