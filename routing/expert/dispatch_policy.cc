@@ -11,6 +11,7 @@ namespace trivium::routing {
 namespace {
 
 constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
+constexpr std::size_t kFew = 16;  // experts: as a rule no more of many are looked at
 
 bool IsAllowed(const base::Bitmap* allowed, std::size_t expert) {
   return allowed == nullptr || allowed->Test(expert);
@@ -66,7 +67,9 @@ double NormalizeWorth(const base::Bitmap* allowed, float largest, float temperat
       continue;
     }
     ++known_count;
-    expert.probability = std::pow(expert.probability / largest, 1.0f / temperature);
+    if (expert.probability > 0) {
+      expert.probability = std::pow(expert.probability / largest, 1.0f / temperature);
+    }
     known_sum += expert.probability;
   }
   const double unknown_share = known_sum / static_cast<double>(known_count);
@@ -163,13 +166,23 @@ void ChooseExperts(absl::Span<const float> utility, absl::Span<const float> unce
     const bool known = experts[e].reason == ChoiceReason::kNotWorthCost;
     if (known && experts[e].probability > 0) dispatch->order.push_back(e);
   }
-  std::sort(dispatch->order.begin(), dispatch->order.end(), more_probable);
-  double cumulative = 0;
+  // The most probable few are ordered first: the others only if those do not reach top_p.
+  std::vector<std::uint32_t>& order = dispatch->order;
   std::size_t taken = 0;
-  for (std::uint32_t e : dispatch->order) {
-    if (taken > 0 && cumulative >= options.top_p * known_share) {
-      experts[e].reason = ChoiceReason::kEnoughAlready;
-    } else if (options.max_experts > 0 && taken >= options.max_experts) {
+  double cumulative = 0;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (taken > 0 && cumulative >= options.top_p * known_share) {  // so it stays for all that follow
+      for (; i < order.size(); ++i) experts[order[i]].reason = ChoiceReason::kEnoughAlready;
+      break;
+    }
+    if (i == 0) {
+      std::partial_sort(order.begin(), order.begin() + std::min(kFew, order.size()), order.end(),
+                        more_probable);
+    } else if (i == kFew) {
+      std::sort(order.begin() + i, order.end(), more_probable);
+    }
+    const std::uint32_t e = order[i];
+    if (options.max_experts > 0 && taken >= options.max_experts) {
       experts[e].reason = ChoiceReason::kOverCap;
     } else {
       experts[e].reason = ChoiceReason::kTopP;

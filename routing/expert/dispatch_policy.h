@@ -77,7 +77,7 @@ struct Dispatch {
 // probability ~ worth ^ (1 / temperature), normalised over the allowed experts. top_p is reached by known
 // experts among known experts, so a new unknown expert never changes the choice among the others. Raising
 // top_p or the cap never removes an expert; raising an expert's cost never adds that expert.
-// Cost: O(E log E).
+// Cost: O(E) where the 16 most probable experts reach top_p, else O(E log E).
 void ChooseExperts(absl::Span<const float> utility, absl::Span<const float> uncertainty,
                    absl::Span<const float> cost, const base::Bitmap* allowed, const DispatchOptions& options,
                    Dispatch* dispatch);

@@ -149,6 +149,54 @@ TEST(ChooseExperts, IsMonotoneInTopPCapAndCost) {
   }
 }
 
+// However few of them are ordered.
+TEST(ChooseExperts, ChoosesAmongManyAsIfAllWereOrdered) {
+  base::Random random(6);
+  for (int round = 0; round < 300; ++round) {
+    const std::size_t count = 1 + random.Below(60);
+    std::vector<float> utility(count);
+    for (float& each : utility) {  // with ties, zeros and, now and then, one that stands out
+      each = random.Below(9) == 0 ? kNan : static_cast<float>(random.Below(12)) / 12;
+      if (random.Below(30) == 0) each *= 100;
+    }
+    const DispatchOptions options = {.temperature = random.Below(2) == 0 ? 1.0f : 0.4f,
+                                     .top_p = 0.05f + 0.95f * static_cast<float>(random.Uniform()),
+                                     .max_experts = random.Below(25)};
+    const Dispatch dispatch = Choose(utility, options);
+    if (dispatch.fell_back) continue;
+    std::vector<std::uint32_t> order, chosen;
+    double known = 0, before = 0;
+    for (std::uint32_t e = 0; e < count; ++e) {
+      if (std::isnan(utility[e])) {
+        chosen.push_back(e);
+      } else if (utility[e] > 0) {
+        order.push_back(e);
+        known += dispatch.experts[e].probability;
+      }
+    }
+    const auto more_probable = [&](std::uint32_t a, std::uint32_t b) {
+      return dispatch.experts[a].probability > dispatch.experts[b].probability;
+    };
+    std::stable_sort(order.begin(), order.end(), more_probable);
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      const std::uint32_t e = order[i];
+      if (std::abs(before - options.top_p * known) > 1e-4) {
+        const bool enough = i > 0 && before > options.top_p * known;
+        const bool over_cap = options.max_experts > 0 && i >= options.max_experts;
+        EXPECT_EQ(dispatch.experts[e].reason, enough     ? ChoiceReason::kEnoughAlready
+                                              : over_cap ? ChoiceReason::kOverCap
+                                                         : ChoiceReason::kTopP)
+            << round << " " << i;
+      }
+      if (dispatch.experts[e].chosen) chosen.push_back(e);
+      before += dispatch.experts[e].probability;
+    }
+    std::sort(chosen.begin(), chosen.end());
+    std::stable_sort(chosen.begin(), chosen.end(), more_probable);
+    EXPECT_EQ(dispatch.chosen, chosen) << round;
+  }
+}
+
 TEST(ChooseExperts, ReusesTheDispatchOfAnEarlierQuery) {
   Dispatch dispatch;
   ChooseExperts({kNan, kNan, kNan}, {kNan, kNan, kNan}, {}, nullptr, Plain(1, 0), &dispatch);
