@@ -2,14 +2,12 @@
 #include "routing/expert/logistic_router.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <utility>
 
 #include "base/status_macros.h"
 #include "kernels/distance_table.h"
+#include "routing/expert/class_targets.h"
 #include "routing/expert/logistic_regression.h"
-#include "routing/expert/pilot_weights.h"
 #include "routing/expert/router_bytes.h"
 #include "routing/expert/router_matrix.h"
 #include "routing/expert/router_scratch.h"
@@ -25,41 +23,19 @@ constexpr std::uint64_t kSeed = 1;  // of the order of pilots; what is learned h
 
 absl::Status LogisticRouter::Train(const PilotSet& pilots, const RouterOptions& options) {
   TRIVIUM_RETURN_IF_ERROR(CheckTrainingInput(pilots, options));
-  const std::size_t expert_count = pilots.expert_count();
+  ClassTargets learned = ClassTargetsOf(pilots, options.class_balance);
   LogisticRouter fresh;
-  fresh.class_of_.assign(expert_count, kNoClass);
-  std::uint32_t classes = 0;
-  for (std::size_t e = 0; e < expert_count; ++e) {
-    for (std::size_t i = 0; i < pilots.size(); ++i) {
-      if (!(pilots.weight(i) > 0) || std::isnan(pilots.utilities(i)[e])) continue;
-      fresh.class_of_[e] = classes++;
-      break;
-    }
-  }
+  fresh.class_of_ = std::move(learned.class_of);
+  fresh.counts_ = std::move(learned.counts);
   // Pilots without a class say nothing here; with none at all every known expert is as likely.
-  std::vector<float> weights = BalancedWeights(pilots, options.class_balance);
-  std::vector<float> targets(pilots.size() * classes, 0.0f), shares;
-  fresh.counts_.assign(classes, 0.0f);
-  bool any = false;
-  for (std::size_t i = 0; i < pilots.size(); ++i) {
-    if (!ClassShares(pilots, i, &shares)) {
-      weights[i] = 0;
-      continue;
-    }
-    any = any || weights[i] > 0;
-    for (std::size_t e = 0; e < expert_count; ++e) {
-      if (fresh.class_of_[e] == kNoClass) continue;
-      targets[i * classes + fresh.class_of_[e]] = shares[e];
-      fresh.counts_[fresh.class_of_[e]] += pilots.weight(i) * shares[e];
-    }
-  }
-  if (any) {
-    LogisticFit fit = FitLogistic(pilots.vectors(), targets, weights, classes, options.ridge, kSeed);
+  if (learned.any) {
+    LogisticFit fit = FitLogistic(pilots.vectors(), learned.targets, learned.weights, learned.classes,
+                                  options.ridge, kSeed);
     fresh.weights_ = std::move(fit.weights);
     fresh.bias_ = std::move(fit.bias);
   } else {
-    fresh.weights_ = base::AlignedMatrix(classes, pilots.dimension());
-    fresh.bias_.assign(classes, 0.0f);
+    fresh.weights_ = base::AlignedMatrix(learned.classes, pilots.dimension());
+    fresh.bias_.assign(learned.classes, 0.0f);
   }
   *this = std::move(fresh);
   return absl::OkStatus();
@@ -74,13 +50,7 @@ void LogisticRouter::Predict(absl::Span<const float> query, RouterScratch* scrat
                                                     rows.columns, shares.data());
   for (std::size_t c = 0; c < shares.size(); ++c) shares[c] += bias_[c];
   if (!shares.empty()) Softmax(absl::MakeSpan(shares));
-  for (std::size_t e = 0; e < class_of_.size(); ++e) {
-    const std::uint32_t own = class_of_[e];
-    const bool known = own != kNoClass;
-    utility[e] = known ? shares[own] : std::numeric_limits<float>::quiet_NaN();
-    uncertainty[e] = known ? std::sqrt(shares[own] * (1 - shares[own]) / (counts_[own] + 1))
-                           : std::numeric_limits<float>::quiet_NaN();
-  }
+  GiveShares(class_of_, shares, counts_, utility, uncertainty);
 }
 
 void LogisticRouter::AddExpert() { class_of_.push_back(kNoClass); }

@@ -30,8 +30,6 @@ class LogisticRouter final : public ExpertRouter {
   absl::Status Load(std::string_view bytes) override;
 
  private:
-  static constexpr std::uint32_t kNoClass = 0xFFFFFFFF;
-
   base::AlignedMatrix weights_;          // classes x d
   std::vector<float> bias_;              // classes
   std::vector<float> counts_;            // classes: pilots, as they count
