@@ -239,14 +239,12 @@ absl::Status QueryPlanner::Widen(const QueryVectors& query, PlannerScratch* scra
   const routing::DispatchSettings& settings = state_->dispatcher->Find(plan->router)->settings;
   scratch->utility.clear();
   scratch->uncertainty.clear();
-  scratch->costs.clear();
   for (const routing::ExpertChoice& choice : plan->dispatch.experts) {
     scratch->utility.push_back(choice.utility);
     scratch->uncertainty.push_back(choice.uncertainty);
-    scratch->costs.push_back(choice.cost);
   }
   ChooseBy(settings, routing::Wider(settings.policy, *plan->second_look), query, scratch->utility,
-           scratch->uncertainty, scratch->costs, plan);
+           scratch->uncertainty, state_->costs, plan);
   plan->may_widen = false;
   plan->widened = true;
   return query.text().empty() ? LeaveOutLexical(plan) : absl::OkStatus();

@@ -28,7 +28,7 @@ inline std::vector<RouterOptions> RouterCandidates(std::string_view router) {
         candidates.push_back({.class_balance = class_balance, .ridge = ridge});
       }
     }
-  } else if (router == "logistic") {
+  } else if (router == "logistic" || router == "bilevel") {
     for (float class_balance : {0.5f, 1.0f}) {
       for (float ridge : {0.03f, 0.1f}) {
         candidates.push_back({.class_balance = class_balance, .ridge = ridge});

@@ -126,13 +126,14 @@ absl::Status Trainer::ChooseQueries() {
   return absl::OkStatus();
 }
 
-// Those named, or all that can be trained.
+// Those named, or all that can be trained and may give something.
 absl::Status Trainer::ChooseRouters() {
   const bool named = !options_.routers.empty();
   std::vector<std::string> wanted = options_.routers;
   if (!named) wanted.assign(RouterNames().begin(), RouterNames().end());
   for (const std::string& name : wanted) {
     TRIVIUM_ASSIGN_OR_RETURN(const std::unique_ptr<ExpertRouter> router, MakeRouter(name));
+    if (!named && expert_count_ < router->fewest_experts()) continue;
     if (router->IsLabelFree()) {
       const absl::Status trained =
           TrainRouter(*training_.pilots, options_.facts, {.graph_threshold = kNoGraph}, router.get());

@@ -59,7 +59,7 @@ using FirstScores = std::function<void(std::size_t query, const Dispatch& choice
                                        const AnswerSettings& settings, absl::Span<float> scores)>;
 
 struct DispatchTrainingOptions {
-  std::vector<std::string> routers;  // empty: all of RouterNames() that can be trained
+  std::vector<std::string> routers;  // empty: all of RouterNames() that can be trained and may give something
   // What label-free routers learn from, which the held-out queries judge like the others. Null: nothing is
   // known, so there are none of them. `agreement` is empty or has the training queries in their order, then
   // the validation queries: what a router is judged by, it has not learned from.

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "routing/expert/agreement_router.h"
+#include "routing/expert/bilevel_router.h"
 #include "routing/expert/cluster_table_router.h"
 #include "routing/expert/description_router.h"
 #include "routing/expert/knn_utility_router.h"
@@ -82,9 +83,9 @@ absl::Status CheckTrainingInput(const PilotSet& pilots, const RouterOptions& opt
 }
 
 absl::Span<const std::string_view> RouterNames() {
-  static constexpr std::string_view kNames[] = {"static_best", "mean_pilot", "max_pilot",     "knn_utility",
-                                                "linear",      "logistic",   "cluster_table", "moments",
-                                                "description", "agreement"};
+  static constexpr std::string_view kNames[] = {
+      "static_best", "mean_pilot",    "max_pilot", "knn_utility", "linear",   "logistic",
+      "bilevel",     "cluster_table", "moments",   "description", "agreement"};
   return kNames;
 }
 
@@ -95,6 +96,7 @@ absl::StatusOr<std::unique_ptr<ExpertRouter>> MakeRouter(std::string_view name) 
   if (name == "knn_utility") return std::make_unique<KnnUtilityRouter>();
   if (name == "linear") return std::make_unique<LinearRouter>();
   if (name == "logistic") return std::make_unique<LogisticRouter>();
+  if (name == "bilevel") return std::make_unique<BilevelRouter>();
   if (name == "cluster_table") return std::make_unique<ClusterTableRouter>();
   if (name == "moments") return std::make_unique<MomentsRouter>();
   if (name == "description") return std::make_unique<DescriptionRouter>();

@@ -45,8 +45,8 @@ struct RouterOptions {
   // moments.
   float depth = 10;  // > 0; how many best documents the experts share among them
 
-  // linear, logistic.
-  float ridge = 10.0f;  // > 0; L2 penalty, in pilots. logistic wants 0.03 to 0.1
+  // linear, logistic, bilevel.
+  float ridge = 10.0f;  // > 0; L2 penalty, in pilots. logistic and bilevel want 0.03 to 0.1
 
   absl::Status Validate() const;  // kInvalidArgument names the field
 };
@@ -87,6 +87,8 @@ class ExpertRouter {
   virtual std::string_view name() const = 0;
   virtual std::size_t dimension() const = 0;  // of the router space; 0 before Train or Load
   virtual std::size_t expert_count() const = 0;
+  // With fewer experts it gives nothing that a simpler router does not, and is trained only if named.
+  virtual std::size_t fewest_experts() const { return 1; }
 
   // Replaces what was learned; `pilots` is not kept. kInvalidArgument: no pilots, no experts, no weight at
   // all, or options out of range; the router is unchanged then.

@@ -16,7 +16,7 @@ struct RouterScratch::Buffers {
   PilotSearchScratch search;
   std::vector<base::Neighbor> found;
   std::vector<float> similarities;  // per pilot, cluster, class or vector set
-  std::vector<float> spreads;       // per vector set
+  std::vector<float> spreads;       // per vector set or region
   std::vector<float> squares;       // of the query's components
   std::vector<std::uint32_t> active;
   std::vector<UtilityVotes> votes;  // per expert

@@ -90,6 +90,16 @@ def test_a_trained_router_answers_when_asked_by_name(federated) -> None:
         store.search(queries[0], router="oracle")
 
 
+def test_a_router_for_many_experts_is_trained_among_few_only_if_named(federated) -> None:
+    store, queries, qrels, groups = federated
+    report = store.train_dispatch(queries, qrels, groups=groups)
+    assert "bilevel" not in {row.name for row in report.rows}
+    assert store.train_dispatch(queries, qrels, groups=groups, routers=["bilevel"]).router == "bilevel"
+    answers = [store.search(query, router="bilevel").route for query in queries]
+    right = sum(route.chosen[0] == group for route, group in zip(answers, groups))
+    assert {route.router for route in answers} == {"bilevel"} and right > 0.9 * len(groups)
+
+
 def test_s3_adding_an_expert_keeps_the_training(federated, rng: np.random.Generator) -> None:
     store, queries, qrels, groups = federated
     store.train_dispatch(queries, qrels, groups=groups)
