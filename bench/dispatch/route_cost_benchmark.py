@@ -31,7 +31,7 @@ PILOTS = (2000, 20000)
 EXPERTS = (10, 30, 100, 300, 1000)
 HELD_BACK = 200  # of the pilots: settings are chosen on these rather than in folds, which saves time
 SYNTHETIC_PILOTS, SYNTHETIC_QUERIES = 2000, 200
-SYNTHETIC_ROUTERS = ["knn_utility", "linear", "logistic"]
+SYNTHETIC_ROUTERS = ["knn_utility", "linear", "logistic", "bilevel"]
 
 
 def timed(store, queries, rounds, **how):
