@@ -154,9 +154,7 @@ class QueryComparison {
       }
       return absl::OkStatus();
     };
-    const auto look = [&] {
-      return LookAgain(state_, chosen, searcher_.planner().columns(), query_.own, &plan);
-    };
+    const auto look = [&] { return LookAgain(state_, chosen, state_.columns, query_.own, &plan); };
     TRIVIUM_RETURN_IF_ERROR(search());
     const float sure = look();
     if (plan.may_widen && sure < plan.second_look->widen_below) {

@@ -101,8 +101,6 @@ class QueryPlanner {
 
   // The lexical experts that join where a share was learned: of those that search the same texts the widest.
   const std::vector<std::uint32_t>& joining() const { return joining_; }
-  // Of the router, by expert; < 0: it does not know it.
-  absl::Span<const int> columns() const { return columns_; }
   // Whether the experts named are all lexical, so that no vector is needed.
   bool AsksOnlyLexical() const;
 

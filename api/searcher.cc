@@ -134,7 +134,7 @@ absl::Status Searcher::LookAgain(absl::Span<QueryVectors> queries, SearcherScrat
   const auto look = [&](std::size_t i) {
     std::vector<const ExpertList*> lists;
     for (const ExpertList& list : answers[i].lists) lists.push_back(&list);
-    return trivium::LookAgain(state(), lists, planner_.columns(), queries[i].own(), &answers[i].plan);
+    return trivium::LookAgain(state(), lists, state().columns, queries[i].own(), &answers[i].plan);
   };
   ExpertSearches searches(state(), options(), planner_.reader(), planner_.scope(), filter_.get(),
                           queries.size());

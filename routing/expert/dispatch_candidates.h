@@ -93,7 +93,8 @@ inline constexpr float kLookedPriorCandidates[] = {0.0f,  0.01f, 0.02f, 0.03f, 0
                                                    0.06f, 0.1f,  0.15f, 0.2f};
 inline constexpr float kLookedPriorWhileTuning = 0.06f;
 inline constexpr float kWidenCandidates[] = {0.0f, 0.6f, 0.75f, 0.9f};
-inline constexpr float kWiderTopP = 0.98f;
+inline constexpr float kWiderTopP = 0.998f;
+inline constexpr float kLookedTemperatures[] = {0.7f, 1.0f};
 
 // Shares of lexical experts. Measured on 17 collections, see docs/dispatch.md.
 inline constexpr float kLexicalCandidates[] = {0.1f, 0.2f, 0.3f, 0.4f, 0.5f};

@@ -83,9 +83,9 @@ absl::Status CheckTrainingInput(const PilotSet& pilots, const RouterOptions& opt
 }
 
 absl::Span<const std::string_view> RouterNames() {
-  static constexpr std::string_view kNames[] = {
-      "static_best", "mean_pilot",    "max_pilot", "knn_utility", "linear",   "logistic",
-      "bilevel",     "cluster_table", "moments",   "description", "agreement"};
+  static constexpr std::string_view kNames[] = {"static_best", "mean_pilot",  "max_pilot", "knn_utility",
+                                                "linear",      "logistic",    "bilevel",   "cluster_table",
+                                                "moments",     "description", "agreement"};
   return kNames;
 }
 

@@ -219,35 +219,49 @@ std::vector<SecondLook> UsageTuner::LearnSecondLooks(const RouterPredictions& pr
   return looks;
 }
 
-// Learned where the widest policy asks. The policy that chooses first, from how sure a look must be not to
-// widen it, and the weight of the prior are then the best of a grid, one after the other.
+// Probabilities that were sharpened to make up for what they do not know need not be so sharp then.
 void UsageTuner::TuneSecondLook(const RouterPredictions& predictions, Usage* best) const {
   if (!options_.first_scores || !options_.tune_prior || best->policy.max_experts == 1) return;
-  const DispatchOptions first = best->policy;
+  const Usage start = *best;
+  std::vector<float> temperatures = {start.policy.temperature};
+  for (const float flatter : kLookedTemperatures) {
+    if (flatter > temperatures.front()) temperatures.push_back(flatter);
+  }
+  for (const float temperature : temperatures) TrySecondLook(predictions, start, temperature, best);
+}
+
+// Learned where the widest policy asks. The policy that chooses first, from how sure a look must be not to
+// widen it, and the weight of the prior are then the best of a grid, one after the other.
+void UsageTuner::TrySecondLook(const RouterPredictions& predictions, const Usage& start, float temperature,
+                               Usage* best) const {
+  DispatchOptions first = start.policy;
+  first.temperature = temperature;
   const DispatchOptions wide =
       Wider(first, {.wider_top_p = kWiderTopP, .wider_max_experts = 2 * base_policy_.max_experts});
   const auto scores =
-      std::make_shared<const std::vector<float>>(FindFirstScores(predictions, wide, best->answer));
-  const std::vector<SecondLook> looks = LearnSecondLooks(predictions, wide, best->answer, *scores);
+      std::make_shared<const std::vector<float>>(FindFirstScores(predictions, wide, start.answer));
+  const std::vector<SecondLook> looks = LearnSecondLooks(predictions, wide, start.answer, *scores);
   if (looks.back().score_weight == 0) return;  // experts do not differ in what they find
-  const auto with_look = [&](float prior_weight, float widen_below) {
-    FoldedAnswers answers(looks.size(), best->answer);
+  const auto with_look = [&](float widen_below) {
+    FoldedAnswers answers(looks.size(), start.answer);
     for (std::size_t f = 0; f < looks.size(); ++f) {
       answers[f].second_look = looks[f];
-      answers[f].second_look->prior_weight = prior_weight;
+      answers[f].second_look->prior_weight = kLookedPriorWhileTuning;
       answers[f].second_look->widen_below = widen_below;
       answers[f].second_look->wider_top_p = wide.top_p;
       answers[f].second_look->wider_max_experts = wide.max_experts;
     }
     return answers;
   };
-  Usage looked = Evaluate(predictions, first, with_look(kLookedPriorWhileTuning, 0), scores);
-  std::vector<DispatchOptions> policies = {first, wide, first};
-  policies.back().top_p = std::min(first.top_p, 0.9f);
-  policies.back().max_experts = std::min(first.max_experts, base_policy_.max_experts);
-  for (const DispatchOptions& policy : policies) {
-    for (const float below : kWidenCandidates) {
-      Try(predictions, policy, with_look(kLookedPriorWhileTuning, below), scores, &looked);
+  Usage looked = Evaluate(predictions, wide, with_look(0), scores);
+  for (const float top_p : {0.9f, 0.98f}) {
+    for (const std::size_t cap : {base_policy_.max_experts, wide.max_experts}) {
+      DispatchOptions policy = first;
+      policy.top_p = top_p;
+      policy.max_experts = cap;
+      for (const float below : kWidenCandidates) {
+        Try(predictions, policy, with_look(below), scores, &looked);
+      }
     }
   }
   const Usage chosen = looked;

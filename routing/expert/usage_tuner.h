@@ -80,6 +80,8 @@ class UsageTuner {
                                            const std::vector<float>& first_scores) const;
   FoldedAnswers LearnLexicalWeights(const RouterPredictions& predictions,
                                     const std::vector<Usage>& by_share) const;
+  void TrySecondLook(const RouterPredictions& predictions, const Usage& start, float temperature,
+                     Usage* best) const;
   void Score(Usage* usage) const;
   void Try(const RouterPredictions& predictions, const DispatchOptions& policy, const FoldedAnswers& answers,
            std::shared_ptr<const std::vector<float>> first_scores, Usage* best) const;
