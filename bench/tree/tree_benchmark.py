@@ -8,9 +8,8 @@ PCA (centred, cosine; learned from the documents), and at the same bytes product
 interpreter has it: .venv-bench does).
 
   level          macro nDCG@10 of 2^level numbers a document
-  bytes          that a search reads a document, in the mean, coarse to fine; and of all kept levels of a row
-  topics         normalised mutual information of the collection and of the node of level 5 that a document goes to
-                 greedily, beside k-means with 32 clusters
+
+tree_frontier.py, beside this, tells of entropy, bytes and topics.
 
 Usage: tree_benchmark.py [--levels 4,6,8,10] [--steps N] [--mlp] [--seed 0] [--output build/bench/tree.json]
 Data: $TRIVIUM_DATA, or ../shared/data beside the repository.

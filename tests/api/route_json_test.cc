@@ -26,7 +26,8 @@ Route Taken() {
   route.in_domain = 0.1;
   route.prior_weight = 0.02f;
   route.mixture = {0.7f, 0.3f};
-  route.experts.push_back({"law", true, 0.5f, 0.1f, 0.7f, 1.0, "top-p"});
+  route.widened = true;
+  route.experts.push_back({"law", true, 0.5f, 0.1f, 0.7f, 1.0, "top-p", 0.6f});
   route.experts.push_back({"art", false, std::numeric_limits<float>::quiet_NaN(), 0, 0.3f, 2.5, "cap"});
   return route;
 }
@@ -39,6 +40,9 @@ TEST(RouteJson, KeepsWhatARouteSays) {
   EXPECT_TRUE(std::isnan(again.experts[1].utility));
   EXPECT_EQ(again.experts[1].cost, 2.5);
   EXPECT_EQ(again.experts[0].reason, "top-p");
+  EXPECT_TRUE(again.widened);
+  EXPECT_EQ(again.experts[0].revised, 0.6f);
+  EXPECT_TRUE(std::isnan(again.experts[1].revised));
   ASSERT_OK_AND_ASSIGN(const Route within,
                        Route::FromJson("{\"hits\": [], \"route\": " + route.ToJson() + "}"));
   EXPECT_EQ(within.ToJson(), route.ToJson());
@@ -81,6 +85,10 @@ TEST(RouteJson, NamesTheFieldThatIsWrong) {
   EXPECT_THAT(route.Validate(), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("none chosen")));
   route.rejected = true;
   EXPECT_OK(route.Validate());
+  route.experts[0].revised = 1.5f;
+  EXPECT_THAT(route.Validate(), StatusIs(absl::StatusCode::kInvalidArgument,
+                                         HasSubstr("revised of 'law': 1.5, expected 0 to 1")));
+  route.experts[0].revised = std::numeric_limits<float>::quiet_NaN();
   route.experts[1].probability = std::numeric_limits<float>::quiet_NaN();
   EXPECT_THAT(route.Validate(), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("'art': nan")));
 }
