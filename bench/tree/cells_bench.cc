@@ -8,7 +8,7 @@
 //   depth, threads, seed, learn_tree
 //   folder            takes KIND.answers.u32 (10 of each query), KIND.ROUTER.hits.u16 and
 //   KIND.ROUTER.rows.u32
-//                     (queries x steps), and the model
+//                     (queries x steps), cells.u32 (the leaf of each base row), and the model
 //
 // Answers with the trainer's report, for each router its steps (cells read) and products, the microseconds of
 // ranking and of searching with the calibrated number of cells, and the recall found then, with filters too.
@@ -213,6 +213,11 @@ json Run(const json& request) {
   const CellModel& model = *trained.model;
   start = std::chrono::steady_clock::now();
   const auto lists = OrFail(CellLists::Build(model, rows.view(), options.thread_count));
+  std::vector<std::uint32_t> cell_of(rows.rows());
+  for (std::uint32_t cell = 0; cell < lists->cell_count(); ++cell) {
+    for (const std::uint32_t row : lists->Rows(cell)) cell_of[row] = cell;
+  }
+  WriteRaw(folder + "/cells.u32", cell_of);
   json result = {{"report", Described(trained.report)},
                  {"stage_seconds", seconds},
                  {"cpu_seconds", cpu_seconds},

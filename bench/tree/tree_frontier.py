@@ -10,7 +10,7 @@ Trees of the 17 text collections (MiniLM, no labels), one for each weight of the
   topics       normalised mutual information (arithmetic mean) of a document's collection and the node of level 5 that
                it goes to greedily
 
-and the topics of k-means with 32 clusters, which is what 32 nodes have to beat: the best of three runs by their sum of
+and the topics of a partition tree with as many cells as leaves, and of k-means with 32 clusters, which is what 32 nodes have to beat: the best of three runs by their sum of
 squares.
 
 Usage: tree_frontier.py [--weights 0,0.5,2,8] [--steps 2500] [--output build/bench/tree_frontier.json]
@@ -106,6 +106,12 @@ def quality(collections, held_out, documents, queries, level):
     return float(np.mean(means))
 
 
+def run(program, request, work):
+    (work / "request.json").write_text(json.dumps(request))
+    command = [ROOT / "build/release/bin" / program, work / "request.json"]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -134,12 +140,6 @@ def main():
     )
     report["k-means topics"] = normalised_mutual_information(owner, labels)
     print(f"topics of k-means, {2**TOPIC_LEVEL} clusters: {report['k-means topics']:.4f}")
-    print(
-        "| weight | entropy |"
-        + "".join(f" level {one} | bytes |" for one in LEVELS)
-        + " bytes at 10 | topics |"
-    )
-    print("| ---: |" * 1 + " ---: |" * (2 * len(LEVELS) + 3))
     with tempfile.TemporaryDirectory(prefix="trivium-bench-") as folder:
         work = pathlib.Path(folder)
         documents.tofile(work / "documents")
@@ -148,6 +148,29 @@ def main():
         unit(held_out["queries"][:: max(1, len(held_out["groups"]) // 200)]).astype(np.float32).tofile(
             work / "asked"
         )
+        (work / "none").touch()
+        request = {
+            "base": str(work / "documents"),
+            "training": str(work / "none"),
+            "metric": "cosine",
+            "dimension": DIMENSION,
+            "queries": {},
+            "depth": DEPTH,
+            "threads": options.threads,
+            "seed": 0,
+            "learn_tree": False,
+            "folder": str(work),
+        }
+        run("trivium_bench_cells", request, work)
+        leaves = np.fromfile(work / "cells.u32", dtype=np.uint32).astype(np.int64)
+        report["partition topics"] = normalised_mutual_information(owner, leaves >> (DEPTH - TOPIC_LEVEL))
+        print(f"topics of a partition tree: {report['partition topics']:.4f}")
+        print(
+            "| weight | entropy |"
+            + "".join(f" level {one} | bytes |" for one in LEVELS)
+            + " bytes at 10 | topics |"
+        )
+        print("| ---: |" * 1 + " ---: |" * (2 * len(LEVELS) + 3))
         for weight in options.weights:
             request = {
                 "dimension": DIMENSION,
@@ -163,14 +186,7 @@ def main():
                     "thread_count": options.threads,
                 },
             }
-            (work / "request.json").write_text(json.dumps(request))
-            told = json.loads(
-                subprocess.run(
-                    [ROOT / "build/release/bin/trivium_bench_tree", work / "request.json"],
-                    stdout=subprocess.PIPE,
-                    check=True,
-                ).stdout
-            )
+            told = run("trivium_bench_tree", request, work)
             nodes = {
                 one: np.fromfile(work / f"{one}.nodes", dtype=np.float32).reshape(-1, 2 ** (DEPTH + 1))
                 for one in ("documents", "held_out")
