@@ -58,7 +58,7 @@ print(dispatch["enabled"], dispatch["router"])')
 ask=(--explain)
 if [ "$enabled" != True ]; then
   ask+=(--router "$router")
-  printf '\nOn these texts asking all six experts answers a little better, so dispatch stays off by default (the gate above).\n'
+  printf '\nOn these texts dispatch gains nothing sure over asking all six experts, so it stays off by default (the gate above).\n'
   printf 'The questions below ask the router by name, to show what it would do.\n'
 fi
 

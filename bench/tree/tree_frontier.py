@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How sharp a representation tree can be, and what that costs; and whether its nodes are topics.
 
-Trees of the 17 text collections (MiniLM, no labels), one for each weight of the entropy term:
+Trees of the 17 text collections (MiniLM, no labels), one for each weight of the entropy term, which without the balance
+term ends with all documents in one leaf:
 
   entropy      mean entropy of a document's distribution over the leaves, bits
   level        macro nDCG@10 of each collection searched alone, ranking by 1 - TVD, on train queries that the tree
@@ -13,7 +14,7 @@ Trees of the 17 text collections (MiniLM, no labels), one for each weight of the
 and the topics of a partition tree with as many cells as leaves, and of k-means with 32 clusters, which is what 32 nodes have to beat: the best of three runs by their sum of
 squares.
 
-Usage: tree_frontier.py [--weights 0,0.5,2,8] [--steps 2500] [--output build/bench/tree_frontier.json]
+Usage: tree_frontier.py [--weights 0,0.5,2,8] [--balance 4] [--steps 2500] [--output build/bench/tree_frontier.json]
 Data: $TRIVIUM_DATA, or ../shared/data beside the repository. Expects `make build` to have run.
 """
 
@@ -119,6 +120,9 @@ def main():
     parser.add_argument(
         "--weights", type=lambda text: [float(one) for one in text.split(",")], default=[0, 0.5, 2, 8]
     )
+    parser.add_argument(
+        "--balance", type=float, default=4.0, help="weight of the balance term, where entropy has one"
+    )
     parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build/bench/tree_frontier.json")
@@ -183,6 +187,7 @@ def main():
                     "depth": DEPTH,
                     "step_count": options.steps,
                     "entropy_weight": weight,
+                    "balance_weight": options.balance if weight > 0 else 0,
                     "thread_count": options.threads,
                 },
             }
