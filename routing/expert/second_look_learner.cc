@@ -104,7 +104,7 @@ SecondLook LearnSecondLook(absl::Span<const LookedQuery* const> queries, std::si
     if (step < kSteps / 2) continue;
     for (std::size_t j = 0; j < mean.size(); ++j) mean[j] += now[j];
   }
-  constexpr double kAveraged = kSteps - kSteps / 2;
+  constexpr auto kAveraged = static_cast<double>(kSteps - kSteps / 2);
   look.route_weight = static_cast<float>(mean[kRouteWeight] / kAveraged);
   look.score_weight = static_cast<float>(mean[kScoreWeight] / kAveraged * scale);
   for (std::size_t c = 0; c < column_count; ++c) {
