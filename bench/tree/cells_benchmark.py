@@ -214,6 +214,8 @@ def checks(found: dict[str, Any]) -> list[dict[str, Any]]:
         if "ivf" in kinds["questions"]:
             router = report["router"]
             for kind, limit in (("questions", 0.70), ("documents", 1.00)):
+                if kind not in kinds:
+                    continue
                 check(
                     f"{1 << int(depth)} cells: {kind}, rows read by {router} over IVF's at 0.95",
                     kinds[kind][router]["ratio"][0],
