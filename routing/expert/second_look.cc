@@ -24,7 +24,7 @@ float Revise(const SecondLook& look, absl::Span<const float> scores, absl::Span<
     expert.revised = std::numeric_limits<float>::quiet_NaN();
     if (std::isnan(scores[e])) continue;
     total += expert.probability;
-    if (column(e) < 0) continue;
+    if (column(e) < 0 || std::isnan(expert.utility)) continue;
     expert.revised = look.route_weight * std::log(std::max(expert.probability, kSmallestProbability)) +
                      look.score_weight * scores[e] + look.bias[static_cast<std::size_t>(column(e))];
     highest = std::max(highest, expert.revised);
@@ -38,6 +38,7 @@ float Revise(const SecondLook& look, absl::Span<const float> scores, absl::Span<
     sum += revised;
   }
   if (known == 0) return 1;
+  total = std::min(total, 1.0f);  // rounded sums may exceed it
   for (const std::uint32_t e : dispatch->chosen) {
     float& revised = dispatch->experts[e].revised;
     if (!std::isnan(revised)) {

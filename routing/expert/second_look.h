@@ -34,11 +34,12 @@ struct SecondLook {
 // `policy` with the wider of both limits.
 DispatchOptions Wider(DispatchOptions policy, const SecondLook& look);
 
-// Fills `revised` of the chosen experts that have a score: shares of what their probabilities sum to. An
-// expert without a column, of which nothing is known, gets the largest, so that nothing is held against it.
+// Fills `revised` of the chosen experts that have a score: shares of what their probabilities sum to, at most
+// 1. One of which nothing is known, without a utility or a column, gets the largest, so that nothing is held
+// against it.
 //   scores   one for each expert, NaN: found nothing, or is not to be compared
 //   columns  where each expert's bias stands, < 0: nowhere; empty: in its own place
-// Returns the largest share, of 1; 1 where fewer than two have a score and a column. O(chosen).
+// Returns the largest share, of 1; 1 where fewer than two are known and have a score. O(chosen).
 float Revise(const SecondLook& look, absl::Span<const float> scores, absl::Span<const int> columns,
              Dispatch* dispatch);
 

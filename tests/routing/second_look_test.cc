@@ -53,6 +53,27 @@ TEST(Revise, HoldsNothingAgainstAnExpertOfWhichNothingIsKnown) {
   EXPECT_FLOAT_EQ(dispatch.experts[1].revised, dispatch.experts[2].revised);
 }
 
+// It has a column where it was there while dispatch was trained and no judged query was its own.
+TEST(Revise, KnowsNothingOfAnExpertWithoutAUtility) {
+  const SecondLook look{.score_weight = 1, .bias = {0, 9, 0}};
+  Dispatch dispatch = Chosen({0.5f, 0.3f, 0.2f}, 3);
+  Dispatch without = Chosen({0.5f, 0.3f, 0.2f}, 3);
+  dispatch.experts[1].utility = kNone;
+  const float sure = Revise(look, std::vector<float>{0.5f, 0.9f, 0.5f}, {}, &dispatch);
+  EXPECT_EQ(sure, Revise(look, std::vector<float>{0.5f, kNone, 0.5f}, {}, &without));
+  EXPECT_FLOAT_EQ(dispatch.experts[1].revised, dispatch.experts[0].revised);
+  EXPECT_GT(dispatch.experts[0].revised, dispatch.experts[2].revised);
+}
+
+// A route with a share above 1 could not be taken again.
+TEST(Revise, StaysAShareWhereProbabilitiesAreRoundedUp) {
+  const SecondLook look{.score_weight = 1000, .bias = {0, 0}};
+  Dispatch dispatch = Chosen({0.5f, 0.5000001f}, 2);
+  ASSERT_GT(dispatch.experts[0].probability + dispatch.experts[1].probability, 1.0f);
+  Revise(look, std::vector<float>{0.9f, 0.1f}, {}, &dispatch);
+  EXPECT_EQ(dispatch.experts[0].revised, 1.0f);
+}
+
 TEST(Revise, IsSureWhereThereIsNothingToCompare) {
   const SecondLook look{.score_weight = 1, .bias = {0, 0}};
   Dispatch dispatch = Chosen({0.7f, 0.3f}, 2);
