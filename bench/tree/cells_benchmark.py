@@ -44,12 +44,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--depths", default="10,12,16", help="2 to this power cells each (default %(default)s)")
     add("--side", choices=("validation", "test"), default="test", help="default %(default)s")
     add("--threads", type=int, default=2, help="of training (default %(default)s)")
-    add("--kinds", default=",".join(KINDS), help="of queries (default %(default)s)")
+    add("--kinds", default=",".join(KINDS), help="of queries, questions among them (default %(default)s)")
     add("--training", type=int, default=100_000, help="at most so many training queries (default: all)")
     add("--queries", type=int, default=2000, help="of each kind (default %(default)s)")
     add("--seed", type=int, default=0)
     add("--output", type=pathlib.Path, default=datasets.ROOT / "build" / "bench" / "cells")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    kinds = options.kinds.split(",")
+    if "questions" not in kinds or not set(kinds) <= set(KINDS):
+        parser.error(f"--kinds: {options.kinds}, expected questions, and any of {', '.join(KINDS[1:])}")
+    return options
 
 
 class Curve:

@@ -77,3 +77,15 @@ def test_requirements_are_checked():
     }
     met = [check["met"] for check in cells_benchmark.checks(found)]
     assert met == [False, True, True, True, True, True, True, True, False, True]
+    del kinds["documents"]  # --kinds questions
+    met = [check["met"] for check in cells_benchmark.checks(found)]
+    assert met == [False, True, True, True, True, True, True, False, True]
+
+
+def test_kinds_are_known_and_have_questions(capsys):
+    assert cells_benchmark.parse(["--kinds", "questions,documents"]).kinds == "questions,documents"
+    for kinds in ("documents", "questions,answers", ""):
+        with pytest.raises(SystemExit) as ended:
+            cells_benchmark.parse(["--kinds", kinds])
+        assert ended.value.code == 2
+        assert f"--kinds: {kinds}, expected questions" in capsys.readouterr().err
