@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -43,7 +44,9 @@ absl::Status CheckQueries(const DispatchQueries& queries, const char* what) {
 
 constexpr std::size_t kNoGraph = std::numeric_limits<std::size_t>::max();
 constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
-constexpr double kLagToMix = 0.02;  // objective behind the best router's
+// How far a router's objective may be behind the best one's and still win by mixing, by a second look.
+constexpr double kLagToMix = 0.02;
+constexpr double kLagToLook = 0.005;
 
 double KnownOrZero(float utility) { return std::isnan(utility) ? 0.0 : utility; }
 
@@ -68,6 +71,7 @@ class Trainer {
   absl::Status TrainAndPredict(const PilotSet& pilots, const ExpertFacts& facts, std::uint32_t fold,
                                Candidate* candidate) const;
   absl::Status TuneUsage(TrainedDispatch* trained);
+  absl::Status TuneAnswers(const std::vector<std::size_t>& best_candidate);
   Usage AnswerOfAll(DispatchReport* report) const;
   std::vector<std::uint32_t> BestPerSet() const;
   std::vector<std::uint32_t> BestPerQuery() const;
@@ -216,27 +220,39 @@ absl::Status Trainer::TuneUsage(TrainedDispatch* trained) {
     }
     TRIVIUM_RETURN_IF_ERROR(Step(0.5 + 0.3 * (c + 1) / static_cast<double>(candidates_.size())));
   }
-  double best_objective = 0;
-  for (const Usage& usage : best_usage_) best_objective = std::max(best_objective, usage.objective);
+  TRIVIUM_RETURN_IF_ERROR(TuneAnswers(best_candidate));
   for (std::size_t r = 0; r < names_.size(); ++r) {
-    const Candidate& candidate = candidates_[best_candidate[r]];
-    // Mixing is tuned by many searches, so only for routers that may win by it.
-    const bool may_win = best_usage_[r].objective > best_objective - kLagToMix;
-    if (options_.tune_mixture && may_win) {
-      tuner_.TuneMixture(names_[r], candidate.predictions, &best_usage_[r]);
-    }
-    tuner_.TunePrior(candidate.predictions, &best_usage_[r]);
-    if (may_win) tuner_.TuneSecondLook(candidate.predictions, &best_usage_[r]);
-    if (may_win) tuner_.TuneLexical(candidate.predictions, &best_usage_[r]);
-    TRIVIUM_RETURN_IF_ERROR(
-        Step(0.8 + 0.2 * static_cast<double>(r + 1) / static_cast<double>(names_.size())));
     DispatchSettings settings;
     settings.router = names_[r];
-    settings.router_options = candidate.options;
+    settings.router_options = candidates_[best_candidate[r]].options;
     settings.router_options.graph_threshold = RouterOptions().graph_threshold;
     settings.policy = best_usage_[r].policy;
     settings.answer = best_usage_[r].answer;
     trained->report.settings.push_back(std::move(settings));
+  }
+  return absl::OkStatus();
+}
+
+// The best router first: what takes many searches is tuned only for routers that may win by it.
+absl::Status Trainer::TuneAnswers(const std::vector<std::size_t>& best_candidate) {
+  std::vector<std::size_t> order(names_.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return best_usage_[a].objective > best_usage_[b].objective;
+  });
+  const double best_policy = best_usage_[order.front()].objective;
+  double best_before_look = -std::numeric_limits<double>::infinity();
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const std::size_t r = order[i];
+    const RouterPredictions& predictions = candidates_[best_candidate[r]].predictions;
+    Usage& usage = best_usage_[r];
+    const bool may_win = usage.objective > best_policy - kLagToMix;
+    if (options_.tune_mixture && may_win) tuner_.TuneMixture(names_[r], predictions, &usage);
+    tuner_.TunePrior(predictions, &usage);
+    best_before_look = std::max(best_before_look, usage.objective);
+    if (usage.objective > best_before_look - kLagToLook) tuner_.TuneSecondLook(predictions, &usage);
+    if (may_win) tuner_.TuneLexical(predictions, &usage);
+    TRIVIUM_RETURN_IF_ERROR(Step(0.8 + 0.2 * static_cast<double>(i + 1) / static_cast<double>(order.size())));
   }
   return absl::OkStatus();
 }
