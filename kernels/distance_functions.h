@@ -87,6 +87,9 @@ struct DistanceTable {
                                    float* by_a, float* by_b);
   void (*shared_mass_rows)(const std::uint8_t* query, const std::uint8_t* rows, std::size_t stride,
                            std::size_t count, std::size_t places, std::uint32_t* out);
+  void (*shared_mass_code_rows)(const std::uint8_t* query, const std::uint8_t* table,
+                                const std::uint8_t* codes, std::size_t stride, std::size_t count,
+                                std::size_t places, std::uint32_t* out);
 
   // Conversions of `count` elements. NaNs stay NaNs: made quiet, high payload bits kept.
   void (*f16_from_f32)(const float* in, std::size_t count, Half* out);  // round to nearest even

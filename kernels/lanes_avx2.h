@@ -88,6 +88,16 @@ struct Avx2Lanes {
   static constexpr std::size_t kMasses = 32;
   static Masses LoadMasses(const std::uint8_t* p) { return _mm256_loadu_si256((const __m256i_u*)p); }
   static Masses ZeroMasses() { return _mm256_setzero_si256(); }
+  // 16 of them, and those that the codes of places [first, first + kMasses) of 64 in 32 bytes stand for.
+  using MassTable = __m256i;
+  static MassTable LoadMassTable(const std::uint8_t* p) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i_u*)p));
+  }
+  static Masses LookUpMasses(MassTable table, const std::uint8_t* codes, std::size_t first) {
+    const __m256i bytes = _mm256_loadu_si256((const __m256i_u*)codes);
+    const __m256i halves = first == 0 ? bytes : _mm256_srli_epi16(bytes, 4);
+    return _mm256_shuffle_epi8(table, _mm256_and_si256(halves, _mm256_set1_epi8(15)));
+  }
   static Masses AddSharedMasses(Masses sum, Masses a, Masses b) {
     return _mm256_add_epi64(sum, _mm256_sad_epu8(_mm256_min_epu8(a, b), _mm256_setzero_si256()));
   }

@@ -77,6 +77,16 @@ struct Avx512Lanes {
   static constexpr std::size_t kMasses = 64;
   static Masses LoadMasses(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
   static Masses ZeroMasses() { return _mm512_setzero_si512(); }
+  // 16 of them, and those that the codes of 64 places in 32 bytes stand for.
+  using MassTable = __m512i;
+  static MassTable LoadMassTable(const std::uint8_t* p) {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i_u*)p));
+  }
+  static Masses LookUpMasses(MassTable table, const std::uint8_t* codes, std::size_t /*first*/) {
+    const __m256i bytes = _mm256_loadu_si256((const __m256i_u*)codes);
+    const __m512i halves = _mm512_inserti64x4(_mm512_castsi256_si512(bytes), _mm256_srli_epi16(bytes, 4), 1);
+    return _mm512_shuffle_epi8(table, _mm512_and_si512(halves, _mm512_set1_epi8(15)));
+  }
   static Masses AddSharedMasses(Masses sum, Masses a, Masses b) {
     return _mm512_add_epi64(sum, _mm512_sad_epu8(_mm512_min_epu8(a, b), _mm512_setzero_si512()));
   }

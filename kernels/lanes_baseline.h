@@ -85,6 +85,16 @@ struct BaselineLanes {
   static constexpr std::size_t kMasses = 16;
   static Masses LoadMasses(const std::uint8_t* p) { return _mm_loadu_si128((const __m128i_u*)p); }
   static Masses ZeroMasses() { return _mm_setzero_si128(); }
+  // 16 of them, and those that the codes of places [first, first + kMasses) of 64 in 32 bytes stand for.
+  using MassTable = const std::uint8_t*;
+  static MassTable LoadMassTable(const std::uint8_t* p) { return p; }
+  static Masses LookUpMasses(MassTable table, const std::uint8_t* codes, std::size_t first) {
+    std::uint8_t masses[kMasses];
+    const std::uint8_t* halves = codes + first % 32;
+    const int shift = first < 32 ? 0 : 4;
+    for (std::size_t i = 0; i < kMasses; ++i) masses[i] = table[(halves[i] >> shift) & 15];
+    return LoadMasses(masses);
+  }
   static Masses AddSharedMasses(Masses sum, Masses a, Masses b) {
     return _mm_add_epi64(sum, _mm_sad_epu8(_mm_min_epu8(a, b), _mm_setzero_si128()));
   }

@@ -69,6 +69,7 @@ constexpr DistanceTable MakeTable(const char* name) {
       .shared_mass_f32 = &SharedMassF32<Lanes>,
       .add_shared_mass_gradient = &AddSharedMassGradient<Lanes>,
       .shared_mass_rows = &SharedMassRows<Lanes>,
+      .shared_mass_code_rows = &SharedMassCodeRows<Lanes>,
       .f16_from_f32 = &F16FromF32<Lanes>,
       .f32_from_f16 = &F32FromF16<Lanes>,
   };

@@ -3,6 +3,7 @@
 // less their total variation distance. Of the *Lanes* type of an instruction set (distance_kernel.h) it needs
 //   Min(a, b) and WhereLess(a, b, v), v where a < b and 0 elsewhere, of floats
 //   Masses, LoadMasses(p), ZeroMasses(), AddSharedMasses(sum, a, b), SumMasses(sum) of kMasses unsigned bytes
+//   MassTable, LoadMassTable(p), LookUpMasses(table, codes, first): masses that stand for 4-bit codes
 #pragma once
 
 #include <cstddef>
@@ -58,6 +59,25 @@ void SharedMassRows(const std::uint8_t* query, const std::uint8_t* rows, std::si
     auto sum = Lanes::ZeroMasses();
     for (std::size_t j = 0; j < places; j += Lanes::kMasses) {
       sum = Lanes::AddSharedMasses(sum, Lanes::LoadMasses(query + j), Lanes::LoadMasses(row + j));
+    }
+    out[i] = Lanes::SumMasses(sum);
+  }
+}
+
+// Likewise of rows that are 4-bit codes: places / 2 bytes, in blocks of 64 places, the first 32 of which are
+// the low halves of 32 bytes and the others the high halves. Code c stands for table[c]; `table` has 16.
+template <class Lanes>
+void SharedMassCodeRows(const std::uint8_t* query, const std::uint8_t* table, const std::uint8_t* codes,
+                        std::size_t stride, std::size_t count, std::size_t places, std::uint32_t* out) {
+  const auto masses = Lanes::LoadMassTable(table);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint8_t* row = codes + i * stride;
+    auto sum = Lanes::ZeroMasses();
+    for (std::size_t block = 0; block < places; block += 64) {
+      for (std::size_t first = 0; first < 64; first += Lanes::kMasses) {
+        sum = Lanes::AddSharedMasses(sum, Lanes::LoadMasses(query + block + first),
+                                     Lanes::LookUpMasses(masses, row + block / 2, first));
+      }
     }
     out[i] = Lanes::SumMasses(sum);
   }

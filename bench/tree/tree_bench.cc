@@ -109,14 +109,22 @@ void Run(const json& request) {
     std::vector<base::Neighbor> found;
     for (const std::size_t level : request.at("search").at("levels").get<std::vector<std::size_t>>()) {
       index::SearchCounters counters;
-      for (std::size_t i = 0; i < asked.rows(); ++i) {
-        scratch.query.Set(trained->tree, asked.row(i));
-        table->Search(scratch.query, level, 10, nullptr, &scratch, &found, &counters);
+      double least = 1e9;  // microseconds a query, of 3 rounds
+      for (int round = 0; round < 3; ++round) {
+        counters = {};
+        const auto start = std::chrono::steady_clock::now();
+        for (std::size_t i = 0; i < asked.rows(); ++i) {
+          scratch.query.Set(trained->tree, asked.row(i));
+          table->Search(scratch.query, level, 10, nullptr, &scratch, &found, &counters);
+        }
+        const std::chrono::duration<double, std::micro> spent = std::chrono::steady_clock::now() - start;
+        least = std::min(least, spent.count() / static_cast<double>(asked.rows()));
       }
       const double documents_asked =
           static_cast<double>(asked.rows()) * static_cast<double>(documents.rows());
       searches.push_back({{"level", level},
-                          {"bytes_a_document", static_cast<double>(counters.bytes_read) / documents_asked}});
+                          {"bytes_a_document", static_cast<double>(counters.bytes_read) / documents_asked},
+                          {"us", least}});
     }
   }
   // The least of 20 means: other work on the machine only adds.

@@ -20,7 +20,10 @@ namespace {
 constexpr std::size_t kCoarsestLevel = 4;
 constexpr std::size_t kMassesAtOnce = 64;  // of a kernel's step
 constexpr std::size_t kRowsAtOnce = 256;
-constexpr std::uint64_t kVersion = 1;
+constexpr std::size_t kCoarsestSieve = 8;  // what coarser levels rule out does not pay for reading them
+constexpr std::size_t kRowsSampled = 256;  // for the bounds of codes
+constexpr std::uint64_t kVersion = 2;
+constexpr std::uint64_t kVersionWithoutCodes = 1;
 
 std::size_t Padded(std::size_t places) {
   return (places + kMassesAtOnce - 1) / kMassesAtOnce * kMassesAtOnce;
@@ -39,6 +42,9 @@ std::vector<std::size_t> KeptLevels(std::size_t depth) {
 // The blocks of a file:
 //   leaf_header  u64 version | u64 rows | u32 depth | f32 unit
 //   leaves_L     of each kept level L: rows x stride bytes
+//   bounds_L     likewise: 16 bytes, of its codes
+//   codes_L      likewise: rows x stride / 2 bytes
+// Version 1 has no codes.
 struct Header {
   std::uint64_t version, rows;
   std::uint32_t depth;
@@ -46,6 +52,23 @@ struct Header {
 };
 
 std::string BlockName(std::size_t level) { return absl::StrCat("leaves_", level); }
+std::string BoundsName(std::size_t level) { return absl::StrCat("bounds_", level); }
+std::string CodesName(std::size_t level) { return absl::StrCat("codes_", level); }
+
+absl::Status AddBytes(const std::string& name, const void* bytes, std::size_t size,
+                      storage::SegmentFileWriter* writer) {
+  return writer->AddBlock(name, absl::MakeConstSpan(static_cast<const std::byte*>(bytes), size));
+}
+
+absl::StatusOr<const std::uint8_t*> FindBytes(const storage::SegmentFile& file, const std::string& path,
+                                              const std::string& name, std::size_t size) {
+  TRIVIUM_ASSIGN_OR_RETURN(const absl::Span<const std::byte> block, file.Block(name));
+  if (block.size() != size) {
+    return absl::DataLossError(
+        absl::StrFormat("%s: %s of %d bytes, expected %d", path, name, block.size(), size));
+  }
+  return reinterpret_cast<const std::uint8_t*>(block.data());
+}
 
 }  // namespace
 
@@ -107,19 +130,38 @@ std::shared_ptr<const LeafTable> LeafTable::Build(const SplitTree& tree, base::M
       }
     }
   });
+  for (Level& kept : table->levels_) EncodeLevel(rows.rows, thread_count, &kept);
   return table;
+}
+
+void LeafTable::EncodeLevel(std::size_t size, int thread_count, Level* level) {
+  std::vector<std::uint8_t> sample;
+  const std::size_t step = std::max<std::size_t>(1, size / kRowsSampled);
+  for (std::size_t row = 0; row < size; row += step) {
+    const std::uint8_t* masses = level->masses + row * level->stride;
+    sample.insert(sample.end(), masses, masses + (std::size_t{1} << level->level));
+  }
+  level->bounds = ChooseMassBounds(sample);
+  level->owned_codes.Grow(0, size * level->stride / 2);
+  auto* codes = reinterpret_cast<std::uint8_t*>(level->owned_codes.data());
+  level->codes = codes;
+  const MassEncoder encoder(level->bounds);
+  base::ParallelFor(size, thread_count, kRowsAtOnce, [&](std::size_t row, int) {
+    encoder.Encode(level->masses + row * level->stride, level->stride, codes + row * level->stride / 2);
+  });
 }
 
 absl::Status LeafTable::Write(const std::string& path) const {
   TRIVIUM_ASSIGN_OR_RETURN(const std::unique_ptr<storage::SegmentFileWriter> writer,
                            storage::SegmentFileWriter::Create(path));
   const Header header{kVersion, size_, static_cast<std::uint32_t>(depth()), unit_};
-  TRIVIUM_RETURN_IF_ERROR(writer->AddBlock(
-      "leaf_header", absl::MakeConstSpan(reinterpret_cast<const std::byte*>(&header), sizeof(header))));
+  TRIVIUM_RETURN_IF_ERROR(AddBytes("leaf_header", &header, sizeof(header), writer.get()));
   for (const Level& kept : levels_) {
-    TRIVIUM_RETURN_IF_ERROR(writer->AddBlock(
-        BlockName(kept.level),
-        absl::MakeConstSpan(reinterpret_cast<const std::byte*>(kept.masses), size_ * kept.stride)));
+    const std::size_t size = size_ * kept.stride;
+    TRIVIUM_RETURN_IF_ERROR(AddBytes(BlockName(kept.level), kept.masses, size, writer.get()));
+    TRIVIUM_RETURN_IF_ERROR(
+        AddBytes(BoundsName(kept.level), kept.bounds.data(), kept.bounds.size(), writer.get()));
+    TRIVIUM_RETURN_IF_ERROR(AddBytes(CodesName(kept.level), kept.codes, size / 2, writer.get()));
   }
   return writer->Commit();
 }
@@ -136,7 +178,8 @@ absl::StatusOr<std::shared_ptr<const LeafTable>> LeafTable::Open(const std::stri
         absl::StrFormat("%s: leaf_header of %d bytes, expected %d", path, bytes.size(), sizeof(header)));
   }
   std::memcpy(&header, bytes.data(), sizeof(header));
-  if (header.version != kVersion || header.rows != size || header.depth != tree.depth ||
+  const bool with_codes = header.version != kVersionWithoutCodes;
+  if ((header.version != kVersion && with_codes) || header.rows != size || header.depth != tree.depth ||
       header.unit != tree.mass_unit) {
     return absl::DataLossError(absl::StrFormat(
         "%s: leaves of version %d, %d rows, depth %d and unit %g, expected version %d, %d rows, depth %d and "
@@ -147,15 +190,22 @@ absl::StatusOr<std::shared_ptr<const LeafTable>> LeafTable::Open(const std::stri
   table->size_ = size;
   table->unit_ = header.unit;
   for (const std::size_t level : KeptLevels(tree.depth)) {
-    TRIVIUM_ASSIGN_OR_RETURN(const absl::Span<const std::byte> block, table->file_->Block(BlockName(level)));
     Level kept;
     kept.level = level;
     kept.stride = Padded(std::size_t{1} << level);
-    if (block.size() != size * kept.stride) {
-      return absl::DataLossError(absl::StrFormat("%s: %s of %d bytes, expected %d", path, BlockName(level),
-                                                 block.size(), size * kept.stride));
+    const std::size_t bytes_kept = size * kept.stride;
+    TRIVIUM_ASSIGN_OR_RETURN(kept.masses, FindBytes(*table->file_, path, BlockName(level), bytes_kept));
+    if (with_codes) {
+      TRIVIUM_ASSIGN_OR_RETURN(kept.codes, FindBytes(*table->file_, path, CodesName(level), bytes_kept / 2));
+      TRIVIUM_ASSIGN_OR_RETURN(const std::uint8_t* bounds,
+                               FindBytes(*table->file_, path, BoundsName(level), kept.bounds.size()));
+      std::copy_n(bounds, kept.bounds.size(), kept.bounds.begin());
+      if (!AreMassBounds(kept.bounds)) {
+        return absl::DataLossError(absl::StrFormat("%s: %s not increasing to 255", path, BoundsName(level)));
+      }
+    } else {
+      EncodeLevel(size, base::ResolveThreadCount(1), &kept);
     }
-    kept.masses = reinterpret_cast<const std::uint8_t*>(block.data());
     table->levels_.push_back(std::move(kept));
   }
   return table;
@@ -165,7 +215,7 @@ std::size_t LeafTable::LevelBytes(std::size_t level) { return Padded(std::size_t
 
 std::size_t LeafTable::bytes_per_row() const {
   std::size_t bytes = 0;
-  for (const Level& kept : levels_) bytes += LevelBytes(kept.level);
+  for (const Level& kept : levels_) bytes += LevelBytes(kept.level) * 3 / 2;
   return bytes;
 }
 
@@ -199,6 +249,18 @@ std::uint32_t LeafTable::Shared(const Level& kept, const LeafQuery& query, std::
   return shared;
 }
 
+void LeafTable::SharedByCodes(const Level& kept, const LeafQuery& query,
+                              const std::vector<std::uint32_t>& rows,
+                              std::vector<std::uint32_t>* shared) const {
+  shared->resize(rows.size());
+  const std::size_t stride = kept.stride / 2;
+  for (std::size_t first = 0, last = 0; first < rows.size(); first = last) {
+    while (last < rows.size() && rows[last] - rows[first] == last - first) ++last;  // that lie together
+    shared_mass_code_rows_(query.level(kept.level), kept.bounds.data(), kept.codes + rows[first] * stride,
+                           stride, last - first, kept.stride, shared->data() + first);
+  }
+}
+
 void LeafTable::Search(const LeafQuery& query, std::size_t level, std::size_t k, const base::Bitmap* allowed,
                        LeafScratch* scratch, std::vector<base::Neighbor>* found,
                        index::SearchCounters* counters) const {
@@ -208,7 +270,6 @@ void LeafTable::Search(const LeafQuery& query, std::size_t level, std::size_t k,
   for (std::uint32_t i = 0; i < size_; ++i) {
     if (allowed == nullptr || allowed->Test(i)) rows.push_back(i);
   }
-  shared.resize(rows.size());
   std::uint64_t compared = 0, bytes = 0;
   const Level& last = LevelFor(level);
   const auto finish = [&](std::uint32_t row) {
@@ -216,38 +277,39 @@ void LeafTable::Search(const LeafQuery& query, std::size_t level, std::size_t k,
     bytes += last.stride;
     return Shared(last, query, level, row, scratch);
   };
-  std::uint32_t bound = 0;  // the k-th best share seen at the asked level, or less
-  std::size_t shift = 0;    // a unit of the level before is 2^shift units of the asked one
-  for (const Level& kept : levels_) {
-    if (&kept == &last) break;
-    // Coarser than the asked level: keep rows that may still be among the best.
+  std::uint32_t bound = 0;   // the k-th best share seen at the asked level, or less
+  std::size_t shift = 0;     // a unit of `shared` is 2^shift units of the asked level
+  bool are_bounded = false;  // whether `shared` is known
+  const auto keep_promising = [&] {
     std::size_t left = 0;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (&kept != &levels_.front() && shared[i] << shift < bound) continue;
-      rows[left] = rows[i];
-      shared[left] = Shared(kept, query, kept.level, rows[i], scratch);
-      ++left;
+      if (shared[i] << shift >= bound) rows[left++] = rows[i];
     }
-    shift = level - kept.level;
     rows.resize(left);
-    shared.resize(left);
-    compared += left;
-    bytes += left * kept.stride;
+  };
+  for (const Level* kept = &last - (&last == &levels_.front() ? 0 : 1); kept <= &last; ++kept) {
+    const bool too_fine = kept->level > level;
+    const bool too_coarse = kept != &last && last.level == level && kept->level < kCoarsestSieve;
+    if (too_fine || too_coarse) continue;
+    if (are_bounded) keep_promising();
+    SharedByCodes(*kept, query, rows, &shared);
+    are_bounded = true;
+    shift = level - kept->level;
+    compared += rows.size();
+    bytes += rows.size() * kept->stride / 2;
     // The k most promising at the asked level tell where the others must be.
-    if (left <= k) continue;
-    std::vector<std::uint32_t>& order = scratch->order;
-    order.resize(left);
-    std::iota(order.begin(), order.end(), 0u);
-    std::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k), order.end(),
-                     [&](std::uint32_t a, std::uint32_t b) { return shared[a] > shared[b]; });
+    if (rows.size() <= k) continue;
+    scratch->top.Reset(k);
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      scratch->top.Push({-static_cast<float>(shared[i]), rows[i]});
+    scratch->top.DrainSorted(&scratch->promising);
     std::uint32_t lowest = std::numeric_limits<std::uint32_t>::max();
-    for (std::size_t i = 0; i < k; ++i) lowest = std::min(lowest, finish(rows[order[i]]));
+    for (const base::Neighbor& one : scratch->promising) lowest = std::min(lowest, finish(one.row));
     bound = std::max(bound, lowest);
   }
-  const bool coarse = &last != &levels_.front();
   scratch->top.Reset(k);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (coarse && shared[i] << shift < bound) continue;
+    if (are_bounded && shared[i] << shift < bound) continue;
     // Whole numbers below 2^24: exact.
     scratch->top.Push({-static_cast<float>(finish(rows[i])), rows[i]});
     if (scratch->top.size() == k) bound = std::max(bound, static_cast<std::uint32_t>(-scratch->top.Bound()));

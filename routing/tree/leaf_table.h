@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a tree says of every row of a vector set: its masses at several levels, and the exact search among
-// them, coarse to fine.
+// them, coarse to fine: by codes at a coarser level, by codes at the level asked for, then by the masses.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +18,7 @@
 #include "base/top_k.h"
 #include "index/search_index.h"
 #include "kernels/distance_table.h"
+#include "routing/tree/mass_codes.h"
 #include "routing/tree/split_tree.h"
 #include "storage/segment_file.h"
 
@@ -45,16 +46,17 @@ class LeafQuery {
 // Buffers of one thread.
 struct LeafScratch {
   LeafQuery query;
-  std::vector<std::uint32_t> shared;  // of each row that is left, with the query, at the level before
+  std::vector<std::uint32_t> shared;  // at most, of each row that is left, with the query
   std::vector<std::uint32_t> rows;    // that are left
-  std::vector<std::uint32_t> order;
+  std::vector<base::Neighbor> promising;
   std::vector<std::uint8_t> folded;
   base::TopK top;
 };
 
 // Levels kept are the last, `depth`, and every second one above it down to 4 (of a tree with fewer: the
-// last). Bytes a row: one for each node of these levels, at least 64 a level: 1,408 for a depth of 10. Masses
-// of a level are in units of 2^(depth - level) times the tree's. Immutable; safe to use concurrently.
+// last). Bytes a row: one for each node of these levels, at least 64 a level, and half of it for their codes:
+// 2,112 for a depth of 10. Masses of a level are in units of 2^(depth - level) times the tree's. Immutable;
+// safe to use concurrently.
 class LeafTable {
  public:
   // Of `rows` (n x dimension of the tree). Cost: n x SplitTree::Assign. The same for any number of threads.
@@ -71,18 +73,18 @@ class LeafTable {
   std::size_t size() const { return size_; }
   std::size_t depth() const { return levels_.back().level; }
   std::size_t bytes_per_row() const;
-  static std::size_t LevelBytes(std::size_t level);  // of these, what a kept level takes
+  static std::size_t LevelBytes(std::size_t level);  // of these, what the masses of a kept level take
 
   // Overwrites `found` with the rows that share most with `query` at `level`, 1 to depth(), first those that
   // share most, ties by row: exactly min(k, allowed rows). `distance` is 1 less
   // the share of the query's masses that the row has, too: the total variation distance, up to rounding.
   // `allowed`: null, or a bit a row.
   //
-  // What two rows share can only fall from level to level, so that a row whose share at a coarse level is
-  // below the k-th best at the asked one is out: the answer is that of a scan of the asked level. A row that
-  // is left is read once at every kept level. `counters`: rows compared, at any level, as code_distances, and
-  // their bytes. Source: the bound of Gupta et al. 2025 (ReTreever), section 3.3, used to prune rather than
-  // to approximate.
+  // What two rows share can only fall from level to level, and is never more than what one shares with the
+  // bounds of the other's masses. So a row whose share by codes, at the kept level before or at the asked
+  // one, is below the k-th best is out: the answer is that of a scan of the asked level. `counters`: rows
+  // compared, at any level, by codes or masses, as code_distances, and their bytes. Source: the bound of
+  // Gupta et al. 2025 (ReTreever), section 3.3, used to prune rather than to approximate; the codes are ours.
   void Search(const LeafQuery& query, std::size_t level, std::size_t k, const base::Bitmap* allowed,
               LeafScratch* scratch, std::vector<base::Neighbor>* found,
               index::SearchCounters* counters) const;
@@ -93,17 +95,26 @@ class LeafTable {
  private:
   struct Level {
     std::size_t level = 0;
-    std::size_t stride = 0;  // masses
+    std::size_t stride = 0;  // masses; codes take half of it
     const std::uint8_t* masses = nullptr;
-    base::HugeBytes owned;  // where it is not mapped
+    const std::uint8_t* codes = nullptr;
+    MassBounds bounds{};                 // of the codes
+    base::HugeBytes owned, owned_codes;  // where they are not mapped
   };
-  LeafTable() : shared_mass_rows_(kernels::ActiveDistances().shared_mass_rows) {}
+  LeafTable()
+      : shared_mass_rows_(kernels::ActiveDistances().shared_mass_rows),
+        shared_mass_code_rows_(kernels::ActiveDistances().shared_mass_code_rows) {}
+  static void EncodeLevel(std::size_t size, int thread_count, Level* level);
   // The first kept level at or below `level` in the tree.
   const Level& LevelFor(std::size_t level) const;
   std::uint32_t Shared(const Level& kept, const LeafQuery& query, std::size_t level, std::uint32_t row,
                        LeafScratch* scratch) const;
+  // At most, at a kept level, of each of `rows`, which increase.
+  void SharedByCodes(const Level& kept, const LeafQuery& query, const std::vector<std::uint32_t>& rows,
+                     std::vector<std::uint32_t>* shared) const;
 
   decltype(kernels::DistanceTable::shared_mass_rows) shared_mass_rows_;
+  decltype(kernels::DistanceTable::shared_mass_code_rows) shared_mass_code_rows_;
   std::size_t size_ = 0;
   float unit_ = 0;             // of the masses of the last level
   std::vector<Level> levels_;  // coarse to fine

@@ -66,6 +66,32 @@ TEST_P(SharedMass, OfBytesIsExactForEveryStride) {
   }
 }
 
+TEST_P(SharedMass, OfCodesIsThatOfTheMassesTheyStandFor) {
+  base::Random random(4);
+  std::vector<std::uint8_t> masses(16);
+  for (std::uint8_t& mass : masses) mass = static_cast<std::uint8_t>(random.Below(256));
+  for (const std::size_t places : {64u, 128u, 192u, 1024u}) {
+    for (const std::size_t gap : {0u, 1u, 32u}) {
+      const std::size_t stride = places / 2 + gap, count = 5;
+      std::vector<std::uint8_t> query(places), codes(stride * count);
+      for (std::uint8_t& mass : query) mass = static_cast<std::uint8_t>(random.Below(256));
+      for (std::uint8_t& code : codes) code = static_cast<std::uint8_t>(random.Below(256));
+      std::vector<std::uint32_t> out(count + 1, 7);
+      table().shared_mass_code_rows(query.data(), masses.data(), codes.data(), stride, count, places,
+                                    out.data());
+      for (std::size_t i = 0; i < count; ++i) {
+        std::uint32_t expected = 0;
+        for (std::size_t j = 0; j < places; ++j) {
+          const std::uint8_t byte = codes[i * stride + j / 64 * 32 + j % 32];
+          expected += std::min(query[j], masses[j % 64 < 32 ? byte & 15 : byte >> 4]);
+        }
+        EXPECT_EQ(out[i], expected) << places << " " << gap << " " << i;
+      }
+      EXPECT_EQ(out[count], 7u);
+    }
+  }
+}
+
 TEST_P(SharedMass, OfTheLargestBytesDoesNotOverflow) {
   const std::vector<std::uint8_t> full(65536, 255);
   std::uint32_t shared = 0;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "storage/segment_file.h"
 #include "tests/support/random_vectors.h"
 #include "tests/support/slow_tree.h"
 #include "tests/support/status_matchers.h"
@@ -69,7 +70,7 @@ TEST_F(LeafTableTest, OnlyAllowedRowsAreFound) {
 TEST_F(LeafTableTest, CoarseLevelsSaveReadingTheFine) {
   const SplitTree tree = RandomTree(kDimension, 10, 0, 1, 6);
   const auto table = LeafTable::Build(tree, rows_.view(), 1);
-  EXPECT_EQ(table->bytes_per_row(), 64u + 64 + 256 + 1024);  // 16 masses take the room of 64
+  EXPECT_EQ(table->bytes_per_row(), (64u + 64 + 256 + 1024) * 3 / 2);  // 16 masses take the room of 64
   Find(*table, tree, queries_.row(0), 10, 10);
   EXPECT_GE(counters_.code_distances, rows_.rows());
   EXPECT_LT(counters_.bytes_read, rows_.rows() * 1024 / 2);
@@ -101,9 +102,36 @@ TEST_F(LeafTableTest, AFileAnswersAsTheTableThatWroteIt) {
   EXPECT_EQ(opened->bytes_per_row(), table->bytes_per_row());
   EXPECT_THAT(table->Write(path), StatusIs(absl::StatusCode::kAlreadyExists));
   EXPECT_THAT(LeafTable::Open(path, tree, rows_.rows() + 1, false),
-              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("expected version 1, 501 rows")));
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("expected version 2, 501 rows")));
   const SplitTree deeper = RandomTree(kDimension, 7, 0, 1, 2);
   EXPECT_THAT(LeafTable::Open(path, deeper, rows_.rows(), false), StatusIs(absl::StatusCode::kDataLoss));
+}
+
+TEST_F(LeafTableTest, AFileOfTheFirstVersionHasNoCodesAndAnswersAlike) {
+  const testing_support::TempDir directory(testing_support::TempDir::kMemory);
+  const SplitTree tree = RandomTree(kDimension, 6, 0, 1, 2);
+  const auto table = LeafTable::Build(tree, rows_.view(), 1);
+  struct {
+    std::uint64_t version, rows;
+    std::uint32_t depth;
+    float unit;
+  } const header{1, rows_.rows(), 6, tree.mass_unit};
+  const std::string path = directory.File("leaves");
+  ASSERT_OK_AND_ASSIGN(const auto writer, storage::SegmentFileWriter::Create(path));
+  const auto bytes_of = [](const void* bytes, std::size_t size) {
+    return absl::MakeConstSpan(static_cast<const std::byte*>(bytes), size);
+  };
+  ASSERT_OK(writer->AddBlock("leaf_header", bytes_of(&header, sizeof(header))));
+  for (const std::size_t level : {4u, 6u}) {
+    ASSERT_OK(writer->AddBlock(level == 4 ? "leaves_4" : "leaves_6",
+                               bytes_of(table->masses(0, level), rows_.rows() * 64)));
+  }
+  ASSERT_OK(writer->Commit());
+  ASSERT_OK_AND_ASSIGN(const auto opened, LeafTable::Open(path, tree, rows_.rows(), /*verify=*/true));
+  for (const std::size_t level : {3u, 6u}) {
+    EXPECT_EQ(Find(*opened, tree, queries_.row(0), level, 10),
+              Find(*table, tree, queries_.row(0), level, 10));
+  }
 }
 
 TEST_F(LeafTableTest, DamageIsDataLoss) {
