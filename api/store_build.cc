@@ -198,6 +198,7 @@ absl::StatusOr<CompactReport> Store::Compact(const BuildOptions& options) {
   state.reset();  // else its rows would stay until the end
   TRIVIUM_RETURN_IF_ERROR(impl_->SealSets(std::move(sets), options, &report.graphs).status());
   TRIVIUM_RETURN_IF_ERROR(impl_->SealTexts(/*whole=*/true, options.cancelled).status());
+  TRIVIUM_ASSIGN_OR_RETURN(report.cells, impl_->SplitOverfullCells(options));
   state = impl_->published.load();
   TRIVIUM_RETURN_IF_ERROR(state->db->Compact());
   report.segments_after = state->schema.segments.size() + state->schema.text_segments.size();

@@ -195,6 +195,11 @@ struct Store::Impl {
   absl::Status PlantTrees(const SpaceTrees& trees, const SpaceRecord& space,
                           const TreeTrainingOptions& options, StoreState* state, TreeFiles* files) const;
 
+  // --- store_split_cells.cc ---
+  // Where cells of a space overflow with what is nearest to them, those around them are built anew. Of each
+  // space that has cells: how it was, and what was done.
+  absl::StatusOr<std::vector<CellDriftReport>> SplitOverfullCells(const BuildOptions& build);
+
   // --- store_trees.cc ---
   // Reads the trees of a space.
   absl::Status LoadTrees(const SpaceRecord& space, StoreState* state) const;

@@ -30,18 +30,27 @@ absl::Status RunCompact(const CompactArguments& arguments) {
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const CompactReport report, store->Compact(options));
   TRIVIUM_CLI_RETURN_IF_ERROR(store->Close());
   bar.Clear();
+  nlohmann::json cells = nlohmann::json::array();
+  std::string about_cells;
+  for (const CellDriftReport& space : report.cells) {
+    cells.push_back({{"space", space.space}, {"overfull", space.overfull}, {"rebuilt", space.rebuilt}});
+    absl::StrAppendFormat(&about_cells,
+                          "cells of %s: %.1f %% of the documents in overfull ones, %s rebuilt\n", space.space,
+                          100 * space.overfull, Grouped(space.rebuilt));
+  }
   if (arguments.json) {
     return PrintJson({{"segments_before", report.segments_before},
                       {"segments_after", report.segments_after},
                       {"rows_dropped", report.rows_dropped},
                       {"graphs_taught", report.graphs.taught},
                       {"graphs_left_untaught", report.graphs.left_untaught},
+                      {"cells", cells},
                       {"seconds", report.seconds}});
   }
   return Print(absl::StrFormat("segments: %s -> %s; %s deleted rows dropped (%.1f s)\n",
                                Grouped(report.segments_before), Grouped(report.segments_after),
                                Grouped(report.rows_dropped), report.seconds) +
-               TaughtText(report.graphs));
+               TaughtText(report.graphs) + about_cells);
 }
 
 }  // namespace

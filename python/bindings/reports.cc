@@ -221,11 +221,21 @@ py::object AsPython(const VerifyReport& report) {
                                "documents"_a = report.documents, "vectors"_a = report.vectors);
 }
 
+namespace {
+
+py::object CellDrift(const CellDriftReport& report) {
+  return Class("CellDrift")("space"_a = report.space, "overfull"_a = report.overfull,
+                            "rebuilt"_a = report.rebuilt);
+}
+
+}  // namespace
+
 py::object AsPython(const CompactReport& report) {
   return Class("CompactReport")(
       "segments_before"_a = report.segments_before, "segments_after"_a = report.segments_after,
       "rows_dropped"_a = report.rows_dropped, "graphs_taught"_a = report.graphs.taught,
-      "graphs_left_untaught"_a = report.graphs.left_untaught, "seconds"_a = report.seconds);
+      "graphs_left_untaught"_a = report.graphs.left_untaught, "cells"_a = AsList(report.cells, &CellDrift),
+      "seconds"_a = report.seconds);
 }
 
 }  // namespace trivium::python

@@ -165,6 +165,17 @@ class TrainGraphReport(Report):
 
 
 @dataclass(frozen=True, eq=False)
+class CellDrift(Report):
+    """How well the cells of a space still suit its documents."""
+
+    space: str
+    overfull: float
+    """Share of the documents whose nearest cell is that of more than 4 times the mean."""
+    rebuilt: int
+    """Cells that were built anew, because that share was above 0.1."""
+
+
+@dataclass(frozen=True, eq=False)
 class CompactReport(Report):
     """What `Store.compact` merged."""
 
@@ -176,6 +187,8 @@ class CompactReport(Report):
     """Of those built, by the queries that taught others of their vector set (`train_graph`)."""
     graphs_left_untaught: int
     """Of such vector sets: too small, or it did not pay."""
+    cells: list[CellDrift]
+    """Of the spaces that have a partition tree."""
     seconds: float
 
 

@@ -174,6 +174,26 @@ def test_cells(store):
         store.search(query, probes=2)
 
 
+def test_compaction_splits_cells_that_overflow(store):
+    store.train_tree(use="partition", depth=3, threads=1)
+    (quiet,) = store.compact().cells
+    assert quiet.space == "dense" and quiet.overfull <= 0.1 and quiet.rebuilt == 0
+    crowd = ROWS[0] + 0.3 * RNG.standard_normal((3000, DIMENSION)).astype(np.float32)
+    store.upsert([f"crowd{row}" for row in range(len(crowd))], {"dense": crowd}, partition="a")
+    (drift,) = store.compact().cells
+    assert drift.overfull > 0.5 and drift.rebuilt >= 2
+    (after,) = store.compact().cells
+    assert after.overfull < drift.overfull
+    for query in (QUERIES[0], crowd[5]):
+        assert store.search(query, index="cells", probes=8).ids == store.search(query, index="exact").ids
+    before = contents(store)
+    store.close()
+    with trivium.open(store.path, read_only=True) as again:
+        assert contents(again) == before
+        assert again.search(crowd[5], index="cells", probes=1).ids[0] == "crowd5"
+        again.verify()
+
+
 def test_refusals(store, tmp_path):
     def refused(error, call, *mentions):
         with pytest.raises(error) as raised:

@@ -272,9 +272,17 @@ struct VerifyReport {
   std::uint64_t files = 0, bytes = 0, documents = 0, vectors = 0;  // checked and found whole
 };
 
+// How well the cells of a space still suit its documents.
+struct CellDriftReport {
+  std::string space;
+  double overfull = 0;  // share of the documents whose nearest cell is that of more than 4 times the mean
+  std::uint64_t rebuilt = 0;  // cells that were built anew, because that share was above 0.1
+};
+
 struct CompactReport {
   std::uint64_t segments_before = 0, segments_after = 0, rows_dropped = 0;
   TaughtGraphs graphs;
+  std::vector<CellDriftReport> cells;  // of the spaces that have some
   double seconds = 0;
 };
 
