@@ -2,11 +2,11 @@
 #include "index/edge_block_encoder.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
+#include "index/bfloat.h"
 #include "index/edge_codes.h"
 
 namespace trivium::index {
@@ -15,11 +15,6 @@ namespace {
 // The step of 16 levels, in standard deviations, with the least error for a normal distribution, which
 // rotated components have (Max 1960).
 constexpr double kStep = 0.335;
-
-std::uint16_t ToBfloat(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);  // round to nearest even
-}
 
 template <class T>
 void Put(std::uint8_t* to, T value) {

@@ -8,8 +8,8 @@
 
 namespace trivium::index {
 
-void EdgeQuery::Prepare(const EdgeCodes& codes, const float* query) {
-  const std::size_t dimension = codes.rotation().padded_dimension();
+void EdgeQuery::Prepare(const RandomRotation& rotation, const float* origin, const float* query) {
+  const std::size_t dimension = rotation.padded_dimension();
   const std::size_t groups = dimension / 4;
   const std::size_t bytes = dimension * sizeof(float) + groups * 16 + dimension;
   if (memory_.size() < bytes) memory_ = base::HugeBytes(bytes);
@@ -17,7 +17,7 @@ void EdgeQuery::Prepare(const EdgeCodes& codes, const float* query) {
   std::uint8_t* tables = memory_.data() + dimension * sizeof(float);
   auto* values = reinterpret_cast<std::int8_t*>(tables + groups * 16);
 
-  codes.rotation().Apply(query, codes.inner_product() ? nullptr : codes.mean(), rotated);
+  rotation.Apply(query, origin, rotated);
   float largest_sum = 0, largest = 0;
   for (std::size_t g = 0; g < groups; ++g) {
     const float* q = rotated + 4 * g;
@@ -40,7 +40,6 @@ void EdgeQuery::Prepare(const EdgeCodes& codes, const float* query) {
   view_.value_sum = 0;
   for (std::size_t i = 0; i < dimension; ++i) view_.value_sum += values[i];
   view_.squared_norm = table.inner_product_f32(rotated, rotated, dimension);
-  view_.inner_product = codes.inner_product();
 }
 
 }  // namespace trivium::index

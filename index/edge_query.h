@@ -16,7 +16,12 @@ namespace trivium::index {
 class EdgeQuery {
  public:
   // `query`: as many floats as the rotation takes. O(d log d).
-  void Prepare(const EdgeCodes& codes, const float* query);
+  void Prepare(const EdgeCodes& codes, const float* query) {
+    Prepare(codes.rotation(), codes.inner_product() ? nullptr : codes.mean(), query);
+    view_.inner_product = codes.inner_product();
+  }
+  // Relative to `origin`, where it is not null.
+  void Prepare(const RandomRotation& rotation, const float* origin, const float* query);
   const kernels::EdgeQuery& view() const { return view_; }
 
  private:

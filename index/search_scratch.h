@@ -7,9 +7,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/neighbor.h"
 #include "base/top_k.h"
 #include "base/visited_set.h"
 #include "index/candidate_pool.h"
+#include "index/edge_query.h"
 #include "index/edge_walk.h"
 #include "index/row_query.h"
 #include "index/row_walk.h"
@@ -23,6 +25,8 @@ struct SearchScratch {
   std::vector<std::uint32_t> rows;   // a batch of rows to score
   std::vector<float> distances;      // their distances
   RowQueryWords query_words;         // the query of a scan
+  EdgeQuery code_query;              // the same, for codes
+  std::vector<base::Neighbor> near;  // rows with estimates, to be compared
   std::vector<EdgeWalk> edge_walks;  // that take turns
   EdgeWalk wide_walk;                // of the few that ran dry
   std::vector<RowWalk> row_walks;    // likewise

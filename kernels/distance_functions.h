@@ -71,6 +71,11 @@ struct DistanceTable {
   void (*sum_selected)(const std::int8_t* values, const std::uint8_t* codes, std::size_t stride,
                        const std::uint32_t* ids, std::size_t count, std::size_t dimension, std::int32_t* out);
 
+  // Packs of rows; see sign_pack_kernel.h. `dimension` is a multiple of 64.
+  std::size_t (*score_packs)(const std::uint8_t* packs, std::size_t count, std::size_t dimension,
+                             const std::uint8_t* table, const EdgeEstimate& estimate, float* distances,
+                             std::uint32_t* places);
+
   // Edge codes; see edge_code_kernel.h. `dimension` is a multiple of 64.
   std::size_t (*score_edges)(const EdgeBlockShape& shape, const EdgeQuery& query, const std::uint8_t* block,
                              float bound, float* center, float* distances, std::uint32_t* vertices);

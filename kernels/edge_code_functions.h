@@ -51,4 +51,13 @@ struct EdgeQuery {
   bool inner_product = false;  // distances are -<q, x>, otherwise |q - x|^2
 };
 
+// How 32 sums become distances: distance of edge j = center + offset[j] - scale[j] * <q, signs>, where
+// <q, signs> = sum * table_scale + table_offset. Those that are not below `bound` are left out.
+struct EdgeEstimate {
+  float center = 0;
+  float table_scale = 0;
+  float table_offset = 0;
+  float bound = 0;
+};
+
 }  // namespace trivium::kernels

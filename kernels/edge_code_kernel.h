@@ -10,14 +10,6 @@
 
 namespace trivium::kernels {
 
-// How the 32 sums become distances: distance of edge j = center + offset[j] - scale[j] * <q, signs>.
-struct EdgeEstimate {
-  float center;
-  float table_scale;
-  float table_offset;
-  float bound;
-};
-
 // Writes the vertices that edges of `block` lead to and whose estimated distance is below `bound`, in the
 // order of the edges, with these distances; returns how many. Both need room for edge_count + 16. `*center`:
 // the distance of the block's own vertex, from its 4-bit code.

@@ -8,6 +8,7 @@
 #include "kernels/rotation_kernel.h"
 #include "kernels/shared_mass_kernel.h"
 #include "kernels/sign_code_kernel.h"
+#include "kernels/sign_pack_kernel.h"
 #include "kernels/squared_l2_kernel.h"
 
 namespace trivium::kernels {
@@ -61,6 +62,7 @@ constexpr DistanceTable MakeTable(const char* name) {
       .inner_product_i16_i8_rows = &OneToRows<InnerProductI16I8<Lanes>>,
       .inner_product_i16_i8_gather = &OneToGathered<InnerProductI16I8<Lanes>>,
       .sum_selected = &SumSelected<CodeLanes>,
+      .score_packs = &ScorePacks<CodeLanes>,
       .score_edges = &ScoreEdges<CodeLanes>,
       .encode_edge = &EncodeEdge<Lanes>,
       .fill_sign_table = &FillSignTable<Lanes>,
