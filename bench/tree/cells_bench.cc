@@ -151,8 +151,8 @@ json Searched(const CellModel& model, const CellLists& lists, const base::Aligne
   result["search_us"] = SecondsSince(start) * 1e6 / static_cast<double>(count);
   result["probes"] = model.Probes(kind);
   result["recall"] = static_cast<double>(hits) / static_cast<double>(count * kCellAnswers);
-  result["rows"] = static_cast<double>(counters.scan_distances) / static_cast<double>(count);
-  result["products"] = static_cast<double>(counters.code_distances) / static_cast<double>(count);
+  result["compared"] = static_cast<double>(counters.scan_distances) / static_cast<double>(count);
+  result["by_codes"] = static_cast<double>(counters.code_distances) / static_cast<double>(count);
   const auto recall = [&](std::size_t k, const base::Bitmap* allowed, std::size_t allowed_count) {
     parameters.k = k;
     parameters.allowed = allowed;
@@ -170,7 +170,7 @@ json Searched(const CellModel& model, const CellLists& lists, const base::Aligne
       }
     }
     return json{{"recall", static_cast<double>(right) / static_cast<double>(count / 5 * k)},
-                {"rows", static_cast<double>(counted.scan_distances) / static_cast<double>(count / 5)}};
+                {"compared", static_cast<double>(counted.scan_distances) / static_cast<double>(count / 5)}};
   };
   for (const double share : kFilters) {
     base::Bitmap allowed(rows.rows());
