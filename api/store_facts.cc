@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "absl/strings/str_split.h"
+#include "api/cell_facts.h"
+#include "api/set_sample.h"
 #include "api/vector_rules.h"
 #include "base/status_macros.h"
 #include "routing/expert/answer_agreement.h"
@@ -21,49 +23,52 @@ constexpr std::size_t kRowsRead = 10'000;  // of a set; moments change little wi
 constexpr std::size_t kGroups = 16;        // of a set, and
 constexpr std::size_t kAllGroups = 2'048;  // of all together, where there are many: each costs a route time
 
-// Every so many live rows, that there are at most kRowsRead.
-base::AlignedMatrix SampleRows(const VectorSet& set) {
-  const std::size_t stride = (set.live_count() + kRowsRead - 1) / kRowsRead;
-  base::AlignedMatrix sample((set.live_count() + stride - 1) / stride, set.dimension());
-  std::size_t seen = 0;
-  for (const VectorPart& part : set.parts()) {
-    for (std::size_t i = 0; i < part.rows->size(); ++i) {
-      if (part.live != nullptr && !part.live->Test(i)) continue;
-      if (seen % stride == 0) part.rows->CopyRow(i, sample.row(seen / stride));
-      ++seen;
-    }
-  }
-  return sample;
+bool Searches(const ExpertView& expert, const SpaceRecord& space) {
+  return !expert.lexical && expert.space == space.id;
 }
 
-void FillMoments(const StoreState& state, const SpaceRecord& space, routing::ExpertFacts* facts) {
-  const auto searched = [&](const ExpertView& expert) { return !expert.lexical && expert.space == space.id; };
-  std::map<std::uint32_t, std::vector<std::uint32_t>> groups_of;  // by index into state.sets
+// The sets of the space that hold rows and are searched by an expert, as indexes into state.sets.
+std::vector<std::uint32_t> SearchedSets(const StoreState& state, const SpaceRecord& space) {
+  std::set<std::uint32_t> searched;
   for (const ExpertView& expert : state.experts) {
-    if (!searched(expert)) continue;
+    if (!Searches(expert, space)) continue;
     for (const std::uint32_t s : expert.sets) {
-      if (state.sets[s]->live_count() > 0) groups_of[s];
+      if (state.sets[s]->live_count() > 0) searched.insert(s);
     }
   }
-  for (auto& [s, groups] : groups_of) {
-    const VectorSet& set = *state.sets[s];
-    const std::size_t group_count = std::clamp<std::size_t>(kAllGroups / groups_of.size(), 1, kGroups);
-    const base::AlignedMatrix sample = SampleRows(set);
-    for (routing::VectorMoments& moments :
-         routing::GroupedMoments(sample.view(), static_cast<double>(set.live_count()), group_count)) {
-      groups.push_back(static_cast<std::uint32_t>(facts->sets.size()));
-      facts->sets.push_back(std::move(moments));
-    }
-  }
+  return {searched.begin(), searched.end()};
+}
+
+// What each expert searches, of what there is of each set.
+void TellExperts(const StoreState& state, const SpaceRecord& space,
+                 const std::map<std::uint32_t, std::vector<std::uint32_t>>& groups_of,
+                 std::vector<std::uint32_t> routing::ExpertFacts::Expert::*told,
+                 routing::ExpertFacts* facts) {
   for (std::size_t e = 0; e < state.experts.size(); ++e) {
-    if (!searched(state.experts[e])) continue;
+    if (!Searches(state.experts[e], space)) continue;
     for (const std::uint32_t s : state.experts[e].sets) {
       const auto found = groups_of.find(s);
       if (found == groups_of.end()) continue;
-      std::vector<std::uint32_t>& sets = facts->experts[e].sets;
-      sets.insert(sets.end(), found->second.begin(), found->second.end());
+      std::vector<std::uint32_t>& groups = facts->experts[e].*told;
+      groups.insert(groups.end(), found->second.begin(), found->second.end());
     }
   }
+}
+
+void FillMoments(const StoreState& state, const SpaceRecord& space, const std::vector<std::uint32_t>& sets,
+                 routing::ExpertFacts* facts) {
+  std::map<std::uint32_t, std::vector<std::uint32_t>> groups_of;
+  for (const std::uint32_t s : sets) {
+    const VectorSet& set = *state.sets[s];
+    const std::size_t group_count = std::clamp<std::size_t>(kAllGroups / sets.size(), 1, kGroups);
+    const base::AlignedMatrix sample = SampleRows(set, kRowsRead);
+    for (routing::VectorMoments& moments :
+         routing::GroupedMoments(sample.view(), static_cast<double>(set.live_count()), group_count)) {
+      groups_of[s].push_back(static_cast<std::uint32_t>(facts->sets.size()));
+      facts->sets.push_back(std::move(moments));
+    }
+  }
+  TellExperts(state, space, groups_of, &routing::ExpertFacts::Expert::sets, facts);
 }
 
 absl::Status FillDescriptions(const StoreState& state, const SpaceRecord& space, EncoderSet* encoders,
@@ -95,12 +100,16 @@ absl::Status FillDescriptions(const StoreState& state, const SpaceRecord& space,
 }  // namespace
 
 absl::StatusOr<routing::ExpertFacts> GatherFacts(const StoreState& state, EncoderSet* encoders,
-                                                 std::uint32_t space) {
+                                                 std::uint32_t space, int threads) {
   const SpaceRecord& record = *state.schema.SpaceById(space);
   routing::ExpertFacts facts;
   facts.dimension = record.dimension;
   facts.experts.resize(state.experts.size());
-  if (record.metric != Metric::kSquaredL2) FillMoments(state, record, &facts);
+  const std::vector<std::uint32_t> sets = SearchedSets(state, record);
+  if (record.metric != Metric::kSquaredL2) FillMoments(state, record, sets, &facts);
+  TRIVIUM_ASSIGN_OR_RETURN(const auto cells,
+                           GroupByCells(state, record, sets, kRowsRead, threads, &facts.cells));
+  TellExperts(state, record, cells, &routing::ExpertFacts::Expert::cells, &facts);
   TRIVIUM_RETURN_IF_ERROR(FillDescriptions(state, record, encoders, &facts));
   return facts;
 }

@@ -97,8 +97,8 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   TRIVIUM_ASSIGN_OR_RETURN(
       const std::uint32_t space,
       ChooseRouterSpace(*state, impl_->encoders, {&options.train, &options.validation, &background}));
-  TRIVIUM_ASSIGN_OR_RETURN(routing::ExpertFacts facts, GatherFacts(*state, &impl_->encoders, space));
   const int threads = base::ResolveThreadCount(options.threads);
+  TRIVIUM_ASSIGN_OR_RETURN(routing::ExpertFacts facts, GatherFacts(*state, &impl_->encoders, space, threads));
   TrainingSide training(&searcher, &impl_->encoders), validation(&searcher, &impl_->encoders);
   TRIVIUM_RETURN_IF_ERROR(training.Load(options.train, space));
   TRIVIUM_RETURN_IF_ERROR(validation.Load(options.validation, space));

@@ -113,7 +113,8 @@ absl::StatusOr<DispatchReport> Store::Impl::TrainLabelFree(const TrainDispatchOp
   const auto start = std::chrono::steady_clock::now();
   TRIVIUM_RETURN_IF_ERROR(CheckNothingJudged(options));
   TRIVIUM_ASSIGN_OR_RETURN(const std::uint32_t space, ChooseSpace(*state, encoders, options.train));
-  TRIVIUM_ASSIGN_OR_RETURN(routing::ExpertFacts facts, GatherFacts(*state, &encoders, space));
+  TRIVIUM_ASSIGN_OR_RETURN(routing::ExpertFacts facts,
+                           GatherFacts(*state, &encoders, space, base::ResolveThreadCount(options.threads)));
   SearchOptions search;
   search.cancelled = options.cancelled;
   TRIVIUM_ASSIGN_OR_RETURN(Searcher searcher, MakeSearcher(state, search));

@@ -40,6 +40,8 @@ inline std::vector<RouterOptions> RouterCandidates(std::string_view router) {
         candidates.push_back({.shrinkage = shrinkage, .cluster_count = cluster_count});
       }
     }
+  } else if (router == "tree") {
+    for (float temperature : {0.03f, 0.02f, 0.05f}) candidates.push_back({.temperature = temperature});
   } else if (router == "moments") {
     for (float depth : {1.0f, 10.0f}) candidates.push_back({.depth = depth});
   } else if (router == "agreement") {
@@ -60,7 +62,7 @@ inline std::vector<DispatchOptions> PolicyCandidates(std::string_view router, co
   const bool agreement = router == "agreement";
   const bool similarity = router == "mean_pilot" || router == "max_pilot" || agreement;
   // Label-free shares know nothing of how often they are right, and are too sure rather than not enough.
-  const bool label_free = router == "moments" || router == "description";
+  const bool label_free = router == "tree" || router == "moments" || router == "description";
   const std::vector<float> temperatures = similarity   ? std::vector<float>{0.5f, 0.2f, 0.1f, 0.05f}
                                           : label_free ? std::vector<float>{4.0f, 2.0f, 1.0f, 0.5f}
                                                        : std::vector<float>{1.0f, 0.7f, 0.5f, 0.33f};

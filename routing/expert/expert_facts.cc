@@ -2,19 +2,24 @@
 #include "routing/expert/expert_facts.h"
 
 namespace trivium::routing {
+namespace {
+
+base::AlignedMatrix Copy(const base::AlignedMatrix& from) {
+  base::AlignedMatrix copy(from.columns());
+  for (std::size_t i = 0; i < from.rows(); ++i) copy.Append(from.row(i));
+  return copy;
+}
+
+}  // namespace
 
 ExpertFacts ExpertFacts::OfQueries(absl::Span<const std::uint32_t> rows) const {
   ExpertFacts copy;
   copy.dimension = dimension;
   copy.sets = sets;
+  copy.cells = {Copy(cells.directions), cells.shares};
   copy.experts.resize(experts.size());
   for (std::size_t e = 0; e < experts.size(); ++e) {
-    copy.experts[e].sets = experts[e].sets;
-    const base::AlignedMatrix& description = experts[e].description;
-    copy.experts[e].description = base::AlignedMatrix(description.columns());
-    for (std::size_t i = 0; i < description.rows(); ++i) {
-      copy.experts[e].description.Append(description.row(i));
-    }
+    copy.experts[e] = {experts[e].sets, experts[e].cells, Copy(experts[e].description)};
   }
   if (agreement.size() > 0) copy.agreement = agreement.Subset(rows);
   return copy;

@@ -51,14 +51,22 @@ class MomentSums {
   std::vector<double> sums_, squares_;
 };
 
+// Vectors of several sets in groups: those of one set that lie in one node of a partition tree.
+struct CellGroups {
+  base::AlignedMatrix directions;  // G x d: of their sum, unit rows; zeros where they cancel each other out
+  std::vector<float> shares;       // G, in (0, 1]: of the set's vectors. Those of a set sum to 1
+};
+
 // Of all columns of a router, in the router space.
 struct ExpertFacts {
   struct Expert {
-    std::vector<std::uint32_t> sets;  // what it searches: indexes into `sets`; none: not known
-    base::AlignedMatrix description;  // what it says of itself: n x d, unit rows; none: nothing
+    std::vector<std::uint32_t> sets;   // what it searches: indexes into `sets`; none: not known
+    std::vector<std::uint32_t> cells;  // likewise, by cells: indexes into `cells`
+    base::AlignedMatrix description;   // what it says of itself: n x d, unit rows; none: nothing
   };
   std::size_t dimension = 0;
   std::vector<VectorMoments> sets;
+  CellGroups cells;  // none where the router space has no partition tree
   std::vector<Expert> experts;
   // Unlabelled queries; in place of utilities each expert's agreement (routing/expert/answer_agreement.h),
   // NaN where it was not compared with others. May be empty.

@@ -16,6 +16,7 @@
 #include "routing/expert/moments_router.h"
 #include "routing/expert/router_scratch.h"
 #include "routing/expert/static_best_router.h"
+#include "routing/expert/tree_router.h"
 
 namespace trivium::routing {
 
@@ -83,9 +84,9 @@ absl::Status CheckTrainingInput(const PilotSet& pilots, const RouterOptions& opt
 }
 
 absl::Span<const std::string_view> RouterNames() {
-  static constexpr std::string_view kNames[] = {"static_best", "mean_pilot",  "max_pilot", "knn_utility",
-                                                "linear",      "logistic",    "bilevel",   "cluster_table",
-                                                "moments",     "description", "agreement"};
+  static constexpr std::string_view kNames[] = {"static_best", "mean_pilot", "max_pilot",   "knn_utility",
+                                                "linear",      "logistic",   "bilevel",     "cluster_table",
+                                                "tree",        "moments",    "description", "agreement"};
   return kNames;
 }
 
@@ -98,6 +99,7 @@ absl::StatusOr<std::unique_ptr<ExpertRouter>> MakeRouter(std::string_view name) 
   if (name == "logistic") return std::make_unique<LogisticRouter>();
   if (name == "bilevel") return std::make_unique<BilevelRouter>();
   if (name == "cluster_table") return std::make_unique<ClusterTableRouter>();
+  if (name == "tree") return std::make_unique<TreeRouter>();
   if (name == "moments") return std::make_unique<MomentsRouter>();
   if (name == "description") return std::make_unique<DescriptionRouter>();
   if (name == "agreement") return std::make_unique<AgreementRouter>();

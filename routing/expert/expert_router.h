@@ -35,7 +35,8 @@ struct RouterOptions {
   // knn_utility.
   std::size_t neighbor_count = 200;  // k nearest pilots that vote; >= 1
   float temperature = 0.07f;  // > 0; a vote's weight is exp(cosine / temperature), relative to the nearest.
-                              // Likewise clusters of cluster_table, and what experts say for description
+                              // Likewise clusters of cluster_table, what experts say for description, and
+                              // groups of tree, which wants 0.02 to 0.05
   float shrinkage = 0.01f;    // >= 0; votes of the prior, in votes of an average pilot at the nearest's place
   std::size_t graph_threshold = 4096;  // this many pilots or more are searched by graph, fewer by scan
 

@@ -72,10 +72,12 @@ class ClusteredQueries {
 };
 
 // What label-free routers could know of the experts: the vectors for which an expert is best are what it
-// holds, and their mean direction is what it says of itself; its answers agree as far as they are of use.
+// holds, all in one cell, and their mean direction is what it says of itself; its answers agree as far as
+// they are of use.
 inline routing::ExpertFacts FactsOf(const routing::PilotSet& pilots) {
   routing::ExpertFacts facts;
   facts.dimension = pilots.dimension();
+  facts.cells.directions = base::AlignedMatrix(facts.dimension);
   facts.experts.resize(pilots.expert_count());
   facts.agreement = routing::PilotSet(pilots.dimension(), pilots.expert_count());
   for (std::size_t i = 0; i < pilots.size(); ++i) {
@@ -102,6 +104,9 @@ inline routing::ExpertFacts FactsOf(const routing::PilotSet& pilots) {
     for (float& x : direction) x = static_cast<float>(x / std::sqrt(squared_norm));
     facts.experts[e].description = base::AlignedMatrix(facts.dimension);
     facts.experts[e].description.Append(direction.data());
+    facts.experts[e].cells = {static_cast<std::uint32_t>(facts.cells.shares.size())};
+    facts.cells.directions.Append(direction.data());
+    facts.cells.shares.push_back(1);
   }
   return facts;
 }
