@@ -161,10 +161,11 @@ class StoreTraining:
         (0: whatever balances acceptance and rejection best), and rejects what `search(on_reject=...)` says only if
         it tells held-out queries apart: see `guard`. Without them there is none.
 
-        label_free: without qrels; routers learn from what the experts hold (`moments`), where the encoder is at
-        hand from their descriptions (`description`), and where there are queries, and 3 experts or more that search
-        the same documents, from how much their answers agree (`agreement`). Nothing can be compared, so the dispatch
-        is off by default and answers to `search(router="moments")`; it takes the place of any trained before.
+        label_free: without qrels; routers learn from what the experts hold (`moments`, and better `tree`, where
+        `train_tree(use="partition")` came before), where the encoder is at hand from their descriptions
+        (`description`), and where there are queries, and 3 experts or more that search the same documents, from how
+        much their answers agree (`agreement`). Nothing can be compared, so the dispatch is off by default and
+        answers to `search(router="tree")` and so on; it takes the place of any trained before.
 
         The trained dispatch becomes the default only if it gains on validation: see `enabled` and `reason`.
         """

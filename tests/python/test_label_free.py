@@ -116,6 +116,56 @@ def test_without_descriptions_or_encoder_there_is_no_description_router(
         assert "moments" in names and "description" not in names
 
 
+def test_a_partition_tree_tells_who_holds_what(store: trivium.Store, rng: np.random.Generator) -> None:
+    """Label-free and judged, sealed or not; without a tree it is left out, or refused by name."""
+    queries, qrels, groups = judged(rng)
+    with pytest.raises(trivium.InvalidArgument, match="router tree: .* train the tree first"):
+        store.train_dispatch(label_free=True, routers=["tree"])
+    with pytest.raises(trivium.InvalidArgument, match="train the tree first"):
+        store.train_dispatch(queries, qrels, groups=groups, routers=["tree", "linear"])
+    assert "tree" not in {row.name for row in store.train_dispatch(queries, qrels, groups=groups).rows}
+    store.train_tree(use="partition", depth=5)
+    utilities = []
+    for build in (False, True):
+        if build:
+            store.build()
+        report = store.train_dispatch(label_free=True)
+        assert report.router == "tree" and not report.enabled
+        for domain, description in DOMAINS.items():
+            hits = store.search(description[0] * 4, router="tree", explain=True)
+            assert hits.route.router == "tree" and hits.route.chosen[0] == domain
+            utilities.append([expert.utility for expert in hits.route.experts])
+            assert sum(utilities[-1]) == pytest.approx(1, abs=1e-5)
+    assert np.allclose(utilities[:3], utilities[3:], atol=0.1)  # cells of few rows at a time are dealt anew
+    report = store.train_dispatch(queries, qrels, groups=groups, routers=["tree", "static_best"])
+    quality = {row.name: row.ndcg_at_10 for row in report.rows}
+    assert quality["tree"] > quality["static_best"]
+    assert report.router == "tree"
+    assert store.search("zzzz", router="tree").route.chosen[0] == "zoo"
+
+
+def test_a_tree_says_nothing_of_experts_that_share_their_documents(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    data = make_collection(rng, 80, DIMENSION)
+    with trivium.open(tmp_path / "kb") as store:
+        store.add_space("words", DIMENSION)
+        for name in ("one", "two"):
+            store.add_expert(name, space="words")
+        store.upsert(data.ids, data.vectors)
+        store.train_tree(use="partition", depth=4)
+        with pytest.raises(trivium.InvalidArgument, match="router tree: 2 experts, all of the same vectors"):
+            store.train_dispatch(label_free=True, routers=["tree"])
+        report = store.train_dispatch(data.vectors[:40], [{one: 1} for one in data.ids[:40]])
+        assert "tree" not in {row.name for row in report.rows}
+        store.upsert(["else"], data.vectors[:1], partition="other")
+        store.add_expert("three", space="words", partition="other")
+        store.train_dispatch(label_free=True, routers=["tree"])
+        experts = store.search(data.vectors[0], router="tree", explain=True).route.experts
+        utilities = {expert.expert: expert.utility for expert in experts}
+        assert utilities["one"] == utilities["two"] > utilities["three"] > 0
+
+
 def test_refuses_what_contradicts_itself(store: trivium.Store, rng: np.random.Generator) -> None:
     queries, qrels, _ = judged(rng)
     with pytest.raises(TypeError, match="queries, qrels: None"):
