@@ -21,6 +21,8 @@ namespace {
 constexpr std::size_t kDeepestPartition = 16;
 constexpr std::size_t kDefaultDepth = 10;
 constexpr std::size_t kFewestLevels = 4;
+// Beside an entropy term: without it, one of weight 2 puts all documents into one leaf.
+constexpr double kBalanceWeight = 2;
 // The trainer tells the share done.
 constexpr double kProgressSteps = 1000;
 
@@ -84,6 +86,13 @@ absl::Status TreeTrainingOptions::Validate() const {
     return OutOfRange("mlp", "true", "false with use partition, whose splits are linear");
   }
   if (steps < 1) return OutOfRange("steps", "0", "1 or more");
+  if (!(entropy_weight >= 0 && std::isfinite(entropy_weight))) {
+    return OutOfRange("entropy_weight", absl::StrFormat("%g", entropy_weight), "0 or more");
+  }
+  if (entropy_weight > 0 && use == TreeUse::kPartition) {
+    return OutOfRange("entropy_weight", absl::StrFormat("%g", entropy_weight),
+                      "0 with use partition, whose documents lie in one cell each");
+  }
   if (threads < 0) return OutOfRange("threads", absl::StrFormat("%d", threads), "0 (all) or more");
   return absl::OkStatus();
 }
@@ -165,6 +174,8 @@ routing::TreeTrainingOptions EngineOptions(const TreeTrainingOptions& options, s
   }
   engine.mlp = options.mlp;
   engine.step_count = options.steps;
+  engine.entropy_weight = options.entropy_weight;
+  engine.balance_weight = options.entropy_weight > 0 ? kBalanceWeight : 0;
   engine.seed = options.seed;
   engine.thread_count = base::ResolveThreadCount(options.threads);
   engine.cancelled = options.cancelled;

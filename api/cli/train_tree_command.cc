@@ -175,3 +175,8 @@ void AddTrainTreeCommand(CLI::App& train, Run* run) {
 }
 
 }  // namespace trivium::cli
+  command
+      ->add_option("--entropy-weight", training.entropy_weight,
+                   "How much a document is urged to lie in few nodes; costs quality")
+      ->type_name("W")
+      ->capture_default_str();

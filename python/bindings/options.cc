@@ -161,7 +161,8 @@ void BindOptions(py::module_& module) {
   static const TreeTrainingOptions tree;
   py::class_<TreeTrainingOptions>(module, "TreeTrainingOptions")
       .def(py::init([](const std::string& use, std::int64_t depth, bool mlp, std::int64_t steps,
-                       const py::object& seed, int threads, bool ignore_gate, std::string checkpoint) {
+                       const py::object& seed, int threads, bool ignore_gate, std::string checkpoint,
+                       double entropy_weight) {
              TreeTrainingOptions options;
              options.use = Check(ParseTreeUse(use));
              options.depth = AsCount(depth, "depth");
@@ -171,12 +172,14 @@ void BindOptions(py::module_& module) {
              options.threads = threads;
              options.ignore_gate = ignore_gate;
              options.checkpoint = std::move(checkpoint);
+             options.entropy_weight = entropy_weight;
              Check(options.Validate());
              return options;
            }),
            "use"_a = std::string(TreeUseName(tree.use)), "depth"_a = tree.depth, "mlp"_a = tree.mlp,
            "steps"_a = tree.steps, "seed"_a = tree.seed, "threads"_a = tree.threads,
-           "ignore_gate"_a = tree.ignore_gate, "checkpoint"_a = tree.checkpoint)
+           "ignore_gate"_a = tree.ignore_gate, "checkpoint"_a = tree.checkpoint,
+           "entropy_weight"_a = tree.entropy_weight)
       .def_readonly("depth", &TreeTrainingOptions::depth)
       .def_readonly("steps", &TreeTrainingOptions::steps)
       .def_readonly("seed", &TreeTrainingOptions::seed)

@@ -283,6 +283,7 @@ class TreeTrainingOptions:
         threads: int = ...,
         ignore_gate: bool = ...,
         checkpoint: str = ...,
+        entropy_weight: float = ...,
     ) -> None: ...
     @property
     def depth(self) -> int: ...

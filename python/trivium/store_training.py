@@ -231,6 +231,7 @@ class StoreTraining:
         ignore_gate: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         progress: Progress = False,
+        entropy_weight: float = 0.0,
     ) -> TrainTreeReport:
         """Teaches spaces a tree from their vectors, and better also from queries like those to come.
 
@@ -242,20 +243,23 @@ class StoreTraining:
         `train_dispatch`.
 
         depth: levels, so 2^depth leaves, 1 to 12 (partition: 16); 0: 10, or less for fewer than 4,096 documents.
-        mlp: splits with a hidden layer instead of linear ones. steps: at most. Kept where it stands for the vectors
-        better than the tree that training began with, on what was held out (`ignore_gate`: in any case), in place
-        of the one before; `build`, `compact` and `upsert` go on with it. Where a space has an adapter of all
-        domains in use, the tree learns from what that makes of the queries, as searches ask it. Where it
-        fails, or Ctrl-C stops it, the store is unchanged; with `checkpoint`, a file that is kept until training
-        ends, the same call then goes on from there. Raises InvalidArgument, NotFound for a space,
-        FailedPrecondition for fewer than 64 documents, another metric, or queries that cannot be encoded.
+        mlp: splits with a hidden layer instead of linear ones. steps: at most. entropy_weight: 0 or more; how much
+        each document is urged to lie in few nodes, which costs quality ("Sharpness" in docs/tree.md). Kept where it
+        stands for the vectors better than the tree that training began with, on what was held out (`ignore_gate`: in
+        any case), in place of the one before; `build`, `compact` and `upsert` go on with it. Where a space has an
+        adapter of all domains in use, the tree learns from what that makes of the queries, as searches ask it. Where
+        it fails, or Ctrl-C stops it, the store is unchanged; with `checkpoint`, a file that is kept until training
+        ends, the same call then goes on from there. Raises InvalidArgument, NotFound for a space, FailedPrecondition
+        for fewer than 64 documents, another metric, or queries that cannot be encoded.
         """
         if isinstance(queries, str):
             raise TypeError("queries: a str, expected a list of texts, an array or a dict of arrays")
         if queries is None and qrels is not None:
             raise TypeError("qrels: given without queries, expected both, queries alone, or neither")
         path = "" if checkpoint is None else os.fspath(checkpoint)
-        options = _trivium.TreeTrainingOptions(use, depth, mlp, steps, seed, threads, ignore_gate, path)
+        options = _trivium.TreeTrainingOptions(
+            use, depth, mlp, steps, seed, threads, ignore_gate, path, entropy_weight
+        )
         sets: list[_trivium.QuerySet] = []
         if queries is not None:
             if query_count(queries) == 0:

@@ -2,6 +2,7 @@
 // Trees of a store: trained, searched, kept through every operation, refused where they are damaged.
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -241,6 +242,19 @@ TEST_F(TreeStoreTest, TellsWhatItLearned) {
   EXPECT_EQ(again.spaces[0].tree.documents, kDocuments);
 }
 
+TEST_F(TreeStoreTest, AHigherEntropyWeightMakesSharperTrees) {
+  std::vector<double> entropies;
+  for (const double weight : {0.0, 2.0, 20.0}) {
+    TrainTreeOptions options = Quick();
+    options.training.steps = 300;
+    options.training.entropy_weight = weight;
+    ASSERT_OK_AND_ASSIGN(const TrainTreeReport report, store_->TrainTree(options));
+    entropies.push_back(report.spaces.front().levels.back().entropy);
+  }
+  EXPECT_GT(entropies[0], entropies[1]);
+  EXPECT_GT(entropies[1], entropies[2]);
+}
+
 TEST_F(TreeStoreTest, ChoosesADepthForAsManyDocuments) {
   TrainTreeOptions options = Quick();
   options.training.depth = 0;
@@ -331,6 +345,15 @@ TEST_F(TreeStoreTest, SaysWhatIsWrong) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("depth: 13")));
   EXPECT_THAT(train([](TrainTreeOptions* o) { o->training.steps = 0; }),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("steps: 0")));
+  for (const double weight : {-0.5, std::nan("")}) {
+    EXPECT_THAT(train([&](TrainTreeOptions* o) { o->training.entropy_weight = weight; }),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("expected 0 or more")));
+  }
+  EXPECT_THAT(train([](TrainTreeOptions* o) {
+                o->training.entropy_weight = 1;
+                o->training.use = TreeUse::kPartition;
+              }),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("entropy_weight: 1, expected 0 with")));
   EXPECT_THAT(train([](TrainTreeOptions* o) { o->space = "absent"; }), StatusIs(absl::StatusCode::kNotFound));
   ASSERT_OK(store_->AddSpace({.name = "flat", .dimension = 3, .metric = Metric::kSquaredL2}));
   EXPECT_THAT(

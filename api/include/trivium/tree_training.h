@@ -33,6 +33,9 @@ struct TreeTrainingOptions {
   std::size_t depth = 0;
   bool mlp = false;          // representation only: MLP splits; else linear
   std::size_t steps = 6000;  // representation only: at most, 1 or more
+  // Representation only, 0 or more: how much each document is urged to lie in few nodes, while all together
+  // are kept in many. 0 is best for ranking, see "Sharpness" in docs/tree.md.
+  double entropy_weight = 0;
   std::uint64_t seed = 0;
   int threads = 0;           // 0: all processors this process may use
   bool ignore_gate = false;  // keep what was learned even where it does not pay
