@@ -2,6 +2,7 @@
 #include "routing/tree/leaf_table.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <numeric>
@@ -51,6 +52,16 @@ struct Header {
   float unit;
 };
 
+// The masses of `level` from those of the level below, whose unit has doubled `below` times; returns what was
+// cut. `nodes`: as of SplitTree::Assign.
+std::uint32_t JoinLevel(const SplitTree& tree, std::size_t level, std::size_t below,
+                        const std::uint8_t* children, const float* nodes, std::uint8_t* parents) {
+  const std::size_t count = std::size_t{1} << level, doublings = tree.UnitDoublings(level);
+  if (!tree.given()) return JoinChildren(children, count, doublings > below, parents);
+  return JoinAndRound(children, nodes + count, count, doublings > below,
+                      std::ldexp(tree.mass_unit, static_cast<int>(doublings)), parents);
+}
+
 std::string BlockName(std::size_t level) { return absl::StrCat("leaves_", level); }
 std::string BoundsName(std::size_t level) { return absl::StrCat("bounds_", level); }
 std::string CodesName(std::size_t level) { return absl::StrCat("codes_", level); }
@@ -86,16 +97,21 @@ void LeafQuery::Set(const SplitTree& tree, const float* query) {
   features_.resize(tree.features());
   probabilities_.resize(tree.nodes());
   tree.Assign(query, features_.data(), probabilities_.data());
-  RoundToMasses(probabilities_.data() + tree.leaves(), tree.leaves(), tree.mass_unit,
-                masses_.data() + starts_[depth_]);
-  for (std::size_t level = depth_; level > 0; --level) {
-    JoinChildren(masses_.data() + starts_[level], std::size_t{1} << (level - 1),
-                 masses_.data() + starts_[level - 1]);
+  cuts_.assign(depth_ + 1, 0);
+  doublings_.assign(depth_ + 1, 0);
+  cuts_[depth_] = RoundToMasses(probabilities_.data() + tree.leaves(), tree.leaves(), tree.mass_unit,
+                                masses_.data() + starts_[depth_]);
+  for (std::size_t level = depth_; level-- > 0;) {
+    doublings_[level] = tree.UnitDoublings(level);
+    cuts_[level] = JoinLevel(tree, level, doublings_[level + 1], masses_.data() + starts_[level + 1],
+                             probabilities_.data(), masses_.data() + starts_[level]);
   }
   wholes_.resize(depth_ + 1);
   for (std::size_t level = 0; level <= depth_; ++level) {
     const std::uint8_t* first = masses_.data() + starts_[level];
-    wholes_[level] = std::max(1u, std::accumulate(first, first + (std::size_t{1} << level), 0u));
+    const std::uint32_t cut = tree.given() ? cuts_[level] : 0;
+    wholes_[level] =
+        static_cast<float>(std::max(1u, std::accumulate(first, first + (std::size_t{1} << level), cut)));
   }
 }
 
@@ -118,13 +134,15 @@ std::shared_ptr<const LeafTable> LeafTable::Build(const SplitTree& tree, base::M
     const std::size_t count = std::min(kRowsAtOnce, rows.rows - first);
     base::AlignedMatrix nodes;
     AssignMany(tree, base::MatrixView(rows.row(first), count, rows.columns, rows.stride), 1, &nodes);
-    std::vector<std::uint8_t> masses(tree.leaves());
+    std::vector<std::uint8_t> masses(tree.leaves()), above(tree.leaves());
     for (std::size_t i = 0; i < count; ++i) {
-      masses.resize(tree.leaves());
       RoundToMasses(nodes.row(i) + tree.leaves(), tree.leaves(), tree.mass_unit, masses.data());
       std::size_t at = tree.depth;
       for (auto kept = table->levels_.rbegin(); kept != table->levels_.rend(); ++kept) {
-        for (; at > kept->level; --at) JoinChildren(masses.data(), std::size_t{1} << (at - 1), masses.data());
+        for (; at > kept->level; --at) {
+          JoinLevel(tree, at - 1, tree.UnitDoublings(at), masses.data(), nodes.row(i), above.data());
+          masses.swap(above);
+        }
         std::memcpy(reinterpret_cast<std::uint8_t*>(kept->owned.data()) + (first + i) * kept->stride,
                     masses.data(), (std::size_t{1} << at));
       }
@@ -236,12 +254,12 @@ std::uint32_t LeafTable::Shared(const Level& kept, const LeafQuery& query, std::
   if (kept.level > level) {
     scratch->folded.assign(std::max(Padded(std::size_t{1} << level), std::size_t{1} << (kept.level - 1)), 0);
     std::size_t at = kept.level;
-    JoinChildren(masses, std::size_t{1} << (at - 1), scratch->folded.data());
-    for (--at; at > level; --at) {
-      JoinChildren(scratch->folded.data(), std::size_t{1} << (at - 1), scratch->folded.data());
+    for (; at > level; --at) {
+      JoinChildren(masses, std::size_t{1} << (at - 1), query.doublings(at - 1) > query.doublings(at),
+                   scratch->folded.data());
+      masses = scratch->folded.data();
     }
     std::fill(scratch->folded.begin() + (std::ptrdiff_t{1} << level), scratch->folded.end(), 0);
-    masses = scratch->folded.data();
     places = Padded(std::size_t{1} << level);
   }
   std::uint32_t shared;
@@ -261,6 +279,14 @@ void LeafTable::SharedByCodes(const Level& kept, const LeafQuery& query,
   }
 }
 
+LeafTable::Bound LeafTable::BoundOf(const LeafQuery& query, std::size_t kept, std::size_t level) {
+  Bound bound{query.doublings(kept) - query.doublings(level), 0};
+  for (std::size_t i = kept; i < level; ++i) {
+    bound.slack += query.cut(i) << (query.doublings(i) - query.doublings(level));
+  }
+  return bound;
+}
+
 void LeafTable::Search(const LeafQuery& query, std::size_t level, std::size_t k, const base::Bitmap* allowed,
                        LeafScratch* scratch, std::vector<base::Neighbor>* found,
                        index::SearchCounters* counters) const {
@@ -278,12 +304,12 @@ void LeafTable::Search(const LeafQuery& query, std::size_t level, std::size_t k,
     return Shared(last, query, level, row, scratch);
   };
   std::uint32_t bound = 0;   // the k-th best share seen at the asked level, or less
-  std::size_t shift = 0;     // a unit of `shared` is 2^shift units of the asked level
+  Bound most;                // of what is shared, by `shared`
   bool are_bounded = false;  // whether `shared` is known
   const auto keep_promising = [&] {
     std::size_t left = 0;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (shared[i] << shift >= bound) rows[left++] = rows[i];
+      if (most(shared[i]) >= bound) rows[left++] = rows[i];
     }
     rows.resize(left);
   };
@@ -294,7 +320,7 @@ void LeafTable::Search(const LeafQuery& query, std::size_t level, std::size_t k,
     if (are_bounded) keep_promising();
     SharedByCodes(*kept, query, rows, &shared);
     are_bounded = true;
-    shift = level - kept->level;
+    most = BoundOf(query, kept->level, level);
     compared += rows.size();
     bytes += rows.size() * kept->stride / 2;
     // The k most promising at the asked level tell where the others must be.
@@ -309,13 +335,13 @@ void LeafTable::Search(const LeafQuery& query, std::size_t level, std::size_t k,
   }
   scratch->top.Reset(k);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (are_bounded && shared[i] << shift < bound) continue;
+    if (are_bounded && most(shared[i]) < bound) continue;
     // Whole numbers below 2^24: exact.
     scratch->top.Push({-static_cast<float>(finish(rows[i])), rows[i]});
     if (scratch->top.size() == k) bound = std::max(bound, static_cast<std::uint32_t>(-scratch->top.Bound()));
   }
   scratch->top.DrainSorted(found);
-  const auto whole = static_cast<float>(query.whole(level));
+  const float whole = query.whole(level);
   for (base::Neighbor& one : *found) one.distance = 1.0f + one.distance / whole;
   if (counters != nullptr) {
     counters->code_distances += compared;

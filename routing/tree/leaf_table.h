@@ -32,15 +32,20 @@ class LeafQuery {
   std::size_t depth() const { return depth_; }
   // 2^level masses, then zeros up to a multiple of 64.
   const std::uint8_t* level(std::size_t level) const { return masses_.data() + starts_[level]; }
-  std::uint32_t whole(std::size_t level) const { return wholes_[level]; }  // sum of its masses
-  const float* probabilities() const { return probabilities_.data(); }     // as of SplitTree::Assign
+  // Sum of its masses, of a given tree with what was cut of them.
+  float whole(std::size_t level) const { return wholes_[level]; }
+  // SplitTree::UnitDoublings, and what was cut when this level's masses were joined from those below.
+  std::size_t doublings(std::size_t level) const { return doublings_[level]; }
+  std::uint32_t cut(std::size_t level) const { return cuts_[level]; }
+  const float* probabilities() const { return probabilities_.data(); }  // as of SplitTree::Assign
 
  private:
   std::size_t depth_ = 0;
   std::vector<float> features_, probabilities_;
   std::vector<std::uint8_t> masses_;
-  std::vector<std::size_t> starts_;
-  std::vector<std::uint32_t> wholes_;
+  std::vector<std::size_t> starts_, doublings_;
+  std::vector<std::uint32_t> cuts_;
+  std::vector<float> wholes_;
 };
 
 // Buffers of one thread.
@@ -55,8 +60,8 @@ struct LeafScratch {
 
 // Levels kept are the last, `depth`, and every second one above it down to 4 (of a tree with fewer: the
 // last). Bytes a row: one for each node of these levels, at least 64 a level, and half of it for their codes:
-// 2,112 for a depth of 10. Masses of a level are in units of 2^(depth - level) times the tree's. Immutable;
-// safe to use concurrently.
+// 2,112 for a depth of 10. Masses of a level are in units of 2^SplitTree::UnitDoublings times the tree's.
+// Immutable; safe to use concurrently.
 class LeafTable {
  public:
   // Of `rows` (n x dimension of the tree). Cost: n x SplitTree::Assign. The same for any number of threads.
@@ -112,6 +117,13 @@ class LeafTable {
   // At most, at a kept level, of each of `rows`, which increase.
   void SharedByCodes(const Level& kept, const LeafQuery& query, const std::vector<std::uint32_t>& rows,
                      std::vector<std::uint32_t>* shared) const;
+  // The most that a row may share with the query at `level`, where it shares as much at a kept level above.
+  struct Bound {
+    std::size_t shift = 0;
+    std::uint32_t slack = 0;
+    std::uint32_t operator()(std::uint32_t shared) const { return (shared << shift) + slack; }
+  };
+  static Bound BoundOf(const LeafQuery& query, std::size_t kept, std::size_t level);
 
   decltype(kernels::DistanceTable::shared_mass_rows) shared_mass_rows_;
   decltype(kernels::DistanceTable::shared_mass_code_rows) shared_mass_code_rows_;

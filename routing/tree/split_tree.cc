@@ -13,6 +13,36 @@ namespace {
 
 constexpr std::size_t kRowsAtOnce = 512;
 
+// Of a given tree.
+void AssignGiven(const SplitTree& tree, const float* x, float* probabilities) {
+  float* const leaves = probabilities + tree.leaves();
+  double sum = 0;
+  for (std::size_t i = 0; i < tree.leaves(); ++i) sum += leaves[i] = std::max(0.0f, x[i]);
+  if (sum > 0) {
+    const auto scale = static_cast<float>(1 / sum);
+    for (std::size_t i = 0; i < tree.leaves(); ++i) leaves[i] *= scale;
+  } else {
+    std::fill(leaves, leaves + tree.leaves(), 1.0f / static_cast<float>(tree.leaves()));
+  }
+  for (std::size_t v = tree.inner_nodes(); v >= 1; --v) {
+    probabilities[v] = probabilities[2 * v] + probabilities[2 * v + 1];
+  }
+  probabilities[0] = 0;
+}
+
+std::size_t GreedyGiven(const SplitTree& tree, const float* x) {
+  const auto sum = [&](std::size_t first, std::size_t count) {
+    double sum = 0;
+    for (std::size_t i = first; i < first + count; ++i) sum += std::max(0.0f, x[i]);
+    return sum;
+  };
+  std::size_t leaf = 0;
+  for (std::size_t half = tree.leaves() / 2; half > 0; half /= 2) {
+    if (sum(leaf + half, half) > sum(leaf, half)) leaf += half;
+  }
+  return leaf;
+}
+
 float Sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 
 void FeaturesOf(const SplitTree& tree, const float* x, float* features) {
@@ -33,6 +63,21 @@ SplitTree::SplitTree(std::size_t dimension, std::size_t depth, std::size_t hidde
       layer(hidden, dimension),
       layer_biases(hidden, 0.0f) {}
 
+SplitTree SplitTree::Given(std::size_t depth) {
+  SplitTree tree;
+  tree.dimension = std::size_t{1} << depth;
+  tree.depth = depth;
+  return tree;
+}
+
+std::size_t SplitTree::UnitDoublings(std::size_t level) const {
+  const std::size_t levels = depth - level;
+  if (!given()) return levels;
+  std::size_t doublings = 0;
+  for (float unit = mass_unit; unit < 1.0f / 255 && doublings < levels; unit *= 2) ++doublings;
+  return doublings;
+}
+
 void ProbabilitiesFromLogits(const float* logits, std::size_t depth, float* probabilities) {
   probabilities[0] = 0;
   probabilities[1] = 1;
@@ -45,6 +90,7 @@ void ProbabilitiesFromLogits(const float* logits, std::size_t depth, float* prob
 }
 
 void SplitTree::Assign(const float* x, float* features, float* probabilities) const {
+  if (given()) return AssignGiven(*this, x, probabilities);
   if (layer.rows() > 0) {
     FeaturesOf(*this, x, features);
     x = features;
@@ -66,6 +112,7 @@ void SplitTree::Assign(const float* x, float* features, float* probabilities) co
 }
 
 std::size_t SplitTree::GreedyLeaf(const float* x, float* features) const {
+  if (given()) return GreedyGiven(*this, x);
   if (layer.rows() > 0) {
     FeaturesOf(*this, x, features);
     x = features;
@@ -86,6 +133,12 @@ void AssignMany(const SplitTree& tree, base::MatrixView rows, int thread_count,
     const std::size_t first = piece * kRowsAtOnce;
     const base::MatrixView some(rows.row(first), std::min(kRowsAtOnce, rows.rows - first), rows.columns,
                                 rows.stride);
+    if (tree.given()) {
+      for (std::size_t i = 0; i < some.rows; ++i) {
+        AssignGiven(tree, some.row(i), probabilities->row(first + i));
+      }
+      return;
+    }
     base::AlignedMatrix features(some.rows, tree.features()), logits(some.rows, tree.inner_nodes());
     base::MatrixView in = some;
     if (tree.layer.rows() > 0) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -16,13 +17,16 @@
 namespace trivium::routing {
 namespace {
 
-constexpr std::uint64_t kVersion = 1;
+constexpr std::uint64_t kVersion = 2, kFirstVersion = 1;
+constexpr std::uint64_t kWithSplits = 0, kGiven = 1;
 constexpr std::uint64_t kMostFloats = 65536;  // of a vector, or features of an MLP split
 
 struct Header {
   std::uint64_t version, dimension, depth, hidden;
   double mass_unit;
+  std::uint64_t kind;
 };
+constexpr std::size_t kFirstHeaderBytes = offsetof(Header, kind);
 
 absl::Span<const std::byte> Bytes(const float* values, std::size_t count) {
   return absl::MakeConstSpan(reinterpret_cast<const std::byte*>(values), count * sizeof(float));
@@ -56,14 +60,47 @@ absl::Status ReadRows(const storage::SegmentFile& file, std::string_view name, s
   return absl::OkStatus();
 }
 
+absl::StatusOr<Header> ReadHeader(const storage::SegmentFile& file) {
+  TRIVIUM_ASSIGN_OR_RETURN(const absl::Span<const std::byte> bytes, file.Block("tree_header"));
+  Header header{};
+  if (bytes.size() != sizeof(header) && bytes.size() != kFirstHeaderBytes) {
+    return absl::DataLossError(absl::StrFormat("tree: header of %d bytes, expected %d (%s)", bytes.size(),
+                                               sizeof(header), file.path()));
+  }
+  std::memcpy(&header, bytes.data(), bytes.size());
+  const std::uint64_t version = bytes.size() == kFirstHeaderBytes ? kFirstVersion : kVersion;
+  if (header.version != version || header.dimension < 1 || header.dimension > kMostFloats ||
+      header.depth < 1 || header.depth > kDeepestSplitTree || header.hidden > kMostFloats) {
+    return absl::DataLossError(absl::StrFormat(
+        "tree: version %d, dimension %d, depth %d, %d features, expected version %d, dimension 1 to %d, "
+        "depth 1 to %d, features up to %d (%s)",
+        header.version, header.dimension, header.depth, header.hidden, version, kMostFloats,
+        kDeepestSplitTree, kMostFloats, file.path()));
+  }
+  const bool whole =
+      header.kind == kGiven && header.hidden == 0 && header.dimension == std::uint64_t{1} << header.depth;
+  if (header.kind != kWithSplits && !whole) {
+    return absl::DataLossError(absl::StrFormat(
+        "tree: kind %d of dimension %d, expected %d, or %d of dimension %d without features (%s)",
+        header.kind, header.dimension, kWithSplits, kGiven, std::uint64_t{1} << header.depth, file.path()));
+  }
+  if (!(header.mass_unit > 0) || header.mass_unit > 1) {
+    return absl::DataLossError(absl::StrFormat(
+        "tree: unit of masses %g, expected more than 0, at most 1 (%s)", header.mass_unit, file.path()));
+  }
+  return header;
+}
+
 }  // namespace
 
 absl::Status WriteTree(const SplitTree& tree, const std::string& path) {
   TRIVIUM_ASSIGN_OR_RETURN(const std::unique_ptr<storage::SegmentFileWriter> writer,
                            storage::SegmentFileWriter::Create(path));
-  const Header header{kVersion, tree.dimension, tree.depth, tree.layer.rows(), tree.mass_unit};
+  const Header header{kVersion,          tree.dimension, tree.depth,
+                      tree.layer.rows(), tree.mass_unit, tree.given() ? kGiven : kWithSplits};
   TRIVIUM_RETURN_IF_ERROR(writer->AddBlock(
       "tree_header", absl::MakeConstSpan(reinterpret_cast<const std::byte*>(&header), sizeof(header))));
+  if (tree.given()) return writer->Commit();
   TRIVIUM_RETURN_IF_ERROR(AddRows(writer.get(), "splits", tree.splits));
   TRIVIUM_RETURN_IF_ERROR(writer->AddBlock("biases", Bytes(tree.biases.data(), tree.biases.size())));
   if (tree.layer.rows() > 0) {
@@ -77,24 +114,11 @@ absl::Status WriteTree(const SplitTree& tree, const std::string& path) {
 absl::StatusOr<SplitTree> OpenTree(const std::string& path) {
   TRIVIUM_ASSIGN_OR_RETURN(const std::shared_ptr<const storage::SegmentFile> file,
                            storage::SegmentFile::Open(path, /*verify_blocks=*/true));
-  TRIVIUM_ASSIGN_OR_RETURN(const absl::Span<const std::byte> bytes, file->Block("tree_header"));
-  Header header;
-  if (bytes.size() != sizeof(header)) {
-    return absl::DataLossError(
-        absl::StrFormat("tree: header of %d bytes, expected %d (%s)", bytes.size(), sizeof(header), path));
-  }
-  std::memcpy(&header, bytes.data(), sizeof(header));
-  if (header.version != kVersion || header.dimension < 1 || header.dimension > kMostFloats ||
-      header.depth < 1 || header.depth > kDeepestSplitTree || header.hidden > kMostFloats) {
-    return absl::DataLossError(absl::StrFormat(
-        "tree: version %d, dimension %d, depth %d, %d features, expected version %d, dimension 1 to %d, "
-        "depth 1 to %d, features up to %d (%s)",
-        header.version, header.dimension, header.depth, header.hidden, kVersion, kMostFloats,
-        kDeepestSplitTree, kMostFloats, path));
-  }
-  if (!(header.mass_unit > 0) || header.mass_unit > 1) {
-    return absl::DataLossError(absl::StrFormat(
-        "tree: unit of masses %g, expected more than 0, at most 1 (%s)", header.mass_unit, path));
+  TRIVIUM_ASSIGN_OR_RETURN(const Header header, ReadHeader(*file));
+  if (header.kind == kGiven) {
+    SplitTree tree = SplitTree::Given(header.depth);
+    tree.mass_unit = static_cast<float>(header.mass_unit);
+    return tree;
   }
   // Before anything of that size is allocated.
   const std::uint64_t inner = (std::uint64_t{1} << header.depth) - 1;

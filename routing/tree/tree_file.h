@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A split tree as a file of checksummed blocks (storage/segment_file.h), little-endian:
 //
-//   tree_header   u64 version | u64 dimension | u64 depth | u64 hidden (0: linear splits)
+//   tree_header   u64 version | u64 dimension | u64 depth | u64 hidden (0: linear splits) | f64 mass unit |
+//                 u64 kind (0: with splits, 1: given, nothing follows); version 1, still read, has no kind
 //   splits        f32, (2^depth - 1) x (hidden or dimension), without padding
 //   biases        f32, 2^depth - 1
 //   layer         f32, hidden x dimension; only of MLP splits, as is the next one

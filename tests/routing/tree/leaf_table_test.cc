@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "routing/tree/leaf_table.h"
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,28 @@ TEST_F(LeafTableTest, AnswersAreThoseOfAScanAtEveryLevelAndDepth) {
             EXPECT_EQ(Find(*table, tree, queries_.row(i), level, k),
                       SlowTreeSearch(tree, rows_.view(), queries_.row(i), level, k))
                 << depth << " " << level << " " << k;
+          }
+        }
+      }
+    }
+  }
+}
+
+// Whether masses are cut at the leaves, on levels above, or nowhere.
+TEST_F(LeafTableTest, AnswersOfGivenTreesAreThoseOfAScanAtEveryLevelAndUnit) {
+  for (const std::size_t depth : {1u, 5u, 8u}) {
+    for (const double sharpness : {0.3, 2.0, 8.0}) {
+      const base::AlignedMatrix rows = testing_support::RandomDistributions(120, depth, sharpness, 1);
+      const base::AlignedMatrix queries = testing_support::RandomDistributions(2, depth, sharpness, 2);
+      SplitTree tree = SplitTree::Given(depth);
+      for (std::size_t halvings = 0; halvings <= depth; halvings += 2) {
+        tree.mass_unit = std::ldexp(1.0f / 255, -static_cast<int>(halvings));
+        const auto table = LeafTable::Build(tree, rows.view(), 2);
+        for (std::size_t level = 1; level <= depth; ++level) {
+          for (std::size_t i = 0; i < queries.rows(); ++i) {
+            EXPECT_EQ(Find(*table, tree, queries.row(i), level, 10),
+                      SlowTreeSearch(tree, rows.view(), queries.row(i), level, 10))
+                << depth << " " << sharpness << " " << halvings << " " << level;
           }
         }
       }

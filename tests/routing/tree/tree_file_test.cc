@@ -45,15 +45,33 @@ TEST(TreeFile, ReadsBackWhatWasWritten) {
   }
 }
 
+TEST(TreeFile, ReadsBackAGivenTree) {
+  for (const std::size_t depth : {1u, 6u, 12u}) {
+    const TempDir dir(TempDir::kMemory);
+    SplitTree tree = SplitTree::Given(depth);
+    tree.mass_unit = 0.25f / 255;
+    ASSERT_OK(WriteTree(tree, dir.File("tree")));
+    ASSERT_OK_AND_ASSIGN(const SplitTree read, OpenTree(dir.File("tree")));
+    EXPECT_TRUE(read.given());
+    EXPECT_EQ(read.dimension, std::size_t{1} << depth);
+    EXPECT_EQ(read.depth, depth);
+    EXPECT_EQ(read.mass_unit, tree.mass_unit);
+    EXPECT_EQ(Probabilities(read), Probabilities(tree));
+  }
+}
+
 TEST(TreeFile, IsNotFoundWhereThereIsNone) {
   const TempDir dir(TempDir::kMemory);
   EXPECT_THAT(OpenTree(dir.File("tree")), StatusIs(absl::StatusCode::kNotFound));
 }
 
 // What is read of a file cut or changed anywhere is an error, or, where only padding changed, the same.
-TEST(TreeFile, RefusesAFileThatWasCutOrChanged) {
+class DamagedTreeFile : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Given, DamagedTreeFile, ::testing::Bool());
+
+TEST_P(DamagedTreeFile, IsRefusedWhereItWasCutOrChanged) {
   const TempDir dir(TempDir::kMemory);
-  const SplitTree tree = RandomTree(6, 2, 3, 7);
+  const SplitTree tree = GetParam() ? SplitTree::Given(3) : RandomTree(6, 2, 3, 7);
   ASSERT_OK(WriteTree(tree, dir.File("tree")));
   const std::string bytes = ReadWholeFile(dir.File("tree"));
   std::size_t refused = 0, tried = 0;
@@ -79,9 +97,14 @@ struct Header {
   std::uint64_t version = 1, dimension = 6, depth = 2, hidden = 0;
   double mass_unit = 0.01;
 };
+struct SecondHeader {
+  Header first{.version = 2};
+  std::uint64_t kind = 0;
+};
 
 // A file whose checksums are right.
-void WriteBlocks(const std::string& path, const Header& header, const std::vector<float>& splits,
+template <class AnyHeader>
+void WriteBlocks(const std::string& path, const AnyHeader& header, const std::vector<float>& splits,
                  const std::vector<float>& biases) {
   ASSERT_OK_AND_ASSIGN(const auto writer, storage::SegmentFileWriter::Create(path));
   const auto add = [&](std::string_view name, const void* data, std::size_t size) {
@@ -96,14 +119,26 @@ void WriteBlocks(const std::string& path, const Header& header, const std::vecto
 TEST(TreeFile, RefusesSizesAndValuesThatMakeNoSense) {
   const TempDir dir(TempDir::kMemory);
   int number = 0;
-  const auto open = [&](const Header& header, const std::vector<float>& splits,
-                        const std::vector<float>& biases) {
+  const auto open_any = [&](const auto& header, const std::vector<float>& splits,
+                            const std::vector<float>& biases) {
     const std::string path = dir.File("tree" + std::to_string(++number));
     WriteBlocks(path, header, splits, biases);
     return OpenTree(path).status();
   };
+  const auto open = [&](const Header& header, const std::vector<float>& splits,
+                        const std::vector<float>& biases) { return open_any(header, splits, biases); };
   const std::vector<float> splits(18, 0.5f), biases(3, 0.5f);
-  EXPECT_OK(open({}, splits, biases));
+  EXPECT_OK(open({}, splits, biases));  // of version 1
+  EXPECT_OK(open_any(SecondHeader(), splits, biases));
+  EXPECT_OK(open_any(SecondHeader{{.version = 2, .dimension = 4}, 1}, {}, {}));  // a given tree
+  for (const SecondHeader& header :
+       {SecondHeader{{.version = 1}, 0}, SecondHeader{{.version = 3}, 0}, SecondHeader{{.version = 2}, 2},
+        SecondHeader{{.version = 2}, 1}, SecondHeader{{.version = 2, .dimension = 4, .hidden = 3}, 1},
+        SecondHeader{{.version = 2, .dimension = 8}, 1},
+        SecondHeader{{.version = 2, .dimension = 8192, .depth = 13}, 1},
+        SecondHeader{{.version = 2, .dimension = 4, .mass_unit = 0}, 1}}) {
+    EXPECT_THAT(open_any(header, {}, {}), StatusIs(absl::StatusCode::kDataLoss));
+  }
   for (const Header& header :
        {Header{.version = 2}, Header{.dimension = 0}, Header{.dimension = 7},
         Header{.dimension = std::uint64_t{1} << 40}, Header{.depth = 0}, Header{.depth = 3},
