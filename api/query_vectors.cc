@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/query_vectors.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "absl/status/status.h"
@@ -61,6 +62,16 @@ absl::StatusOr<base::AlignedMatrix> EncoderSet::Encode(const SpaceRecord& space,
                       absl::StrFormat("encoder '%s': %s", space.encoder, rows.status().message()));
 }
 
+absl::Status CheckDistribution(const SpaceRecord& space, const float* vector, std::string_view what) {
+  if (!space.tree || !space.tree->info.given) return absl::OkStatus();
+  const float* const end = vector + space.dimension;
+  const float* const below = std::find_if(vector, end, [](float component) { return component < 0; });
+  if (below == end) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "%s, component %d: %g, expected 0 or more, the share of a leaf (the tree of space '%s' is given)", what,
+      below - vector, *below, space.name));
+}
+
 absl::StatusOr<base::AlignedMatrix> PrepareVectors(const SpaceRecord& space, const MatrixView& vectors) {
   if (vectors.columns != space.dimension) {
     return absl::InvalidArgumentError(absl::StrFormat("vector dimension: %d, expected %d of space '%s'",
@@ -68,9 +79,13 @@ absl::StatusOr<base::AlignedMatrix> PrepareVectors(const SpaceRecord& space, con
   }
   base::AlignedMatrix rows(vectors.rows, vectors.columns);
   const std::string what = "vector of space '" + space.name + "'";
+  const bool distributions = space.tree && space.tree->info.given;
   for (std::size_t i = 0; i < vectors.rows; ++i) {
     const float* row = vectors.data + i * vectors.columns;
     TRIVIUM_ASSIGN_OR_RETURN(const float scale, RowScale(row, vectors.columns, space.metric, what, i));
+    if (distributions) {
+      TRIVIUM_RETURN_IF_ERROR(CheckDistribution(space, row, absl::StrFormat("%s, row %d", what, i)));
+    }
     for (std::size_t j = 0; j < vectors.columns; ++j) rows.row(i)[j] = row[j] * scale;
   }
   return rows;

@@ -39,6 +39,10 @@ class EncoderSet {
 // kInvalidArgument where the fingerprint is not UTF-8.
 absl::Status CheckFingerprint(const SpaceRecord& space, const TextEncoder& encoder);
 
+// kInvalidArgument where the tree of the space is given, so that its vectors are distributions, and a
+// component of `vector` is below 0; begins with `what`.
+absl::Status CheckDistribution(const SpaceRecord& space, const float* vector, std::string_view what);
+
 // Checks rows and copies them aligned, unit for the cosine metric. kInvalidArgument names space, row, value.
 absl::StatusOr<base::AlignedMatrix> PrepareVectors(const SpaceRecord& space, const MatrixView& vectors);
 

@@ -42,7 +42,8 @@ Json TreeToJson(const TreeRecord& tree) {
           {"documents", tree.info.documents},
           {"queries", tree.info.queries},
           {"levels", std::move(levels)},
-          {"reason", tree.info.reason}};
+          {"reason", tree.info.reason},
+          {"given", tree.info.given}};
 }
 
 std::optional<TreeRecord> TreeFromJson(const Json& json) {
@@ -55,6 +56,7 @@ std::optional<TreeRecord> TreeFromJson(const Json& json) {
   json.at("documents").get_to(tree.info.documents);
   json.at("queries").get_to(tree.info.queries);
   json.at("reason").get_to(tree.info.reason);
+  tree.info.given = json.value("given", false);  // absent before there were such trees
   for (const Json& level : json.at("levels")) {
     tree.info.levels.push_back({level.at(0), level.at(1), level.at(2), level.at(3), level.at(4)});
   }

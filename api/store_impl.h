@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inside of trivium::Store. Its methods are spread over one file per concern: store_open.cc,
 // store_schema.cc, store_write.cc, store_read.cc, store_build.cc, store_search.cc, store_train.cc,
-// store_train_label_free.cc, store_teach.cc, store_train_adapter.cc, store_train_tree.cc, store_trees.cc,
-// store_inspect_graphs.cc, store_inspect_tree.cc, store_evaluate.cc, store_feedback.cc, store_care.cc.
+// store_train_label_free.cc, store_teach.cc, store_train_adapter.cc, store_train_tree.cc, store_set_tree.cc,
+// store_trees.cc, store_inspect_graphs.cc, store_inspect_tree.cc, store_evaluate.cc, store_feedback.cc,
+// store_care.cc.
 //
 // Writers hold `writer` and change a copy of the published state; what they wrote is durable before the copy
 // is published. Readers load the published pointer once and never wait.
@@ -199,6 +200,12 @@ struct Store::Impl {
   // Where cells of a space overflow with what is nearest to them, those around them are built anew. Of each
   // space that has cells: how it was, and what was done.
   absl::StatusOr<std::vector<CellDriftReport>> SplitOverfullCells(const BuildOptions& build);
+
+  // --- store_set_tree.cc ---
+  // Puts a given tree, or takes a tree away, in `state`. Files are added to `files`.
+  absl::Status GiveTree(const SpaceRecord& space, const SetTreeOptions& options, StoreState* state,
+                        TreeFiles* files) const;
+  static absl::Status TakeTree(std::uint32_t space, StoreState* state, TreeFiles* files);
 
   // --- store_trees.cc ---
   // Reads the trees of a space.

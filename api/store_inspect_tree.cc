@@ -42,15 +42,19 @@ absl::StatusOr<const SpaceRecord*> SpaceWithTree(const Schema& schema, const std
 using Visit =
     std::function<absl::Status(std::uint64_t, std::uint32_t, const std::vector<float>&, const float*)>;
 absl::Status ForEachDocument(const StoreState& state, const SpaceRecord& space, const Visit& visit) {
-  std::vector<float> probabilities, row(space.dimension);
+  const routing::SplitTree& tree = *state.FindTrees(space.id).tree;
+  std::vector<float> probabilities(tree.nodes()), row(space.dimension);
   for (const auto& set : state.sets) {
     if (set->space() != space.id) continue;
     for (const VectorPart& part : set->parts()) {
       for (std::size_t i = 0; i < part.rows->size(); ++i) {
         if (part.live != nullptr && !part.live->Test(i)) continue;
         part.rows->CopyRow(i, row.data());
-        NodeProbabilities(part.trees.leaves->masses(i, part.trees.leaves->depth()),
-                          part.trees.leaves->depth(), &probabilities);
+        if (tree.given()) {  // rounding may have dropped much of one that spreads
+          tree.Assign(row.data(), nullptr, probabilities.data());
+        } else {
+          NodeProbabilities(part.trees.leaves->masses(i, tree.depth), tree.depth, &probabilities);
+        }
         TRIVIUM_RETURN_IF_ERROR(
             visit(part.rows->documents()[i], set->partition(), probabilities, row.data()));
       }

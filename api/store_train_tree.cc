@@ -35,14 +35,17 @@ absl::StatusOr<std::vector<std::size_t>> SpacesToTeach(const StoreState& state, 
   }
   std::vector<std::size_t> spaces;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    if (all[i].metric != Metric::kCosine && options.training.use == TreeUse::kRepresentation) continue;
+    if (options.training.use == TreeUse::kRepresentation) {
+      if (all[i].metric != Metric::kCosine) continue;
+      if (all[i].tree && all[i].tree->info.given) continue;  // replaced only where it is named
+    }
     TRIVIUM_ASSIGN_OR_RETURN(const bool can_read, CanReadQueries(state, encoders, all[i], options.queries));
     if (can_read) spaces.push_back(i);
   }
   if (spaces.empty()) {
     return absl::FailedPreconditionError(
-        "train tree: no space of the cosine metric, or for use partition of any, for which the queries have "
-        "vectors or an encoder, expected one");
+        "train tree: no space of the cosine metric without a given tree, or for use partition of any, for "
+        "which the queries have vectors or an encoder, expected one");
   }
   return spaces;
 }

@@ -13,10 +13,12 @@ absl::StatusOr<std::shared_ptr<const routing::SplitTree>> LoadTree(const SpaceRe
                                                                    const std::string& path) {
   absl::StatusOr<routing::SplitTree> tree = routing::OpenTree(path);
   TRIVIUM_RETURN_IF_ERROR(MissingIsDataLoss(tree.status()));
-  if (tree->dimension != space.dimension || tree->depth != space.tree->info.depth) {
+  const TreeInfo& info = space.tree->info;
+  if (tree->dimension != space.dimension || tree->depth != info.depth || tree->given() != info.given) {
+    const auto kind = [](bool given) { return given ? "given" : "learned"; };
     return absl::DataLossError(absl::StrFormat(
-        "tree: dimension %d and depth %d, expected %d and %d, of space '%s' (%s)", tree->dimension,
-        tree->depth, space.dimension, space.tree->info.depth, space.name, path));
+        "tree: dimension %d and depth %d, %s, expected %d and %d, %s, of space '%s' (%s)", tree->dimension,
+        tree->depth, kind(tree->given()), space.dimension, info.depth, kind(info.given), space.name, path));
   }
   return std::make_shared<const routing::SplitTree>(*std::move(tree));
 }

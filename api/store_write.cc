@@ -97,6 +97,8 @@ absl::StatusOr<base::AlignedMatrix> Store::Impl::EncodeDocuments(
     for (std::size_t i = 0; i < texts.size(); ++i) {
       if (cached[i] && cached[i]->size() == space.dimension * sizeof(float)) {
         std::memcpy(rows.row(i), cached[i]->data(), cached[i]->size());
+        TRIVIUM_RETURN_IF_ERROR(CheckDistribution(
+            space, rows.row(i), absl::StrFormat("encoder '%s': text, row %d", space.encoder, i)));
         ++report->encoded_from_cache;
       } else {
         missing.push_back(i);

@@ -71,6 +71,7 @@ absl::Status MergeSpaces(const StoreInfo& info, BuildPlan* plan) {
     space->dimension = existing.dimension;
     space->metric = existing.metric;
     space->encoder = existing.encoder;
+    space->given_tree = existing.tree.given;
   }
   for (SpacePlan& space : plan->spaces) {
     TRIVIUM_CLI_RETURN_IF_ERROR(ValidateName("space", space.name));

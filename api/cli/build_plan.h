@@ -19,6 +19,7 @@ struct SpacePlan {
   std::optional<Metric> metric = {};  // none: the store's, or cosine for a new space
   std::string encoder = {};           // empty: the store's, or none for a new space
   bool exists = false;                // in the store
+  bool given_tree = false;            // likewise: its vectors are distributions, see Store::SetTree
   Profile profile = Profile::kSpeed;  // that its vectors are to have
 };
 

@@ -59,6 +59,18 @@ absl::Status CheckRange(const MatrixView& rows, std::size_t first_row, const std
   return absl::OkStatus();
 }
 
+// For a space with a given tree.
+absl::Status CheckDistributions(const MatrixView& rows, std::size_t first_row, const std::string& path) {
+  for (std::size_t i = 0; i < rows.rows * rows.columns; ++i) {
+    if (rows.data[i] >= 0) continue;
+    return absl::InvalidArgumentError(
+        absl::StrFormat("vector component: %g, expected 0 or more, the share of a leaf, because the tree of "
+                        "the space is given (%s: row %d)",
+                        rows.data[i], path, first_row + i / rows.columns));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckVectorFile(const std::string& path, const std::string& corpus_path,
                              std::uint64_t document_count, SpacePlan* space) {
   TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<VectorReader> reader, VectorReader::Open(path));
@@ -80,6 +92,9 @@ absl::Status CheckVectorFile(const std::string& path, const std::string& corpus_
     TRIVIUM_CLI_RETURN_IF_ERROR(reader->Read(first, count, rows.data()));
     TRIVIUM_CLI_RETURN_IF_ERROR(
         CheckRows({rows.data(), count, reader->columns()}, first, space->metric == Metric::kCosine, path));
+    if (space->given_tree) {
+      TRIVIUM_CLI_RETURN_IF_ERROR(CheckDistributions({rows.data(), count, reader->columns()}, first, path));
+    }
     if (space->profile != Profile::kBalanced || space->metric == Metric::kCosine) continue;
     TRIVIUM_CLI_RETURN_IF_ERROR(CheckRange({rows.data(), count, reader->columns()}, first, path));
   }

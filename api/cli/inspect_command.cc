@@ -21,9 +21,13 @@ Json ToJson(const AdapterInfo& adapter) {
 
 Json ToJson(const TreeInfo& tree) {
   if (!tree.present) return nullptr;
-  return {{"enabled", tree.enabled},           {"depth", tree.depth},
-          {"documents", tree.documents},       {"queries", tree.queries},
-          {"levels", LevelsJson(tree.levels)}, {"reason", tree.reason}};
+  return {{"enabled", tree.enabled},
+          {"depth", tree.depth},
+          {"documents", tree.documents},
+          {"queries", tree.queries},
+          {"levels", LevelsJson(tree.levels)},
+          {"reason", tree.reason},
+          {"given", tree.given}};
 }
 
 Json ToJson(const CellsInfo& cells) {
@@ -34,7 +38,9 @@ Json ToJson(const CellsInfo& cells) {
 
 std::string TreeText(const SpaceInfo& space) {
   std::string text;
-  if (space.tree.present) text = absl::StrFormat("tree of depth %d", space.tree.depth);
+  if (space.tree.present) {
+    text = absl::StrFormat("%stree of depth %d", space.tree.given ? "given " : "", space.tree.depth);
+  }
   if (space.cells.present)
     text += absl::StrFormat("%s%s cells", text.empty() ? "" : ", ", Grouped(space.cells.cells));
   return text.empty() ? "no" : text;

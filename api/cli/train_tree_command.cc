@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <filesystem>
 
 #include "CLI/CLI.hpp"
@@ -19,6 +20,7 @@ struct TrainTreeArguments : CommonArguments {
   std::vector<std::string> drop_self;
   std::string use = std::string(TreeUseName(TreeUse::kRepresentation));
   std::string space;
+  bool given = false;
   TreeTrainingOptions training;
 };
 
@@ -106,7 +108,31 @@ absl::Status Stopped(const TreeTrainingOptions& training) {
                                   : "interrupted");
 }
 
+absl::Status RunGiven(const TrainTreeArguments& arguments) {
+  SetTreeOptions options;
+  options.space = arguments.space;
+  options.threads = arguments.training.threads;
+  TRIVIUM_CLI_RETURN_IF_ERROR(options.Validate());
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenWriter(arguments.store));
+  TRIVIUM_CLI_RETURN_IF_ERROR(store->SetTree(options));
+  TRIVIUM_CLI_ASSIGN_OR_RETURN(const StoreInfo info, store->Inspect());
+  TRIVIUM_CLI_RETURN_IF_ERROR(store->Close());
+  const SpaceInfo& space = *std::find_if(info.spaces.begin(), info.spaces.end(), [&](const SpaceInfo& one) {
+    return options.space.empty() || one.name == options.space;
+  });
+  if (arguments.json) {
+    return PrintJson({{"space", space.name},
+                      {"depth", space.tree.depth},
+                      {"documents", space.tree.documents},
+                      {"reason", space.tree.reason}});
+  }
+  return Print(absl::StrFormat("space %s: tree of depth %d over %s documents, used from now on (%s)\n",
+                               space.name, space.tree.depth, Grouped(space.tree.documents),
+                               space.tree.reason));
+}
+
 absl::Status RunTrainTree(const TrainTreeArguments& arguments) {
+  if (arguments.given) return RunGiven(arguments);
   TrainTreeOptions options;
   options.space = arguments.space;
   options.training = arguments.training;
@@ -161,6 +187,11 @@ void AddTrainTreeCommand(CLI::App& train, Run* run) {
   command->add_flag("--mlp", training.mlp,
                     "Splits that are perceptrons of one hidden layer (default: linear)");
   command->add_option("--steps", training.steps, "At most this many")->type_name("N")->capture_default_str();
+  command
+      ->add_option("--entropy-weight", training.entropy_weight,
+                   "How much a document is urged to lie in few nodes; costs quality")
+      ->type_name("W")
+      ->capture_default_str();
   command->add_option("--seed", training.seed, "Seed of everything random")->capture_default_str();
   command->add_option("--threads", training.threads, "Threads to use (default: all)")->type_name("N");
   command
@@ -170,13 +201,16 @@ void AddTrainTreeCommand(CLI::App& train, Run* run) {
       ->type_name("FILE");
   command->add_flag("--ignore-gate", training.ignore_gate,
                     "Keep what was learned even where it does not pay");
+  CLI::Option* given = command->add_flag("--given", arguments->given,
+                                         "Instead of learning: the vectors of --space are distributions over "
+                                         "the leaves of a tree made elsewhere");
+  for (const char* of_training :
+       {"--use", "--queries", "--qrels", "--query-vectors", "--drop-self", "--depth", "--mlp", "--steps",
+        "--entropy-weight", "--seed", "--checkpoint", "--ignore-gate"}) {
+    given->excludes(of_training);
+  }
   AddEncoderCommandOption(*command, arguments.get());
   command->callback([=] { *run = [=] { return RunTrainTree(*arguments); }; });
 }
 
 }  // namespace trivium::cli
-  command
-      ->add_option("--entropy-weight", training.entropy_weight,
-                   "How much a document is urged to lie in few nodes; costs quality")
-      ->type_name("W")
-      ->capture_default_str();

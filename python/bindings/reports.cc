@@ -36,7 +36,7 @@ py::object Tree(const TreeInfo& tree) {
   if (!tree.present) return py::none();
   return Class("TreeInfo")("enabled"_a = tree.enabled, "depth"_a = tree.depth, "documents"_a = tree.documents,
                            "queries"_a = tree.queries, "levels"_a = AsPython(tree.levels),
-                           "reason"_a = tree.reason);
+                           "reason"_a = tree.reason, "given"_a = tree.given);
 }
 
 py::object Cells(const CellsInfo& cells) {

@@ -302,6 +302,10 @@ class PythonStore {
     CallEngine([&] { return store_->SetAdapter(options); });
   }
 
+  void SetTree(bool given, const std::string& space, int threads) {
+    CallEngine([&] { return store_->SetTree({.space = space, .given = given, .threads = threads}); });
+  }
+
   py::object GetAdapter(const std::string& expert, const std::string& space) const {
     const std::vector<float> matrix = CallEngine([&] { return store_->GetAdapter(expert, space); });
     if (matrix.empty()) return py::none();
@@ -426,6 +430,7 @@ void BindStore(py::module_& module) {
       .def("train_tree", &PythonStore::TrainTree)
       .def("inspect_tree", &PythonStore::InspectTree)
       .def("set_adapter", &PythonStore::SetAdapter)
+      .def("set_tree", &PythonStore::SetTree)
       .def("get_adapter", &PythonStore::GetAdapter)
       .def("feedback", &PythonStore::Feedback)
       .def("quarantine", &PythonStore::Quarantine)

@@ -360,7 +360,10 @@ class TreeLevel(Report):
 
 @dataclass(frozen=True, eq=False)
 class TreeInfo(Report):
-    """The tree of a space; `documents` and `queries` are those that it learned from."""
+    """The tree of a space; `documents` and `queries` are those that it learned from.
+
+    Of a given one, `documents` are those that there were.
+    """
 
     enabled: bool
     """Whether the gate let it pass; else it was told not to ask."""
@@ -369,7 +372,9 @@ class TreeInfo(Report):
     queries: int
     levels: list[TreeLevel]
     reason: str
-    """Of the gate, in words."""
+    """Of the gate, in words; of a given tree, what rounding its masses keeps."""
+    given: bool
+    """By `Store.set_tree`: nothing was learned."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 from . import _trivium
 from ._arguments import (
@@ -230,17 +231,17 @@ class StoreTraining:
         threads: int = _TREE.threads,
         ignore_gate: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
-        progress: Progress = False,
         entropy_weight: float = 0.0,
+        progress: Progress = False,
     ) -> TrainTreeReport:
         """Teaches spaces a tree from their vectors, and better also from queries like those to come.
 
         queries: None, n texts, which are encoded, n x dimension floats, or such an array by space. qrels: as of
         `train_dispatch`, or None. use: "representation" learns a soft tree, so that what two vectors share of its
-        nodes stands for their similarity: `search(index="tree", level=...)`. "partition" deals the documents to
-        cells and learns from the queries which to read first: `search(index="cells")`. space: None is every space
-        of the cosine metric that the queries can be read for. groups, query_ids and drop_self: as of
-        `train_dispatch`.
+        nodes stands for their similarity: `search(index="tree", level=...)`. "partition" deals the documents to cells
+        and learns from the queries which to read first: `search(index="cells")`. space: None is every space of the
+        cosine metric that the queries can be read for and whose tree was not given. groups, query_ids and drop_self:
+        as of `train_dispatch`.
 
         depth: levels, so 2^depth leaves, 1 to 12 (partition: 16); 0: 10, or less for fewer than 4,096 documents.
         mlp: splits with a hidden layer instead of linear ones. steps: at most. entropy_weight: 0 or more; how much
@@ -268,6 +269,28 @@ class StoreTraining:
             sets = query_sets(queries, judgements, groups, query_ids, drop_self)
         with progress_callback(progress) as callback:
             return self._core.train_tree(sets, space or "", options, callback)
+
+    def set_tree(
+        self,
+        tree: Literal["given"] | None = "given",
+        space: str | None = None,
+        *,
+        threads: int = 0,
+    ) -> None:
+        """Gives a space the tree over whose leaves its vectors are distributions, made elsewhere; None: takes it away.
+
+        Each vector, of a document or a query, holds the shares of the 2^D leaves of a perfect binary tree from left
+        to right, D from 1 to 12, at any scale: cosine spaces keep directions, and a distribution is its direction
+        over its sum. `search(index="tree", level=...)` then ranks by what distributions share, without a gate. It
+        takes the place of the tree before, until `train_tree` names the space. From now on vectors and queries with
+        a component below 0 are refused there. Masses are rounded to bytes whose unit is chosen for the documents
+        (`inspect` says what that keeps): call it again when they have changed much. space: None is the store's only
+        one. Raises InvalidArgument for a document with a component below 0, FailedPrecondition for another
+        metric, a dimension that is no power of two, or no document; NotFound.
+        """
+        if tree is not None and tree != "given":
+            raise InvalidArgument(f"tree: {str(tree)[:80]!r}, expected 'given' or None")
+        self._core.set_tree(tree is not None, space or "", threads)
 
     def inspect_tree(
         self,
@@ -313,4 +336,5 @@ class StoreTraining:
     atrain_dispatch = async_twin(train_dispatch)
     atrain_adapter = async_twin(train_adapter)
     atrain_tree = async_twin(train_tree)
+    aset_tree = async_twin(set_tree)
     ainspect_tree = async_twin(inspect_tree)

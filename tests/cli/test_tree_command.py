@@ -3,9 +3,13 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import time
 
+import numpy as np
 import pytest
-from conftest import DOMAINS, query_arguments
+from conftest import BINARY, DOMAINS, query_arguments
 from fake_encoder import embed
 from retrieval_files import write_npy
 
@@ -202,6 +206,96 @@ def test_refusals(trivium, built_store, with_tree, vector, store, tmp_path):
     trivium("inspect", made, "--node", "3").must_fail(2, "expected with --tree")
     trivium("inspect", made, "--tree", "--drift").must_fail(2, "--tree and --drift")
     assert not list((store / "segments").glob("*.tree"))
+
+
+@pytest.fixture
+def leaves(trivium, tmp_path):
+    """A store whose vectors are distributions over 16 leaves, and how it was built."""
+    rows = np.random.default_rng(1).dirichlet(np.full(16, 0.3), size=90)
+    corpus = tmp_path / "all.jsonl"
+    corpus.write_text("".join(json.dumps({"_id": f"d{i}", "text": f"w{i % 4}"}) + "\n" for i in range(90)))
+    file, store = tmp_path / "all.npy", tmp_path / "leaves"
+    build = ["build", store, "--corpus", f"docs={corpus}", "--vectors", f"docs={file}", "--json"]
+    np.save(file, rows.astype(np.float32))
+    trivium(*build).json
+    return store, rows, file, build
+
+
+def test_a_given_tree(trivium, leaves, tmp_path):
+    store, rows, file, build = leaves
+    told = trivium("train", "tree", store, "--given", "--json").json
+    assert told == {**told, "space": "default", "depth": 4, "documents": 90}
+    out = trivium("train", "tree", store, "--given", "--space", "default").out
+    assert out.startswith("space default: tree of depth 4 over 90 documents, used from now on (given; bytes")
+    (space,) = trivium("inspect", store, "--json").json["spaces"]
+    assert space["tree"]["given"] and space["tree"]["documents"] == 90
+    assert "given tree of depth 4" in trivium("inspect", store).out
+    question = write_npy(tmp_path / "question.npy", [rows[7]])
+    for level in (2, 4):
+        nodes = rows.reshape(90, 2**level, -1).sum(axis=2)
+        exact = np.minimum(nodes, nodes[7]).sum(axis=1)
+        search = ["search", store, "--vector", question, "--index", f"tree:{level}", "--json"]
+        hits = trivium(*search).json["hits"]
+        found = [exact[int(hit["id"][1:])] for hit in hits]
+        assert found == pytest.approx(sorted(exact)[:-11:-1], abs=0.02)
+        assert [hit["score"] for hit in hits] == pytest.approx(found, abs=0.02)
+    tree = trivium("inspect", store, "--tree", "--levels", "4", "--json").json
+    assert [node["documents"] for node in tree["nodes"][15:]] == pytest.approx(rows.sum(axis=0), abs=1e-3)
+    assert "purity" in trivium("inspect", store, "--tree", "--vector", question).out
+    trivium("compact", store, "--json").json
+    trivium("verify", store, "--json").json
+
+    before = trivium("inspect", store, "--json").json
+    rows[88, 3] = -0.5
+    np.save(file, rows.astype(np.float32))
+    trivium(*build).must_fail(2, "vector component: -0.5, expected 0 or more", f"{file.name}: row 88")
+    assert trivium("inspect", store, "--json").json == before
+    wrong = write_npy(tmp_path / "wrong.npy", [rows[88]])
+    trivium("search", store, "--vector", wrong).must_fail(2, "component 3: -0.5")
+    trivium("train", "tree", store, *QUICK).must_fail(1, "without a given tree")
+    trivium("train", "tree", store, "--space", "default", *QUICK, "--json").json
+    assert not trivium("inspect", store, "--json").json["spaces"][0]["tree"]["given"]
+
+
+def test_refusals_of_given_trees(trivium, store):
+    for beside in (["--use", "partition"], ["--depth", "4"], ["--entropy-weight", "1"], ["--ignore-gate"]):
+        refused = trivium("train", "tree", store, "--given", *beside)
+        assert refused.code == 2 and f"{beside[0]} excludes --given" in refused.err
+    trivium("train", "tree", store, "--given").must_fail(2, "document 'd", "expected 0 or more")
+    trivium("train", "tree", store, "--given", "--space", "absent").must_fail(3, "absent")
+
+
+def test_an_entropy_weight(trivium, store):
+    entropies = []
+    for weight in ("0", "5"):
+        report = trivium("train", "tree", store, *QUICK, "--entropy-weight", weight, "--json").json
+        entropies.append(report["spaces"][0]["levels"][-1]["entropy"])
+    assert entropies[1] < entropies[0]
+    trivium("train", "tree", store, "--entropy-weight", "-1").must_fail(
+        2, "entropy_weight: -1, expected 0 or"
+    )
+
+
+def test_an_interrupted_training_goes_on_to_the_same_tree(trivium, store, environment, tmp_path):
+    whole, at = tmp_path / "whole", tmp_path / "at"
+    shutil.copytree(store, whole)
+    train = ["--depth", "5", "--steps", "4000", "--threads", "1", "--ignore-gate", "--json"]
+    steps = trivium("train", "tree", whole, *train).json["spaces"][0]["steps"]
+    command = [BINARY, "train", "tree", store, *train, "--checkpoint", at]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
+        while not at.exists() and process.poll() is None:  # after the first 1,000 steps
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    said = b"trivium: interrupted; the same command takes it from there\n"
+    assert (process.returncode, out, err) == (130, b"", said)
+    assert at.exists() and not list((store / "segments").glob("*.tree"))
+    report = trivium("train", "tree", store, *train, "--checkpoint", at).json
+    assert report["spaces"][0]["steps"] == steps and not at.exists()
+    (once,), (twice,) = ((folder / "segments").glob("*.tree") for folder in (whole, store))
+    assert once.read_bytes() == twice.read_bytes()
 
 
 def test_a_tree_of_a_store_of_another_metric(trivium, data, tmp_path):

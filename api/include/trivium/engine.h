@@ -114,6 +114,16 @@ class TRIVIUM_EXPORT Store {
   // queries; kNotFound: a space, a partition; kFailedPrecondition: no space of the cosine metric, fewer than
   // 64 documents, queries without vectors and no encoder.
   absl::StatusOr<TrainTreeReport> TrainTree(const TrainTreeOptions& options);
+  // Gives a space a tree made elsewhere: its vectors, of dimension 2^D with D from 1 to 12 and of the cosine
+  // metric, are distributions over the leaves of a perfect binary tree, leaf by leaf, at any scale. It is
+  // used without a gate, in place of the tree before, until the space is trained by name. From then on
+  // vectors and queries with a component below 0 are refused in that space (kInvalidArgument); where an
+  // adapter reads a query, such components of what it makes of it count as 0. Masses are rounded to bytes of
+  // a unit chosen for the documents (TreeInfo::reason says what that keeps): give it again when they have
+  // changed much. Cost: a pass over the documents, and what lies beside the segments is written. All or
+  // nothing. kInvalidArgument names a document with a component below 0; kFailedPrecondition: dimension,
+  // metric, no document; kNotFound: a space, or no tree to take away.
+  absl::Status SetTree(const SetTreeOptions& options = {});
   // What the nodes of a space's tree hold, and the way of a question through it. Reads the texts of all
   // documents of the nodes told of. kNotFound: a space, a document; kFailedPrecondition: no tree, or a
   // question that cannot be encoded.

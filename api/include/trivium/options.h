@@ -313,8 +313,16 @@ struct TrainTreeOptions {
   // Where a space has an adapter of all domains in use, its tree learns to answer queries as they are as the
   // space answers adapted ones.
   std::vector<QuerySet> queries;
-  std::string space;  // empty: every space with the cosine metric
+  std::string space;  // empty: every space with the cosine metric, of representations without a given tree
   TreeTrainingOptions training;
+};
+
+// A tree made elsewhere, see Store::SetTree.
+struct SetTreeOptions {
+  std::string space;  // empty: the store's only one
+  bool given = true;  // false: takes the tree away, also one that was learned
+  int threads = 0;    // 0: all processors this process may use
+  TRIVIUM_EXPORT absl::Status Validate() const;
 };
 
 // What of a tree to look at.

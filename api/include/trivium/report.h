@@ -177,14 +177,16 @@ struct AdapterInfo {
   std::uint64_t queries = 0;  // it was learned from; 0: it was given
   std::string reason;         // of the gate
 };
-// A tree of a space; `documents` and `queries` are those that it learned from.
+// A tree of a space; `documents` and `queries` are those that it learned from, of a given one those that
+// there were.
 struct TreeInfo {
   bool present = false;
   bool enabled = false;  // whether the gate let it pass; else it was told not to ask
   std::size_t depth = 0;
   std::uint64_t documents = 0, queries = 0;
   std::vector<TreeLevel> levels;  // as of when it was trained
-  std::string reason;             // of the gate
+  std::string reason;             // of the gate; of a given tree, what rounding its masses keeps
+  bool given = false;             // by Store::SetTree: nothing was learned
 };
 // Cells of a space.
 struct CellsInfo {
