@@ -152,6 +152,24 @@ TEST_F(CellSearchTest, AsManyAsAreAskedForAreFoundWhateverTheFilter) {
   }
 }
 
+TEST_F(CellSearchTest, CodesLoseLittleUnderAFilterToo) {
+  const World& world = Of(Metric::kCosine);
+  const index::RowDistances distances(world.rows.view(), Metric::kCosine);
+  base::Bitmap allowed(kRows);
+  for (std::size_t i = 0; i < kRows; i += 2) allowed.Set(i);
+  const CellSearchParameters parameters = {
+      .k = 10, .probes = 6, .allowed = &allowed, .allowed_count = kRows / 2};
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < world.queries.rows(); ++i) {
+    const float* query = world.queries.row(i);
+    const Found expected = Search(*world.plain, *world.model, distances, query, parameters);
+    const Found found = Search(*world.coded, *world.model, distances, query, parameters);
+    ASSERT_EQ(found.size(), 10u);
+    for (const base::Neighbor& one : expected) kept += std::count(found.begin(), found.end(), one);
+  }
+  EXPECT_GE(kept, 10 * world.queries.rows() * 995 / 1000);
+}
+
 TEST_F(CellSearchTest, OfFewAllowedRowsNoCodesAreRead) {
   const World& world = Of(Metric::kSquaredL2);
   const index::RowDistances distances(world.rows.view(), Metric::kSquaredL2);
