@@ -115,6 +115,7 @@ Json SettingsToJson(const routing::DispatchSettings& settings) {
           {"cluster_count", options.cluster_count},
           {"depth", options.depth},
           {"ridge", options.ridge},
+          {"document_share", options.document_share},
           {"temperature", policy.temperature},
           {"top_p", policy.top_p},
           {"max_experts", policy.max_experts},
@@ -138,6 +139,7 @@ routing::DispatchSettings SettingsFromJson(const Json& json) {
   const routing::RouterOptions defaults;  // of stores written before there were such routers
   settings.router_options.cluster_count = json.value("cluster_count", defaults.cluster_count);
   settings.router_options.depth = json.value("depth", defaults.depth);
+  settings.router_options.document_share = json.value("document_share", defaults.document_share);
   json.at("temperature").get_to(settings.policy.temperature);
   json.at("top_p").get_to(settings.policy.top_p);
   json.at("max_experts").get_to(settings.policy.max_experts);

@@ -107,8 +107,13 @@ absl::StatusOr<routing::ExpertFacts> GatherFacts(const StoreState& state, Encode
   facts.experts.resize(state.experts.size());
   const std::vector<std::uint32_t> sets = SearchedSets(state, record);
   if (record.metric != Metric::kSquaredL2) FillMoments(state, record, sets, &facts);
-  TRIVIUM_ASSIGN_OR_RETURN(const auto cells,
-                           GroupByCells(state, record, sets, kRowsRead, threads, &facts.cells));
+  GroupsOfSets cells;
+  facts.cells_are_nodes = state.FindTrees(space).cells != nullptr;
+  if (facts.cells_are_nodes) {
+    TRIVIUM_ASSIGN_OR_RETURN(cells, GroupByCells(state, record, sets, kRowsRead, threads, &facts.cells));
+  } else {
+    cells = GroupByClusters(state, record, sets, kRowsRead, threads, &facts.cells);
+  }
   TellExperts(state, record, cells, &routing::ExpertFacts::Expert::cells, &facts);
   TRIVIUM_RETURN_IF_ERROR(FillDescriptions(state, record, encoders, &facts));
   return facts;

@@ -34,6 +34,9 @@ inline std::vector<RouterOptions> RouterCandidates(std::string_view router) {
         candidates.push_back({.class_balance = class_balance, .ridge = ridge});
       }
     }
+    for (float document_share : {0.1f, 0.2f, 0.35f}) {
+      if (router == "logistic") candidates.push_back({.ridge = 0.1f, .document_share = document_share});
+    }
   } else if (router == "cluster_table") {
     for (std::size_t cluster_count : {32, 128, 512}) {
       for (float shrinkage : {1.0f, 5.0f}) {
@@ -87,7 +90,7 @@ inline DispatchOptions UncomparedPolicy(std::string_view router) {
 
 // Weights of log(probability) as a score prior; cosines of neighbouring ranks differ by about 0.01.
 inline constexpr float kPriorCandidates[] = {0.0f, 0.01f, 0.02f, 0.03f, 0.04f, 0.06f, 0.08f};
-inline constexpr float kPriorWhileTuning = 0.02f;
+inline constexpr float kPriorWhileTuning = 0.03f;
 
 // Likewise of log(revised probability), which is surer; below which largest share more experts are asked, and
 // how many then. Measured on 17 collections, see docs/dispatch.md.

@@ -15,6 +15,7 @@ base::AlignedMatrix Copy(const base::AlignedMatrix& from) {
 ExpertFacts ExpertFacts::OfQueries(absl::Span<const std::uint32_t> rows) const {
   ExpertFacts copy;
   copy.dimension = dimension;
+  copy.cells_are_nodes = cells_are_nodes;
   copy.sets = sets;
   copy.cells = {Copy(cells.directions), cells.shares};
   copy.experts.resize(experts.size());

@@ -51,7 +51,8 @@ class MomentSums {
   std::vector<double> sums_, squares_;
 };
 
-// Vectors of several sets in groups: those of one set that lie in one node of a partition tree.
+// Vectors of several sets in groups: those of one set that lie in one node of a partition tree, or that are
+// alike.
 struct CellGroups {
   base::AlignedMatrix directions;  // G x d: of their sum, unit rows; zeros where they cancel each other out
   std::vector<float> shares;       // G, in (0, 1]: of the set's vectors. Those of a set sum to 1
@@ -66,7 +67,8 @@ struct ExpertFacts {
   };
   std::size_t dimension = 0;
   std::vector<VectorMoments> sets;
-  CellGroups cells;  // none where the router space has no partition tree
+  CellGroups cells;              // of each set; none where directions do not tell what is near
+  bool cells_are_nodes = false;  // of the router space's partition tree; else each set's own clusters
   std::vector<Expert> experts;
   // Unlabelled queries; in place of utilities each expert's agreement (routing/expert/answer_agreement.h),
   // NaN where it was not compared with others. May be empty.

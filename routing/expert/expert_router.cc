@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "routing/expert/agreement_router.h"
 #include "routing/expert/bilevel_router.h"
 #include "routing/expert/cluster_table_router.h"
@@ -38,6 +39,9 @@ absl::Status RouterOptions::Validate() const {
   if (!(ridge > 0) || std::isinf(ridge)) {
     return absl::InvalidArgumentError(absl::StrFormat("ridge: %g, expected > 0", ridge));
   }
+  if (!(document_share >= 0 && document_share <= 1)) {
+    return absl::InvalidArgumentError(absl::StrFormat("document_share: %g, expected 0 to 1", document_share));
+  }
   return absl::OkStatus();
 }
 
@@ -68,7 +72,11 @@ absl::Status ExpertRouter::TrainLabelFree(const ExpertFacts& facts, const Router
 
 absl::Status TrainRouter(const PilotSet& pilots, const ExpertFacts* facts, const RouterOptions& options,
                          ExpertRouter* router) {
-  if (!router->IsLabelFree()) return router->Train(pilots, options);
+  if (!router->IsLabelFree()) {
+    TRIVIUM_RETURN_IF_ERROR(router->Train(pilots, options));
+    if (facts != nullptr) router->AddFacts(*facts, options);
+    return absl::OkStatus();
+  }
   static const ExpertFacts kNothing;
   return router->TrainLabelFree(facts != nullptr ? *facts : kNothing, options);
 }

@@ -49,6 +49,10 @@ struct RouterOptions {
   // linear, logistic, bilevel.
   float ridge = 10.0f;  // > 0; L2 penalty, in pilots. logistic and bilevel want 0.03 to 0.1
 
+  // logistic.
+  float document_share =
+      0;  // 0 to 1; of the say of where the experts' documents lie, the rest is the pilots'
+
   absl::Status Validate() const;  // kInvalidArgument names the field
 };
 
@@ -101,6 +105,9 @@ class ExpertRouter {
   virtual bool IsLabelFree() const { return false; }
   virtual absl::Status TrainLabelFree(const ExpertFacts& facts, const RouterOptions& options);
 
+  // After Train: what a router that learns from pilots may learn from facts besides; most do not.
+  virtual void AddFacts(const ExpertFacts& /*facts*/, const RouterOptions& /*options*/) {}
+
   // Expected utility of each expert for `query` (unit vector, dimension() floats), and one standard deviation
   // of that expectation. Both NaN for an expert about which nothing is known. `utility` and `uncertainty`
   // hold expert_count() floats each. Requires Train, or Load and, where NeedsIndex(), OpenIndex.
@@ -127,8 +134,8 @@ class ExpertRouter {
   virtual absl::Status OpenIndex(const std::string& path);        // kDataLoss: damaged or of another Load
 };
 
-// Trains on what the router learns from: `facts` where it is label-free, else `pilots`. `facts` may be null:
-// nothing is known.
+// Trains on what the router learns from: `facts` where it is label-free, else `pilots`, then the facts that
+// it may use besides. `facts` may be null: nothing is known.
 absl::Status TrainRouter(const PilotSet& pilots, const ExpertFacts* facts, const RouterOptions& options,
                          ExpertRouter* router);
 

@@ -19,7 +19,8 @@ struct RouterScratch::Buffers {
   std::vector<float> spreads;       // per vector set or region
   std::vector<float> squares;       // of the query's components
   std::vector<std::uint32_t> active;
-  std::vector<UtilityVotes> votes;  // per expert
+  std::vector<UtilityVotes> votes;                      // per expert
+  std::vector<float> other_utility, other_uncertainty;  // per expert, of a router within
 };
 
 }  // namespace trivium::routing

@@ -19,11 +19,15 @@ namespace trivium::routing {
 
 absl::Status TreeRouter::TrainLabelFree(const ExpertFacts& facts, const RouterOptions& options) {
   TRIVIUM_RETURN_IF_ERROR(options.Validate());
-  if (facts.cells.shares.empty()) {
+  if (facts.cells.shares.empty() || !facts.cells_are_nodes) {
     return absl::InvalidArgumentError(
         "router tree: no vectors of an expert lie in cells of the router space, expected a partition tree of "
         "it; train the tree first");
   }
+  return TrainOnGroups(facts, options.temperature);
+}
+
+absl::Status TreeRouter::TrainOnGroups(const ExpertFacts& facts, float temperature) {
   TreeRouter fresh;
   std::size_t known = 0;
   bool differ = false;
@@ -39,7 +43,7 @@ absl::Status TreeRouter::TrainLabelFree(const ExpertFacts& facts, const RouterOp
     return absl::InvalidArgumentError(absl::StrFormat(
         "router tree: %d experts, all of the same vectors, expected some that hold others", known));
   }
-  fresh.temperature_ = options.temperature;
+  fresh.temperature_ = temperature;
   fresh.groups_.shares = facts.cells.shares;
   fresh.groups_.directions = base::AlignedMatrix(facts.cells.directions.columns());
   for (std::size_t g = 0; g < facts.cells.shares.size(); ++g) {

@@ -30,6 +30,8 @@ class TreeRouter final : public LabelFreeRouter {
   std::size_t expert_count() const override { return groups_of_.size(); }
   // kInvalidArgument also where all experts hold the same vectors, which tells none from another.
   absl::Status TrainLabelFree(const ExpertFacts& facts, const RouterOptions& options) override;
+  // Likewise, of groups of any kind. kInvalidArgument: all experts hold the same vectors, or none any.
+  absl::Status TrainOnGroups(const ExpertFacts& facts, float temperature);
   // Cost: O(groups x d).
   void Predict(absl::Span<const float> query, RouterScratch* scratch, absl::Span<float> utility,
                absl::Span<float> uncertainty) const override;

@@ -110,5 +110,63 @@ TEST(LogisticRouter, ARemovedExpertKeepsItsShare) {
   EXPECT_EQ(Predict(read, query), Predict(router, query));
 }
 
+// p ~ p_pilots ^ (1 - share) x p_documents ^ share, term by term.
+TEST(LogisticRouter, PoolsWhatDocumentsSay) {
+  ClusteredQueries source(16, 5, 1.0, 11);
+  const PilotSet pilots = source.Pilots(500);
+  const ExpertFacts facts = testing_support::FactsOf(pilots);
+  LogisticRouter alone, pooled;
+  TreeRouter documents;
+  const RouterOptions options{.ridge = 0.1f, .document_share = 0.35f};
+  ASSERT_OK(TrainRouter(pilots, &facts, {.ridge = 0.1f}, &alone));
+  ASSERT_OK(TrainRouter(pilots, &facts, options, &pooled));
+  ASSERT_OK(documents.TrainOnGroups(facts, 0.03f));
+  RouterScratch scratch;
+  for (std::size_t i = 0; i < 50; ++i) {
+    const std::vector<float> query = source.Draw(i % 5);
+    const std::vector<float> by_pilots = Predict(alone, query), found = Predict(pooled, query);
+    std::vector<float> by_documents(5), uncertainty(5);
+    documents.Predict(query, &scratch, absl::MakeSpan(by_documents), absl::MakeSpan(uncertainty));
+    std::vector<double> expected;
+    double total = 0;
+    for (std::size_t e = 0; e < 5; ++e) {
+      expected.push_back(std::pow(std::max(by_pilots[e], 1e-9f), 0.65) *
+                         std::pow(std::max(by_documents[e], 1e-9f), 0.35));
+      total += expected.back();
+    }
+    for (std::size_t e = 0; e < 5; ++e) EXPECT_NEAR(found[e], expected[e] / total, 2e-3) << i << " " << e;
+    if (i > 0) continue;
+    LogisticRouter loaded, broken;
+    const std::string bytes = pooled.Save();
+    ASSERT_OK(loaded.Load(bytes));
+    EXPECT_EQ(Predict(loaded, query), found);
+    EXPECT_THAT(broken.Load(bytes.substr(0, bytes.size() - 1)), StatusIs(absl::StatusCode::kDataLoss));
+    // Others come and go; what is left of the mass stays with whom it was.
+    loaded.AddExpert();
+    EXPECT_TRUE(std::isnan(Predict(loaded, query).back()));
+    loaded.RemoveExpert(4);
+    const std::vector<float> fewer = Predict(loaded, query);
+    for (std::size_t e = 0; e < 4; ++e) EXPECT_NEAR(fewer[e], found[e], 2e-3) << e;
+  }
+}
+
+TEST(LogisticRouter, LeavesDocumentsOutWhereOnesAreNotKnownOrTheSame) {
+  ClusteredQueries source(16, 3, 1.0, 11);
+  const PilotSet pilots = source.Pilots(90);
+  const std::vector<float> query = source.Draw(1);
+  const RouterOptions options{.ridge = 0.1f, .document_share = 0.5f};
+  LogisticRouter alone;
+  ASSERT_OK(alone.Train(pilots, options));
+  ExpertFacts unknown = testing_support::FactsOf(pilots), same = testing_support::FactsOf(pilots);
+  unknown.experts[1].cells.clear();
+  for (ExpertFacts::Expert& expert : same.experts) expert.cells = {0, 1, 2};
+  for (const ExpertFacts* facts : {&unknown, &same}) {
+    LogisticRouter router;
+    ASSERT_OK(TrainRouter(pilots, facts, options, &router));
+    EXPECT_EQ(Predict(router, query), Predict(alone, query));
+    EXPECT_EQ(router.Save(), alone.Save());
+  }
+}
+
 }  // namespace
 }  // namespace trivium::routing

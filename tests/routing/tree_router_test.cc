@@ -38,6 +38,7 @@ Prediction Predict(const TreeRouter& router, const std::vector<float>& query) {
 ExpertFacts RandomFacts(std::size_t set_count, base::Random* random) {
   ExpertFacts facts;
   facts.dimension = kDimension;
+  facts.cells_are_nodes = true;
   facts.cells.directions = base::AlignedMatrix(kDimension);
   facts.experts.resize(set_count + 2);
   for (std::size_t s = 0; s < set_count; ++s) {
@@ -107,6 +108,7 @@ TEST(TreeRouter, AgreesWithTheSlowDefinition) {
 TEST(TreeRouter, CountsSharesNotDocuments) {
   ExpertFacts facts;
   facts.dimension = 2;
+  facts.cells_are_nodes = true;
   facts.cells.directions = base::AlignedMatrix(2);
   for (const std::vector<float>& row : {std::vector<float>{1, 0}, {0, 1}, {1, 0}, {-1, 0}}) {
     facts.cells.directions.Append(row.data());

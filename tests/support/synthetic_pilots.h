@@ -77,6 +77,7 @@ class ClusteredQueries {
 inline routing::ExpertFacts FactsOf(const routing::PilotSet& pilots) {
   routing::ExpertFacts facts;
   facts.dimension = pilots.dimension();
+  facts.cells_are_nodes = true;
   facts.cells.directions = base::AlignedMatrix(facts.dimension);
   facts.experts.resize(pilots.expert_count());
   facts.agreement = routing::PilotSet(pilots.dimension(), pilots.expert_count());
