@@ -131,9 +131,7 @@ def test_limits_of_the_caller_are_not_widened(world) -> None:
             assert not hits.route.widened
             assert "max_experts" not in limit or len(hits.route.chosen) == 1
         allowed = ["part0", "part3"]
-        assert set(store.search(query, router="linear", allowed_experts=allowed).route.chosen) <= set(
-            allowed
-        )
+        assert set(store.search(query, router="linear", allowed_experts=allowed).route.chosen) <= set(allowed)
 
 
 def test_with_an_expert_added_later(world, tmp_path: Path) -> None:
