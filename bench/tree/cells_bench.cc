@@ -25,6 +25,7 @@
 
 #include "base/aligned_matrix.h"
 #include "base/random.h"
+#include "bench/tree/bench_input.h"
 #include "index/row_scan.h"
 #include "nlohmann/json.hpp"
 #include "routing/tree/cell_answers.h"
@@ -41,29 +42,6 @@ constexpr CellRouterKind kKinds[] = {CellRouterKind::kCentroids, CellRouterKind:
                                      CellRouterKind::kLevels};
 constexpr std::size_t kTimedQueries = 250;
 constexpr double kFilters[] = {0.3, 0.1, 0.03};
-
-[[noreturn]] void Fail(const std::string& what) {
-  std::cerr << "trivium_bench_cells: " << what << "\n";
-  std::exit(1);
-}
-
-template <class T>
-T OrFail(absl::StatusOr<T> value) {
-  if (!value.ok()) Fail(std::string(value.status().message()));
-  return *std::move(value);
-}
-
-base::AlignedMatrix ReadRows(const std::string& path, std::size_t dimension) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) Fail(path + ": cannot be read");
-  base::AlignedMatrix rows(dimension);
-  rows.Resize(static_cast<std::size_t>(file.tellg()) / (dimension * sizeof(float)));
-  file.seekg(0);
-  for (std::size_t i = 0; i < rows.rows(); ++i) {
-    file.read(reinterpret_cast<char*>(rows.row(i)), static_cast<std::streamsize>(dimension * sizeof(float)));
-  }
-  return rows;
-}
 
 template <class T>
 void WriteRaw(const std::string& path, const std::vector<T>& values) {

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "base/aligned_matrix.h"
+#include "bench/tree/bench_input.h"
 #include "index/vector_rows.h"
 #include "index/vector_segment.h"
 #include "nlohmann/json.hpp"
@@ -37,33 +38,6 @@ namespace trivium::routing {
 namespace {
 
 using nlohmann::json;
-
-[[noreturn]] void Fail(const std::string& what) {
-  std::cerr << "trivium_bench_cells_speed: " << what << "\n";
-  std::exit(1);
-}
-
-template <class T>
-T OrFail(absl::StatusOr<T> value) {
-  if (!value.ok()) Fail(std::string(value.status().message()));
-  return *std::move(value);
-}
-
-void OrFail(const absl::Status& status) {
-  if (!status.ok()) Fail(std::string(status.message()));
-}
-
-base::AlignedMatrix ReadRows(const std::string& path, std::size_t dimension) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) Fail(path + ": cannot be read");
-  base::AlignedMatrix rows(dimension);
-  rows.Resize(static_cast<std::size_t>(file.tellg()) / (dimension * sizeof(float)));
-  file.seekg(0);
-  for (std::size_t i = 0; i < rows.rows(); ++i) {
-    file.read(reinterpret_cast<char*>(rows.row(i)), static_cast<std::streamsize>(dimension * sizeof(float)));
-  }
-  return rows;
-}
 
 struct Questions {
   base::AlignedMatrix rows;

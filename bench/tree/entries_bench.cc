@@ -23,6 +23,7 @@
 #include "base/aligned_matrix.h"
 #include "base/random.h"
 #include "base/top_k.h"
+#include "bench/tree/bench_input.h"
 #include "index/beam_search.h"
 #include "index/graph_builder.h"
 #include "index/row_distances.h"
@@ -41,29 +42,6 @@ constexpr CellRouterKind kKinds[] = {CellRouterKind::kCentroids, CellRouterKind:
 constexpr std::size_t kSampled = 256, kSampledKept = 2;
 constexpr std::size_t kCellsEntered[] = {1, 2, 4, 8};
 constexpr std::size_t kBeams[] = {10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320};
-
-[[noreturn]] void Fail(const std::string& what) {
-  std::cerr << "trivium_bench_entries: " << what << "\n";
-  std::exit(1);
-}
-
-template <class T>
-T OrFail(absl::StatusOr<T> value) {
-  if (!value.ok()) Fail(std::string(value.status().message()));
-  return *std::move(value);
-}
-
-base::AlignedMatrix ReadRows(const std::string& path, std::size_t dimension) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) Fail(path + ": cannot be read");
-  base::AlignedMatrix rows(dimension);
-  rows.Resize(static_cast<std::size_t>(file.tellg()) / (dimension * sizeof(float)));
-  file.seekg(0);
-  for (std::size_t i = 0; i < rows.rows(); ++i) {
-    file.read(reinterpret_cast<char*>(rows.row(i)), static_cast<std::streamsize>(dimension * sizeof(float)));
-  }
-  return rows;
-}
 
 struct QueryDistances {
   const index::RowDistances& rows;

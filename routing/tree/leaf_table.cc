@@ -222,7 +222,7 @@ absl::StatusOr<std::shared_ptr<const LeafTable>> LeafTable::Open(const std::stri
         return absl::DataLossError(absl::StrFormat("%s: %s not increasing to 255", path, BoundsName(level)));
       }
     } else {
-      EncodeLevel(size, base::ResolveThreadCount(1), &kept);
+      EncodeLevel(size, 1, &kept);
     }
     table->levels_.push_back(std::move(kept));
   }
