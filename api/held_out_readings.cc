@@ -26,6 +26,10 @@ absl::Status Malformed(std::string_view bytes) {
 
 }  // namespace
 
+bool StandsForNewQueries(const float* query, std::size_t dimension) {
+  return HashOf(query, dimension) % 2 == 0;
+}
+
 void HeldOutReadings::Add(std::uint32_t adapter, std::size_t dimension, const float* query,
                           const float* reading) {
   std::vector<float> padded(base::PaddedStride(dimension), 0.0f);

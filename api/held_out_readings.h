@@ -37,6 +37,11 @@ class HeldOutReadings {
   std::map<std::uint32_t, Readings> readings_;
 };
 
+// Whether a training query, a unit vector, stands for future queries whose relevant documents nobody asked
+// for before, and is to be read by adapters that did not learn from those; else for queries that share some
+// with earlier ones. Half of the queries do, by their hashes, so that all adapters agree.
+bool StandsForNewQueries(const float* query, std::size_t dimension);
+
 // Of all adapters that the store has learned; those of earlier versions have none. kDataLoss.
 absl::StatusOr<HeldOutReadings> LoadHeldOut(const StoreState& state);
 

@@ -198,7 +198,10 @@ absl::StatusOr<AdapterReport> Store::TrainAdapter(const TrainAdapterOptions& opt
         PutAdapter(place.id, space.dimension, Values(trained->matrix), state.get(), &batch);
         HeldOutReadings held_out;
         for (std::size_t i = 0; i < rows.rows(); ++i) {
-          held_out.Add(place.id, space.dimension, rows.row(i), trained->held_out.row(i));
+          const bool is_new = StandsForNewQueries(rows.row(i), space.dimension);
+          const base::AlignedMatrix& readings =
+              is_new ? trained->apart_from_related : trained->apart_from_twins;
+          held_out.Add(place.id, space.dimension, rows.row(i), readings.row(i));
         }
         batch.Put(storage::Table::kManifest, HeldOutKey(place.id), held_out.Save(place.id, space.dimension));
       }

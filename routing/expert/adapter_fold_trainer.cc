@@ -29,7 +29,10 @@ AdapterFoldTrainer::AdapterFoldTrainer(const AdapterQueries& queries,
       batch_size_(std::min(options.batch_size, chosen.size())),
       sampler_(BySet(queries, chosen), seed),
       random_(seed + 1),
-      weights_(queries.queries.columns, options.rank, options.rate, seed) {}
+      weights_(queries.queries.columns, options.rank, options.rate, seed),
+      mean_(weights_.matrix().rows(), weights_.matrix().columns()) {
+  for (std::size_t i = 0; i < mean_.rows(); ++i) mean_.row(i)[i] = 1;
+}
 
 std::uint32_t AdapterFoldTrainer::AddCandidate(std::uint32_t document) {
   const auto [entry, fresh] = candidate_of_.try_emplace(document, candidate_of_.size());
@@ -69,10 +72,23 @@ void AdapterFoldTrainer::DrawBatch() {
 
 double AdapterFoldTrainer::Step() {
   DrawBatch();
-  base::AlignedMatrix gradient(matrix().rows(), matrix().columns());
+  const base::AlignedMatrix& matrix = weights_.matrix();
+  base::AlignedMatrix gradient(matrix.rows(), matrix.columns());
   const double loss = MappedLoss(
-      matrix(), {rows_.view(), candidates_.view(), positives_, ignored_, options_.temperature}, &gradient);
+      matrix, {rows_.view(), candidates_.view(), positives_, ignored_, options_.temperature}, &gradient);
+  const auto ridge = static_cast<float>(options_.ridge);
+  const auto kept = static_cast<float>(options_.rank > 0 ? 0 : options_.averaging);
+  for (std::size_t i = 0; i < matrix.rows(); ++i) {
+    for (std::size_t j = 0; j < matrix.columns(); ++j) {
+      gradient.row(i)[j] += ridge * (matrix.row(i)[j] - (i == j ? 1.0f : 0.0f));
+    }
+  }
   weights_.Descend(gradient);
+  for (std::size_t i = 0; i < matrix.rows(); ++i) {
+    for (std::size_t j = 0; j < matrix.columns(); ++j) {
+      mean_.row(i)[j] = kept * mean_.row(i)[j] + (1 - kept) * matrix.row(i)[j];
+    }
+  }
   return loss;
 }
 

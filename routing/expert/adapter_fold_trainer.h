@@ -22,8 +22,8 @@ class AdapterFoldTrainer {
   AdapterFoldTrainer(const AdapterQueries& queries, const std::vector<std::uint32_t>& chosen,
                      const AdapterTrainingOptions& options, std::uint64_t seed);
 
-  double Step();  // returns the loss of its batch
-  const base::AlignedMatrix& matrix() const { return weights_.matrix(); }
+  double Step();                                               // returns the loss of its batch
+  const base::AlignedMatrix& matrix() const { return mean_; }  // of the steps' matrices, see the options
 
  private:
   void DrawBatch();
@@ -35,6 +35,7 @@ class AdapterFoldTrainer {
   BalancedSampler sampler_;
   base::Random random_;
   ResidualMap weights_;
+  base::AlignedMatrix mean_;
 
   // The batch.
   base::AlignedMatrix rows_, candidates_;

@@ -70,7 +70,7 @@ class Trainer {
   base::AlignedMatrix Readings(const std::vector<base::AlignedMatrix>& matrices,
                                const std::vector<std::uint32_t>& folds) const;
   base::AlignedMatrix ReadingsApartFromTwins() const;
-  void Judge(AdapterReport* report) const;
+  void Judge(const base::AlignedMatrix& readings, AdapterReport* report) const;
 
   const AdapterQueries& queries_;
   const EvaluateReading& evaluate_;
@@ -191,8 +191,8 @@ base::AlignedMatrix Trainer::ReadingsApartFromTwins() const {
   return Readings(matrices, folds);
 }
 
-void Trainer::Judge(AdapterReport* told) const {
-  const base::AlignedMatrix readings = Readings(best_, folds_);
+// By readings of queries that were held out.
+void Trainer::Judge(const base::AlignedMatrix& readings, AdapterReport* told) const {
   std::vector<double> plain(count_), adapted(count_);
   base::ParallelFor(count_, threads_, 8, [&](std::size_t i, int) {
     plain[i] = evaluate_(i, queries_.queries.row(i));
@@ -220,8 +220,9 @@ absl::StatusOr<TrainedAdapter> Trainer::Run() {
   TRIVIUM_RETURN_IF_ERROR(StartRuns());
   TRIVIUM_RETURN_IF_ERROR(Learn());
   TrainedAdapter trained;
-  Judge(&trained.report);
-  trained.held_out = ReadingsApartFromTwins();
+  trained.apart_from_related = Readings(best_, folds_);
+  Judge(trained.apart_from_related, &trained.report);
+  trained.apart_from_twins = ReadingsApartFromTwins();
   trained.matrix = std::move(best_.back());
   if (options_.progress) options_.progress(1.0);
   return trained;
@@ -240,6 +241,8 @@ absl::Status AdapterTrainingOptions::Validate() const {
   TRIVIUM_RETURN_IF_ERROR(check("hard_negatives", static_cast<double>(hard_negatives), 0, 1000));
   TRIVIUM_RETURN_IF_ERROR(check("temperature", temperature, 1e-3, 10));
   TRIVIUM_RETURN_IF_ERROR(check("rate", rate, 1e-7, 1));
+  TRIVIUM_RETURN_IF_ERROR(check("ridge", ridge, 0, 1e3));
+  TRIVIUM_RETURN_IF_ERROR(check("averaging", averaging, 0, 0.9999));
   TRIVIUM_RETURN_IF_ERROR(check("step_count", static_cast<double>(step_count), 1, 1e6));
   TRIVIUM_RETURN_IF_ERROR(check("look_every", static_cast<double>(look_every), 1, 1e6));
   TRIVIUM_RETURN_IF_ERROR(check("patience", static_cast<double>(patience), 1, 1e6));

@@ -35,6 +35,18 @@ TEST(HeldOutReadings, KnowsTheQueriesOfEachAdapterAfterSavingToo) {
   EXPECT_TRUE(Read(loaded, 4, kOther).empty());
 }
 
+TEST(HeldOutReadings, HalfOfTheQueriesStandForNewOnesAlwaysTheSame) {
+  int count = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const std::vector<float> query = {static_cast<float>(i), 1, 2, 3, 4};
+    const bool is_new = StandsForNewQueries(query.data(), kDimension);
+    EXPECT_EQ(StandsForNewQueries(std::vector<float>(query).data(), kDimension), is_new);
+    count += is_new ? 1 : 0;
+  }
+  EXPECT_GT(count, 450);
+  EXPECT_LT(count, 550);
+}
+
 TEST(HeldOutReadings, BelievesNoDamagedBytes) {
   HeldOutReadings readings;
   readings.Add(3, kDimension, kQuery.data(), kReading.data());
