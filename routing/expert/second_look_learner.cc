@@ -4,23 +4,26 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-
-#include "base/aligned_matrix.h"
-#include "base/random.h"
-#include "routing/learning/adam_optimizer.h"
+#include <utility>
+#include <vector>
 
 namespace trivium::routing {
 namespace {
 
-constexpr std::size_t kBatch = 512, kSteps = 1500;
-constexpr double kRate = 0.02, kLastRateShare = 0.1;
-constexpr double kRidgeQueries = 5;  // the ridge weighs as much as so many queries
-constexpr std::size_t kRouteWeight = 0, kScoreWeight = 1, kFirstBias = 2;  // places in the parameters
+constexpr int kMostSteps = 200;
+constexpr double kLongestStep = 4, kShortestStep = 1e-3;  // of the step that surely does not overshoot
+constexpr double kSmallestGain = 1e-6;                    // of the mean loss, by a step
+constexpr double kRidgeQueries = 5;                       // the ridge weighs as much as so many queries
+constexpr double kSmallestShare = 1e-30;                  // so that a loss stays finite
 
-float SumOfShares(const LookedQuery& query) {
-  float sum = 0;
+double SumOfShares(const LookedQuery& query) {
+  double sum = 0;
   for (const LookedAt& expert : query.experts) sum += expert.share;
   return sum;
+}
+
+bool Tells(const LookedQuery& query) {
+  return query.experts.size() > 1 && query.weight > 0 && SumOfShares(query) > 0;
 }
 
 // Scores differ by hundredths where probabilities differ by factors, so they are divided by how much they
@@ -38,95 +41,136 @@ double SpreadOfScores(absl::Span<const LookedQuery* const> queries) {
   return count > 0 ? std::sqrt(squares / static_cast<double>(count)) : 0.0;
 }
 
-// Revised shares of the query's experts.
-void Shares(const LookedQuery& query, const float* parameters, float scale, std::vector<float>* shares) {
-  shares->clear();
-  float highest = -std::numeric_limits<float>::infinity();
+struct Parameters {
+  double route = 1, score = 0;
+  std::vector<double> bias;
+};
+
+// The loss of some parameters with its slope, and how it curves: the block of the two weights, and for each
+// bias a bound, the weight of its expert's shares.
+struct Loss {
+  double value = 0, weight = 0;
+  Parameters slope;
+  double route_route = 0, route_score = 0, score_score = 0;
+  std::vector<double> bias_bound;
+};
+
+void Add(const LookedQuery& query, const Parameters& now, double scale, Loss* loss) {
+  const auto worth = [&](const LookedAt& expert) {
+    return now.route * expert.log_probability + now.score * scale * expert.score + now.bias[expert.column];
+  };
+  double highest = -std::numeric_limits<double>::infinity(), sum = 0;
+  for (const LookedAt& expert : query.experts) highest = std::max(highest, worth(expert));
+  for (const LookedAt& expert : query.experts) sum += std::exp(worth(expert) - highest);
+  const double owned = SumOfShares(query), weight = query.weight;
+  double route = 0, score = 0, route_route = 0, route_score = 0, score_score = 0;
   for (const LookedAt& expert : query.experts) {
-    shares->push_back(parameters[kRouteWeight] * expert.log_probability +
-                      parameters[kScoreWeight] * scale * expert.score +
-                      parameters[kFirstBias + expert.column]);
-    highest = std::max(highest, shares->back());
+    const double share = std::exp(worth(expert) - highest) / sum, target = expert.share / owned;
+    const double x = expert.log_probability, y = scale * expert.score;
+    loss->value -= weight * target * std::log(std::max(share, kSmallestShare));
+    loss->slope.route += weight * (share - target) * x;
+    loss->slope.score += weight * (share - target) * y;
+    loss->slope.bias[expert.column] += weight * (share - target);
+    loss->bias_bound[expert.column] += weight * share;
+    route += share * x;
+    score += share * y;
+    route_route += share * x * x;
+    route_score += share * x * y;
+    score_score += share * y * y;
   }
-  float sum = 0;
-  for (float& share : *shares) {
-    share = std::exp(share - highest);
-    sum += share;
+  loss->route_route += weight * (route_route - route * route);
+  loss->route_score += weight * (route_score - route * score);
+  loss->score_score += weight * (score_score - score * score);
+  loss->weight += weight;
+}
+
+// With a ridge towards the route's own probabilities that weighs as much as `ridge` in queries' weights.
+Loss LossOf(absl::Span<const LookedQuery* const> queries, const Parameters& now, double scale, double ridge) {
+  Loss loss;
+  loss.slope.route = 0;
+  loss.slope.bias.assign(now.bias.size(), 0.0);
+  loss.bias_bound.assign(now.bias.size(), 0.0);
+  for (const LookedQuery* query : queries) {
+    if (Tells(*query)) Add(*query, now, scale, &loss);
   }
-  for (float& share : *shares) share /= sum;
+  const auto pull = [&](double from, double* slope, double* curve) {
+    loss.value += ridge / 2 * from * from;
+    *slope += ridge * from;
+    *curve += ridge;
+  };
+  pull(now.route - 1, &loss.slope.route, &loss.route_route);
+  pull(now.score, &loss.slope.score, &loss.score_score);
+  for (std::size_t c = 0; c < now.bias.size(); ++c) {
+    pull(now.bias[c], &loss.slope.bias[c], &loss.bias_bound[c]);
+  }
+  return loss;
+}
+
+// Against the slope, each of the two blocks by its own curvature. Half of it surely does not overshoot: the
+// curvature is at most twice that of its blocks.
+Parameters Direction(const Loss& loss) {
+  const double determinant =
+      loss.route_route * loss.score_score - loss.route_score * loss.route_score;  // > 0: the ridge
+  Parameters way;
+  way.route = (loss.score_score * loss.slope.route - loss.route_score * loss.slope.score) / -2 / determinant;
+  way.score = (loss.route_route * loss.slope.score - loss.route_score * loss.slope.route) / -2 / determinant;
+  for (std::size_t c = 0; c < loss.bias_bound.size(); ++c) {
+    way.bias.push_back(loss.slope.bias[c] / -2 / loss.bias_bound[c]);
+  }
+  return way;
+}
+
+Parameters Moved(const Parameters& from, const Parameters& way, double length) {
+  Parameters to = from;
+  to.route += length * way.route;
+  to.score += length * way.score;
+  for (std::size_t c = 0; c < to.bias.size(); ++c) to.bias[c] += length * way.bias[c];
+  return to;
 }
 
 }  // namespace
 
 SecondLook LearnSecondLook(absl::Span<const LookedQuery* const> queries, std::size_t column_count) {
   const double spread = SpreadOfScores(queries);
-  const float scale = spread > 0 ? static_cast<float>(1 / spread) : 0.0f;
-  std::vector<const LookedQuery*> telling;
-  double total_weight = 0;
+  const double scale = spread > 0 ? 1 / spread : 0.0;
+  double telling = 0, total_weight = 0;
   for (const LookedQuery* query : queries) {
-    if (query->experts.size() < 2 || !(query->weight > 0) || !(SumOfShares(*query) > 0)) continue;
-    telling.push_back(query);
+    if (!Tells(*query)) continue;
+    ++telling;
     total_weight += query->weight;
   }
   SecondLook look;
   look.bias.assign(column_count, 0.0f);
-  if (telling.empty()) return look;
+  if (telling == 0) return look;
+  const double ridge = kRidgeQueries * total_weight / telling;
 
-  base::AlignedMatrix parameters(1, kFirstBias + column_count), gradient(1, kFirstBias + column_count);
-  parameters.row(0)[kRouteWeight] = 1;
-  std::vector<double> mean(kFirstBias + column_count, 0.0);
-  const double mean_weight = total_weight / static_cast<double>(telling.size());
-  const auto ridge = static_cast<float>(kRidgeQueries / static_cast<double>(telling.size()));
-  base::Random random(1);
-  AdamOptimizer optimizer(kRate);
-  std::vector<float> shares;
-  for (std::size_t step = 0; step < kSteps; ++step) {
-    float* slope = gradient.row(0);
-    const float* now = parameters.row(0);
-    for (std::size_t j = 0; j < gradient.columns(); ++j) {
-      slope[j] = ridge * (now[j] - (j == kRouteWeight ? 1.0f : 0.0f));
+  Parameters now;
+  now.bias.assign(column_count, 0.0);
+  Loss loss = LossOf(queries, now, scale, ridge);
+  double length = 1;
+  for (int step = 0; step < kMostSteps; ++step) {
+    const Parameters way = Direction(loss);
+    const double before = loss.value;
+    for (length = std::min(kLongestStep, 2 * length); length > kShortestStep; length /= 2) {
+      Parameters next = Moved(now, way, length);
+      Loss there = LossOf(queries, next, scale, ridge);
+      if (there.value >= before) continue;
+      now = std::move(next);
+      loss = std::move(there);
+      break;
     }
-    for (std::size_t i = 0; i < kBatch; ++i) {
-      const LookedQuery& query = *telling[random.Below(telling.size())];
-      Shares(query, now, scale, &shares);
-      const auto weight = static_cast<float>(query.weight / mean_weight / kBatch);
-      const float sum = SumOfShares(query);
-      for (std::size_t e = 0; e < shares.size(); ++e) {
-        const LookedAt& expert = query.experts[e];
-        const float error = weight * (shares[e] - expert.share / sum);
-        slope[kRouteWeight] += error * expert.log_probability;
-        slope[kScoreWeight] += error * scale * expert.score;
-        slope[kFirstBias + expert.column] += error;
-      }
-    }
-    const double done = static_cast<double>(step) / kSteps;
-    optimizer.Step(gradient, &parameters, 1 - (1 - kLastRateShare) * done);
-    if (step < kSteps / 2) continue;
-    for (std::size_t j = 0; j < mean.size(); ++j) mean[j] += now[j];
+    if (before - loss.value <= kSmallestGain * total_weight) break;
   }
-  constexpr auto kAveraged = static_cast<double>(kSteps - kSteps / 2);
-  look.route_weight = static_cast<float>(mean[kRouteWeight] / kAveraged);
-  look.score_weight = static_cast<float>(mean[kScoreWeight] / kAveraged * scale);
-  for (std::size_t c = 0; c < column_count; ++c) {
-    look.bias[c] = static_cast<float>(mean[kFirstBias + c] / kAveraged);
-  }
+  look.route_weight = static_cast<float>(now.route);
+  look.score_weight = static_cast<float>(now.score * scale);
+  for (std::size_t c = 0; c < column_count; ++c) look.bias[c] = static_cast<float>(now.bias[c]);
   return look;
 }
 
 double SecondLookLoss(absl::Span<const LookedQuery* const> queries, const SecondLook& look) {
-  std::vector<float> parameters = {look.route_weight, look.score_weight}, shares;
-  parameters.insert(parameters.end(), look.bias.begin(), look.bias.end());
-  double loss = 0, weight = 0;
-  for (const LookedQuery* query : queries) {
-    const float sum = SumOfShares(*query);
-    if (query->experts.size() < 2 || !(sum > 0)) continue;
-    Shares(*query, parameters.data(), 1, &shares);
-    for (std::size_t e = 0; e < shares.size(); ++e) {
-      loss -= query->weight * query->experts[e].share / sum * std::log(std::max(shares[e], 1e-30f));
-    }
-    weight += query->weight;
-  }
-  return weight > 0 ? loss / weight : 0.0;
+  Parameters parameters{look.route_weight, look.score_weight, {look.bias.begin(), look.bias.end()}};
+  const Loss loss = LossOf(queries, parameters, 1, 0);
+  return loss.weight > 0 ? loss.value / loss.weight : 0.0;
 }
 
 }  // namespace trivium::routing

@@ -26,8 +26,8 @@ struct LookedQuery {
 
 // Minimises the weighted mean of the cross-entropy between the shares, made to sum to 1, and the revised
 // shares, plus a small ridge towards the route's own probabilities. Queries of which nobody asked owns
-// anything teach nothing. Sets route_weight, score_weight and bias; Adam on batches of 512 queries, then the
-// mean of the second half of the way. The same on every run. Cost: 1,500 batches.
+// anything teach nothing. Sets route_weight, score_weight and bias, by descent with the curvature of each
+// block: the loss is convex. The same on every run. Cost: at most some hundred passes over the queries.
 SecondLook LearnSecondLook(absl::Span<const LookedQuery* const> queries, std::size_t column_count);
 
 // What LearnSecondLook minimises, without the ridge: for tests.
