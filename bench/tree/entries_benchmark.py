@@ -30,7 +30,31 @@ RECALL = 0.95
 
 
 def at_recall(curve: list[dict[str, float]], key: str) -> float:
-    return float(np.interp(RECALL, [one["recall"] for one in curve], [one[key] for one in curve]))
+    """Between the two beams around the recall, by their recalls; `curve` is by growing beam."""
+    for number, point in enumerate(curve):
+        if point["recall"] < RECALL:
+            continue
+        if number == 0:
+            return point[key]
+        before = curve[number - 1]
+        part = (RECALL - before["recall"]) / (point["recall"] - before["recall"])
+        return before[key] + part * (point[key] - before[key])
+    best = max((point["recall"] for point in curve), default=0.0)
+    raise ValueError(f"recall: at most {best:.3f}, expected a beam that reaches {RECALL}")
+
+
+def table(ways: dict[str, list[dict[str, float]]]) -> list[str]:
+    lines = [
+        "| entries | distances | of them routing | hops | to sampled |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    cost = {way: at_recall(curve, "walked") + at_recall(curve, "routing") for way, curve in ways.items()}
+    for way, curve in ways.items():
+        lines.append(
+            f"| {way} | {cost[way]:.0f} | {at_recall(curve, 'routing'):.0f} | {at_recall(curve, 'hops'):.1f} | "
+            f"{cost[way] / cost['sampled']:.2f} |"
+        )
+    return lines
 
 
 def main() -> None:
@@ -75,15 +99,7 @@ def main() -> None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps({"benchmark": "entries", "dataset": dataset.name, "kinds": curves}))
     for kind, ways in curves.items():
-        print(
-            f"\n{kind}\n\n| entries | distances | of them routing | hops | to sampled |\n| --- | ---: | ---: | ---: | ---: |"
-        )
-        cost = {way: at_recall(curve, "walked") + at_recall(curve, "routing") for way, curve in ways.items()}
-        for way, curve in ways.items():
-            print(
-                f"| {way} | {cost[way]:.0f} | {at_recall(curve, 'routing'):.0f} | {at_recall(curve, 'hops'):.1f} | "
-                f"{cost[way] / cost['sampled']:.2f} |"
-            )
+        print("\n".join(["", kind, "", *table(ways)]))
 
 
 if __name__ == "__main__":
