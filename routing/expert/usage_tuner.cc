@@ -342,11 +342,11 @@ void UsageTuner::TuneMixture(std::string_view router, const RouterPredictions& p
       Try(predictions, policy, mixed_by(own, kPlainWhileTuning), best);
     }
   }
-  if (!best->answer.mixture) return;
   const Usage mixed = *best;
   for (float own : kOwnCandidates) {
     for (float plain : kPlainCandidates) Try(predictions, mixed.policy, mixed_by(own, plain), best);
   }
+  if (!best->answer.mixture) return;
   // One search more costs less here than what a wrong adapter would: the cap is tried twice as high, too.
   const Usage weighed = *best;
   for (DispatchOptions policy : PolicyCandidates(router, base_policy_)) {

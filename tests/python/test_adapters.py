@@ -178,7 +178,7 @@ def test_dispatch_mixes_readings_that_did_not_learn_from_the_query(
     everybody = next(row for row in report.rows if row.name == "all")
     plain = store.evaluate(queries, qrels, groups=groups, experts="all").macro
     assert everybody.ndcg_at_10 > plain.ndcg_at_10 + 0.1
-    # Utilities are held out: as the adapters' own reports say, twins apart only.
+    # Utilities are held out, as the figures of the adapters' own reports are.
     best = next(row for row in report.rows if row.name == "best_per_set").ndcg_at_10
     told = np.mean([one.adapted for one in trained.adapters if one.expert])
     assert best == pytest.approx(told, abs=0.02)
