@@ -116,7 +116,7 @@ class QueryComparison {
     const std::uint32_t expert = plan.dispatch.chosen.front();
     first = {.chosen = true,
              .probability = plan.dispatch.experts[expert].probability,
-             .holds_relevant = CountRelevant(state_, query_, state_.experts[expert]) > 0,
+             .holds_relevant = RelevantGain(state_, query_, state_.experts[expert]) > 0,
              .best = singles_[expert].ndcg == best_,
              .answerable = best_ > 0};
     TRIVIUM_ASSIGN_OR_RETURN(compared->ways.emplace_back(), Answer(plan));

@@ -199,19 +199,20 @@ void RankedKeys(const std::vector<routing::FusedHit>& hits, const JudgedQuery& q
   }
 }
 
-std::size_t CountRelevant(const StoreState& state, const JudgedQuery& query, const ExpertView& expert) {
+double RelevantGain(const StoreState& state, const JudgedQuery& query, const ExpertView& expert) {
   const auto searches = [&](std::uint32_t partition) {
     return std::any_of(expert.sets.begin(), expert.sets.end(),
                        [&](std::uint32_t set) { return state.sets[set]->partition() == partition; }) ||
            std::any_of(expert.text_sets.begin(), expert.text_sets.end(),
                        [&](std::uint32_t set) { return state.text_sets[set]->partition() == partition; });
   };
-  std::size_t count = 0;
+  double gain = 0;
   for (const routing::JudgedDocument& document : query.judgements.documents()) {
+    if (document.grade <= 0) continue;
     const DocumentDirectory::Entry* entry = state.documents.Find(document.key);
-    count += document.grade > 0 && entry != nullptr && searches(entry->partition) ? 1 : 0;
+    if (entry != nullptr && searches(entry->partition)) gain += document.grade;
   }
-  return count;
+  return gain;
 }
 
 QueryGroups GroupQueries(const std::vector<const JudgedQuery*>& queries,

@@ -62,8 +62,8 @@ QueryVectors JudgedVectors(const StoreState& state, EncoderSet* encoders, const 
 void RankedKeys(const std::vector<routing::FusedHit>& hits, const JudgedQuery& query, std::size_t depth,
                 std::vector<std::uint64_t>* keys);
 
-// How many of the query's relevant documents lie where the expert searches.
-std::size_t CountRelevant(const StoreState& state, const JudgedQuery& query, const ExpertView& expert);
+// The sum of the grades of the query's relevant documents that lie where the expert searches.
+double RelevantGain(const StoreState& state, const JudgedQuery& query, const ExpertView& expert);
 
 // Which queries must stay on one side of a split: each has the number of its group.
 struct QueryGroups {

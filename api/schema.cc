@@ -115,7 +115,9 @@ Json SettingsToJson(const routing::DispatchSettings& settings) {
           {"cluster_count", options.cluster_count},
           {"depth", options.depth},
           {"ridge", options.ridge},
+          {"owner_power", options.owner_power},
           {"document_share", options.document_share},
+          {"pilot_share", options.pilot_share},
           {"temperature", policy.temperature},
           {"top_p", policy.top_p},
           {"max_experts", policy.max_experts},
@@ -139,6 +141,8 @@ routing::DispatchSettings SettingsFromJson(const Json& json) {
   const routing::RouterOptions defaults;  // of stores written before there were such routers
   settings.router_options.cluster_count = json.value("cluster_count", defaults.cluster_count);
   settings.router_options.depth = json.value("depth", defaults.depth);
+  settings.router_options.owner_power = json.value("owner_power", defaults.owner_power);
+  settings.router_options.pilot_share = json.value("pilot_share", defaults.pilot_share);
   settings.router_options.document_share = json.value("document_share", defaults.document_share);
   json.at("temperature").get_to(settings.policy.temperature);
   json.at("top_p").get_to(settings.policy.top_p);

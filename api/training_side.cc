@@ -72,8 +72,9 @@ QueryVectors TrainingSide::Vectors(const Item& item) const {
   return vectors;
 }
 
-// A query belongs to the experts whose partition holds its relevant documents; where experts share all
-// documents, to the one that its set is named after. Experts of all partitions own nothing beside others.
+// A query belongs to the experts whose partition holds its relevant documents, by their grades; where experts
+// share all documents, to the one that its set is named after. Experts of all partitions own nothing beside
+// others.
 std::vector<float> TrainingSide::OwnersOf(const Item& item) const {
   const std::vector<ExpertView>& experts = searcher_->state().experts;
   std::vector<float> owners(experts.size(), 0.0f);
@@ -88,7 +89,7 @@ std::vector<float> TrainingSide::OwnersOf(const Item& item) const {
   for (std::size_t e = 0; e < experts.size(); ++e) {
     owners[e] = experts[e].every_partition
                     ? 0.0f
-                    : static_cast<float>(CountRelevant(searcher_->state(), item.query, experts[e]));
+                    : static_cast<float>(RelevantGain(searcher_->state(), item.query, experts[e]));
   }
   return owners;
 }
@@ -108,7 +109,7 @@ absl::Status TrainingSide::MeasureQuery(const Item& item, const std::vector<bool
       continue;
     }
     // Its nDCG is 0 whatever it finds.
-    if (!compared[e] && CountRelevant(searcher_->state(), item.query, experts[e]) == 0) continue;
+    if (!compared[e] && RelevantGain(searcher_->state(), item.query, experts[e]) == 0) continue;
     const Plan plan = searcher_->planner().PlanNamed({&e, 1});
     TRIVIUM_RETURN_IF_ERROR(searcher_->SearchExperts(plan, Wanted(item), &vectors, &scratch, &lists));
     searcher_->Fuse(plan, {&lists.front()}, Wanted(item), routing::FusionMethod::kAuto, &scratch, &hits);

@@ -75,7 +75,7 @@ void ScoreSome(absl::Span<const float> query, base::MatrixView weights, const st
 
 absl::Status BilevelRouter::Train(const PilotSet& pilots, const RouterOptions& options) {
   TRIVIUM_RETURN_IF_ERROR(CheckTrainingInput(pilots, options));
-  const ClassTargets learned = ClassTargetsOf(pilots, options.class_balance);
+  const ClassTargets learned = ClassTargetsOf(pilots, options.class_balance, options.owner_power);
   const std::vector<std::uint32_t> region_of = RegionsOf(pilots, learned);
   const std::size_t regions =
       region_of.empty() ? 0 : *std::max_element(region_of.begin(), region_of.end()) + std::size_t{1};

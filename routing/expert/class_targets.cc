@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "routing/expert/class_targets.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -8,7 +9,30 @@
 
 namespace trivium::routing {
 
-ClassTargets ClassTargetsOf(const PilotSet& pilots, float class_balance) {
+namespace {
+
+void Sharpen(float power, std::vector<float>* shares) {
+  if (power == 1) return;
+  const float largest = *std::max_element(shares->begin(), shares->end());
+  float sum = 0;
+  for (float& share : *shares) {
+    share = std::pow(share / largest, power);
+    sum += share;
+  }
+  for (float& share : *shares) share /= sum;
+}
+
+}  // namespace
+
+bool HasSeveralOwners(const PilotSet& pilots) {
+  for (std::size_t i = 0; i < pilots.size(); ++i) {
+    const absl::Span<const float> owners = pilots.owners(i);
+    if (std::count_if(owners.begin(), owners.end(), [](float share) { return share > 0; }) > 1) return true;
+  }
+  return false;
+}
+
+ClassTargets ClassTargetsOf(const PilotSet& pilots, float class_balance, float owner_power) {
   const std::size_t expert_count = pilots.expert_count();
   ClassTargets found;
   found.class_of.assign(expert_count, kNoClass);
@@ -28,6 +52,7 @@ ClassTargets ClassTargetsOf(const PilotSet& pilots, float class_balance) {
       found.weights[i] = 0;
       continue;
     }
+    Sharpen(owner_power, &shares);
     found.any = found.any || found.weights[i] > 0;
     for (std::size_t e = 0; e < expert_count; ++e) {
       const std::uint32_t own = found.class_of[e];

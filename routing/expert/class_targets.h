@@ -22,8 +22,12 @@ struct ClassTargets {
   bool any = false;                     // a weight is above 0
 };
 
-// Classes are numbered in the order of their experts. O(pilots x experts).
-ClassTargets ClassTargetsOf(const PilotSet& pilots, float class_balance);
+// Classes are numbered in the order of their experts. Shares are raised to `owner_power`, see RouterOptions.
+// O(pilots x experts).
+ClassTargets ClassTargetsOf(const PilotSet& pilots, float class_balance, float owner_power);
+
+// Whether any pilot has several owners, so that the power matters.
+bool HasSeveralOwners(const PilotSet& pilots);
 
 // Each expert's share of its class in `shares`, and the standard deviation of a share among as many pilots as
 // the class had (`counts`). Both NaN for an expert without a class.

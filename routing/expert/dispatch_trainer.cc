@@ -12,6 +12,7 @@
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
 #include "routing/expert/answer_statistics.h"
+#include "routing/expert/class_targets.h"
 #include "routing/expert/dispatch_candidates.h"
 #include "routing/expert/query_folds.h"
 #include "routing/expert/usage_tuner.h"
@@ -59,6 +60,7 @@ class Trainer {
         cross_validated_(validation == nullptr),
         options_(options),
         expert_count_(training.pilots->expert_count()),
+        several_owners_(HasSeveralOwners(*training.pilots)),
         tuner_(judged_, queries_, sets_, evaluate, options) {}
 
   absl::StatusOr<TrainedDispatch> Run();
@@ -85,6 +87,7 @@ class Trainer {
   const bool cross_validated_;
   const DispatchTrainingOptions& options_;
   const std::size_t expert_count_;
+  const bool several_owners_;
   std::vector<std::string> names_;
   std::vector<std::uint32_t> folds_;    // per judged query
   std::vector<std::uint32_t> queries_;  // evaluated: rows of judged_
@@ -138,6 +141,7 @@ absl::Status Trainer::ChooseRouters() {
   for (const std::string& name : wanted) {
     TRIVIUM_ASSIGN_OR_RETURN(const std::unique_ptr<ExpertRouter> router, MakeRouter(name));
     if (!named && expert_count_ < router->fewest_experts()) continue;
+    if (!named && router->wants_several_owners() && !several_owners_) continue;
     if (router->IsLabelFree()) {
       const absl::Status trained =
           TrainRouter(*training_.pilots, options_.facts, {.graph_threshold = kNoGraph}, router.get());
@@ -152,7 +156,7 @@ absl::Status Trainer::ChooseRouters() {
 absl::Status Trainer::MakeCandidates() {
   TRIVIUM_RETURN_IF_ERROR(ChooseRouters());
   for (std::size_t r = 0; r < names_.size(); ++r) {
-    for (const RouterOptions& options : RouterCandidates(names_[r])) {
+    for (const RouterOptions& options : RouterCandidates(names_[r], several_owners_)) {
       Candidate candidate;
       candidate.router = r;
       candidate.options = options;

@@ -15,6 +15,7 @@
 #include "routing/expert/max_pilot_router.h"
 #include "routing/expert/mean_pilot_router.h"
 #include "routing/expert/moments_router.h"
+#include "routing/expert/pooled_router.h"
 #include "routing/expert/router_scratch.h"
 #include "routing/expert/static_best_router.h"
 #include "routing/expert/tree_router.h"
@@ -39,8 +40,14 @@ absl::Status RouterOptions::Validate() const {
   if (!(ridge > 0) || std::isinf(ridge)) {
     return absl::InvalidArgumentError(absl::StrFormat("ridge: %g, expected > 0", ridge));
   }
+  if (!(owner_power >= 1 && owner_power <= 16)) {
+    return absl::InvalidArgumentError(absl::StrFormat("owner_power: %g, expected 1 to 16", owner_power));
+  }
   if (!(document_share >= 0 && document_share <= 1)) {
     return absl::InvalidArgumentError(absl::StrFormat("document_share: %g, expected 0 to 1", document_share));
+  }
+  if (!(pilot_share >= 0 && pilot_share <= 1)) {
+    return absl::InvalidArgumentError(absl::StrFormat("pilot_share: %g, expected 0 to 1", pilot_share));
   }
   return absl::OkStatus();
 }
@@ -92,9 +99,9 @@ absl::Status CheckTrainingInput(const PilotSet& pilots, const RouterOptions& opt
 }
 
 absl::Span<const std::string_view> RouterNames() {
-  static constexpr std::string_view kNames[] = {"static_best", "mean_pilot", "max_pilot",   "knn_utility",
-                                                "linear",      "logistic",   "bilevel",     "cluster_table",
-                                                "tree",        "moments",    "description", "agreement"};
+  static constexpr std::string_view kNames[] = {
+      "static_best", "mean_pilot",    "max_pilot", "knn_utility", "linear",      "logistic", "pooled",
+      "bilevel",     "cluster_table", "tree",      "moments",     "description", "agreement"};
   return kNames;
 }
 
@@ -105,6 +112,7 @@ absl::StatusOr<std::unique_ptr<ExpertRouter>> MakeRouter(std::string_view name) 
   if (name == "knn_utility") return std::make_unique<KnnUtilityRouter>();
   if (name == "linear") return std::make_unique<LinearRouter>();
   if (name == "logistic") return std::make_unique<LogisticRouter>();
+  if (name == "pooled") return std::make_unique<PooledRouter>();
   if (name == "bilevel") return std::make_unique<BilevelRouter>();
   if (name == "cluster_table") return std::make_unique<ClusterTableRouter>();
   if (name == "tree") return std::make_unique<TreeRouter>();

@@ -47,11 +47,18 @@ struct RouterOptions {
   float depth = 10;  // > 0; how many best documents the experts share among them
 
   // linear, logistic, bilevel.
-  float ridge = 10.0f;  // > 0; L2 penalty, in pilots. logistic and bilevel want 0.03 to 0.1
+  float ridge = 10.0f;  // > 0; L2 penalty, in pilots. logistic and bilevel want 0.03 to 0.3
 
-  // logistic.
+  // logistic, bilevel, pooled.
+  float owner_power = 1;  // 1 to 16; of the shares of a query that has several owners: above 1 it rather is
+                          // that of the expert that holds most
+
+  // logistic, pooled.
   float document_share =
       0;  // 0 to 1; of the say of where the experts' documents lie, the rest is the pilots'
+
+  // pooled. Its neighbours are those of knn_utility, the rest is as for logistic.
+  float pilot_share = 0.3f;  // 0 to 1; of the say of the nearest pilots
 
   absl::Status Validate() const;  // kInvalidArgument names the field
 };
@@ -94,6 +101,8 @@ class ExpertRouter {
   virtual std::size_t expert_count() const = 0;
   // With fewer experts it gives nothing that a simpler router does not, and is trained only if named.
   virtual std::size_t fewest_experts() const { return 1; }
+  // Likewise where every pilot has one owner at most, see HasSeveralOwners.
+  virtual bool wants_several_owners() const { return false; }
 
   // Replaces what was learned; `pilots` is not kept. kInvalidArgument: no pilots, no experts, no weight at
   // all, or options out of range; the router is unchanged then.

@@ -26,7 +26,7 @@ constexpr float kLeastProbability = 1e-9f;     // in a pool, where one says that
 
 absl::Status LogisticRouter::Train(const PilotSet& pilots, const RouterOptions& options) {
   TRIVIUM_RETURN_IF_ERROR(CheckTrainingInput(pilots, options));
-  ClassTargets learned = ClassTargetsOf(pilots, options.class_balance);
+  ClassTargets learned = ClassTargetsOf(pilots, options.class_balance, options.owner_power);
   LogisticRouter fresh;
   fresh.class_of_ = std::move(learned.class_of);
   fresh.counts_ = std::move(learned.counts);

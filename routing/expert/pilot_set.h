@@ -28,8 +28,8 @@ enum class PilotSource : std::uint8_t {
 struct PilotView {
   absl::Span<const float> vector;     // d floats, unit norm
   absl::Span<const float> utilities;  // E floats, usually nDCG@10 in [0, 1]; NaN = unknown
-  // E floats >= 0, or empty = unknown: whose query it is, whatever they made of it, such as the share of its
-  // relevant documents that each expert holds. Only the proportions count; all 0 = unknown.
+  // E floats >= 0, or empty = unknown: whose query it is, whatever they made of it, such as the sum of
+  // grades of its relevant documents that each expert holds. Only the proportions count; all 0 = unknown.
   absl::Span<const float> owners = {};
   float weight = 1;       // >= 0; how much this pilot counts
   std::int64_t time = 0;  // unix seconds

@@ -239,6 +239,8 @@ TEST(RouterOptions, NamesTheFieldOutOfRange) {
   refused({.cluster_count = 0}, "cluster_count");
   refused({.depth = 0}, "depth: 0");
   refused({.ridge = kNan}, "ridge");
+  refused({.owner_power = 0.5f}, "owner_power: 0.5");
+  refused({.pilot_share = 1.5f}, "pilot_share: 1.5");
 }
 
 }  // namespace

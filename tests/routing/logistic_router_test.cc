@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "gtest/gtest.h"
+#include "routing/expert/class_targets.h"
 #include "routing/expert/logistic_regression.h"
 #include "tests/support/slow_logistic_loss.h"
 #include "tests/support/status_matchers.h"
@@ -71,6 +72,27 @@ TEST(LogisticRouter, GivesProbabilitiesOfTheOwner) {
     own += shares[i % 5] / 100;
   }
   EXPECT_GT(own, 0.9);
+}
+
+// Every query has two owners, one of which holds three times as much; raised to the fourth, 81 times.
+TEST(LogisticRouter, OwnerPowerFavoursTheExpertThatHoldsMost) {
+  ClusteredQueries source(16, 2, 0.7, 4);
+  PilotSet pilots(16, 2);
+  for (std::size_t i = 0; i < 200; ++i) {
+    const std::vector<float> vector = source.Draw(i % 2);
+    const std::vector<float> owners = {i % 2 == 0 ? 3.0f : 1.0f, i % 2 == 0 ? 1.0f : 3.0f};
+    ASSERT_OK(pilots.Add({.vector = vector, .utilities = {0.5f, 0.5f}, .owners = owners}));
+  }
+  EXPECT_TRUE(HasSeveralOwners(pilots));
+  EXPECT_FALSE(HasSeveralOwners(source.Pilots(10)));
+  const ClassTargets shared = ClassTargetsOf(pilots, 0, 1), sharp = ClassTargetsOf(pilots, 0, 4);
+  EXPECT_NEAR(shared.targets[0], 0.75, 1e-6);
+  EXPECT_NEAR(sharp.targets[0], 81.0 / 82, 1e-6);
+  LogisticRouter plain, powered;
+  ASSERT_OK(plain.Train(pilots, {.ridge = 0.1f}));
+  ASSERT_OK(powered.Train(pilots, {.ridge = 0.1f, .owner_power = 4}));
+  EXPECT_NEAR(Predict(plain, source.Draw(0))[0], 0.75, 0.1);
+  EXPECT_GT(Predict(powered, source.Draw(0))[0], 0.9);
 }
 
 // Utilities may say something else, or nothing at all.
