@@ -10,11 +10,11 @@
 namespace trivium::routing {
 namespace {
 
-constexpr int kMostSteps = 200;
-constexpr double kLongestStep = 4, kShortestStep = 1e-3;  // of the step that surely does not overshoot
-constexpr double kSmallestGain = 1e-6;                    // of the mean loss, by a step
-constexpr double kRidgeQueries = 5;                       // the ridge weighs as much as so many queries
-constexpr double kSmallestShare = 1e-30;                  // so that a loss stays finite
+constexpr int kMostSteps = 200, kMostHalvings = 12;
+constexpr double kLongestStep = 4;        // of the step that surely does not overshoot
+constexpr double kSmallestGain = 1e-6;    // of the mean loss, by a step
+constexpr double kRidgeQueries = 5;       // the ridge weighs as much as so many queries
+constexpr double kSmallestShare = 1e-30;  // so that a loss stays finite
 
 double SumOfShares(const LookedQuery& query) {
   double sum = 0;
@@ -151,7 +151,8 @@ SecondLook LearnSecondLook(absl::Span<const LookedQuery* const> queries, std::si
   for (int step = 0; step < kMostSteps; ++step) {
     const Parameters way = Direction(loss);
     const double before = loss.value;
-    for (length = std::min(kLongestStep, 2 * length); length > kShortestStep; length /= 2) {
+    length = std::min(kLongestStep, 2 * length);
+    for (int halving = 0; halving < kMostHalvings; ++halving, length /= 2) {
       Parameters next = Moved(now, way, length);
       Loss there = LossOf(queries, next, scale, ridge);
       if (there.value >= before) continue;
