@@ -46,8 +46,8 @@ struct RouterOptions {
   // moments.
   float depth = 10;  // > 0; how many best documents the experts share among them
 
-  // linear, logistic, bilevel.
-  float ridge = 10.0f;  // > 0; L2 penalty, in pilots. logistic and bilevel want 0.03 to 0.3
+  // linear, logistic, bilevel, pooled.
+  float ridge = 10.0f;  // > 0; L2 penalty, in pilots. All but linear want 0.03 to 0.3
 
   // logistic, bilevel, pooled.
   float owner_power = 1;  // 1 to 16; of the shares of a query that has several owners: above 1 it rather is
