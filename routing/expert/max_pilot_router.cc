@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/status_macros.h"
-#include "kernels/distance_table.h"
 #include "routing/expert/pilot_weights.h"
 #include "routing/expert/router_bytes.h"
 #include "routing/expert/router_scratch.h"
@@ -44,10 +43,7 @@ absl::Status MaxPilotRouter::Train(const PilotSet& pilots, const RouterOptions& 
 void MaxPilotRouter::Predict(absl::Span<const float> query, RouterScratch* scratch, absl::Span<float> utility,
                              absl::Span<float> uncertainty) const {
   std::vector<float>& similarities = scratch->buffers().similarities;
-  const base::MatrixView rows = index_.rows();
-  similarities.resize(rows.rows);
-  kernels::ActiveDistances().inner_product_f32_rows(query.data(), rows.data, rows.stride, rows.rows,
-                                                    rows.columns, similarities.data());
+  index_.Similarities(query.data(), &scratch->buffers().search, &similarities);
   for (std::size_t e = 0; e < known_.size(); ++e) {
     utility[e] = known_[e] ? 0.0f : kUnknown;
     uncertainty[e] = known_[e] ? 0.0f : kUnknown;

@@ -98,14 +98,34 @@ void PilotIndex::Nearest(const float* query, std::size_t k, PilotSearchScratch* 
   }
 }
 
+// Returns the scale of the query's codes.
+float PilotIndex::DotCodes(const float* query, PilotSearchScratch* scratch) const {
+  scratch->query_codes.resize(dimension());
+  const float scale = Quantize(query, dimension(), scratch->query_codes.data());
+  scratch->dots.resize(size());
+  kernels::ActiveDistances().inner_product_i8_rows(scratch->query_codes.data(), codes_.data(), code_stride_,
+                                                   size(), dimension(), scratch->dots.data());
+  return scale;
+}
+
+void PilotIndex::Similarities(const float* query, PilotSearchScratch* scratch,
+                              std::vector<float>* similarities) const {
+  similarities->resize(size());
+  if (scales_.empty()) {
+    kernels::ActiveDistances().inner_product_f32_rows(query, rows_.data, rows_.stride, rows_.rows,
+                                                      rows_.columns, similarities->data());
+    return;
+  }
+  const float scale = DotCodes(query, scratch);
+  for (std::size_t i = 0; i < size(); ++i) {
+    (*similarities)[i] = scale * scales_[i] * static_cast<float>(scratch->dots[i]);
+  }
+}
+
 void PilotIndex::Scan(const float* query, std::size_t k, PilotSearchScratch* scratch,
                       std::vector<base::Neighbor>* found) const {
   const kernels::DistanceTable& kernels = kernels::ActiveDistances();
-  scratch->query_codes.resize(dimension());
-  Quantize(query, dimension(), scratch->query_codes.data());
-  scratch->dots.resize(size());
-  kernels.inner_product_i8_rows(scratch->query_codes.data(), codes_.data(), code_stride_, size(), dimension(),
-                                scratch->dots.data());
+  DotCodes(query, scratch);
   found->resize(size());
   for (std::uint32_t i = 0; i < size(); ++i) {
     (*found)[i] = {-scales_[i] * static_cast<float>(scratch->dots[i]), i};

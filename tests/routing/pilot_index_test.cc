@@ -56,6 +56,27 @@ TEST(PilotIndex, ScanOverCodesFindsTheNearest) {
   }
 }
 
+TEST(PilotIndex, KnowsTheCosineOfEveryPilot) {
+  ClusteredQueries source(61, 3, 1.0, 4);
+  const PilotSet pilots = source.Pilots(300);
+  for (std::size_t threshold : {std::size_t{300}, kScanOnly}) {
+    PilotIndex index;
+    ASSERT_OK(index.Build(pilots.vectors(), threshold));
+    PilotSearchScratch scratch;
+    std::vector<float> similarities = {7};
+    for (int q = 0; q < 10; ++q) {
+      const std::vector<float> query = source.Draw(q % 3);
+      index.Similarities(query.data(), &scratch, &similarities);
+      ASSERT_EQ(similarities.size(), 300u);
+      for (std::size_t i = 0; i < 300; ++i) {
+        float cosine = 0;
+        for (std::size_t c = 0; c < query.size(); ++c) cosine += query[c] * index.rows().row(i)[c];
+        EXPECT_NEAR(similarities[i], cosine, threshold == 300 ? 1e-5 : 0.01);
+      }
+    }
+  }
+}
+
 TEST(PilotIndex, GraphFindsNearlyAllOfTheNearest) {
   ClusteredQueries source(61, 3, 1.0, 4);
   PilotIndex index;
