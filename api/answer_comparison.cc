@@ -73,7 +73,8 @@ class QueryComparison {
     for (const AnswerOutcome& single : singles_) best_ = std::max(best_, single.ndcg);
     const Plan all = searcher_.planner().PlanAll();
     std::vector<ExpertList> lists;
-    TRIVIUM_RETURN_IF_ERROR(searcher_.SearchExperts(all, depth_, vectors_, scratch_, &lists));
+    TRIVIUM_RETURN_IF_ERROR(
+        searcher_.SearchExperts(all, searcher_.SearchDepth(all, depth_), vectors_, scratch_, &lists));
     std::vector<const ExpertList*> everyone;
     for (const ExpertList& list : lists) everyone.push_back(&list);
     const AnswerOutcome plain = Judge(all, everyone, routing::FusionMethod::kAuto);
@@ -140,12 +141,13 @@ class QueryComparison {
 
   // The answer of a plan, off the lists of its experts where it asks them as they are.
   absl::StatusOr<AnswerOutcome> Answer(Plan plan) {
-    const bool as_they_are = !plan.plain && plan.readings.empty();
     std::vector<ExpertList> searched;
     std::vector<const ExpertList*> chosen;
     const auto search = [&]() -> absl::Status {
+      const bool as_they_are = !plan.plain && plan.readings.empty() && searcher_.SearchDepth(plan, 0) == 0;
       if (!as_they_are) {
-        TRIVIUM_RETURN_IF_ERROR(searcher_.SearchExperts(plan, depth_, vectors_, scratch_, &searched));
+        TRIVIUM_RETURN_IF_ERROR(searcher_.SearchExperts(plan, searcher_.SearchDepth(plan, depth_), vectors_,
+                                                        scratch_, &searched));
       }
       chosen.clear();
       for (const ExpertList& list : searched) chosen.push_back(&list);

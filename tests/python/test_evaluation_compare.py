@@ -256,3 +256,23 @@ def test_typos_flip_routes_of_encoded_texts(tmp_path: Path, rng: np.random.Gener
         vectors = letter_encoder(queries, "query")
         given = store.evaluate(vectors, qrels, groups=groups, compare=True)
         assert all(math.isnan(router.route_flips) for router in given.routers)
+
+
+def test_ranks_of_two_spaces_are_fused_as_deep_as_a_search_does(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    count, dimension = 300, 16
+    with trivium.open(tmp_path / "kb") as store:
+        rows = {space: rng.standard_normal((count, dimension)).astype(np.float32) for space in ("one", "two")}
+        for space in rows:
+            store.add_space(space, dimension)
+            store.add_expert(space, space=space)
+        store.upsert([f"d{i}" for i in range(count)], rows)
+        queries = {
+            space: vectors[:60] + 1.5 * rng.standard_normal((60, dimension), dtype=np.float32)
+            for space, vectors in rows.items()
+        }
+        report = store.evaluate(queries, [{f"d{i}": 1} for i in range(60)], experts="all", compare=True)
+        row = next(row for row in report.macro.compare if row.name == "all")
+        assert 0.1 < report.macro.ndcg_at_10 < 0.99
+        assert row.ndcg_at_10 == pytest.approx(report.macro.ndcg_at_10)
