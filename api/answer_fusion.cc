@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <map>
 
@@ -41,6 +42,7 @@ std::string FuseLists(const StoreState& state, const SearchOptions& options, con
                       routing::FusionMethod method, routing::FusionScratch* scratch,
                       std::vector<routing::FusedHit>* hits) {
   std::vector<routing::ExpertResult> results;
+  std::deque<std::vector<routing::ScoredDocument>> raised;
   std::map<std::uint32_t, float> spaces;  // of dense lists, with the probability of their experts
   float probability = 0;
   std::size_t lexical_count = 0;
@@ -65,6 +67,11 @@ std::string FuseLists(const StoreState& state, const SearchOptions& options, con
       result.prior = plan.prior_weight * std::log(std::max(share, routing::kSmallestProbability));
     }
     result.hits = list->hits;
+    if (!plan.memory_weights.empty() && plan.memory_weights[list->expert] > 0 && !expert.lexical) {
+      raised.push_back(list->hits);
+      routing::RaiseRemembered(plan.remembered, plan.memory_weights[list->expert], &raised.back());
+      result.hits = raised.back();
+    }
     lexical_count += expert.lexical ? 1 : 0;
     if (!expert.lexical) {
       spaces[expert.space] += result.weight;

@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "api/keys.h"
 #include "base/status_macros.h"
+#include "routing/expert/answer_memory.h"
 #include "routing/expert/query_guard.h"
 
 namespace trivium {
@@ -25,6 +26,19 @@ std::optional<SecondLookInfo> DescribeSecondLook(const routing::DispatchSettings
   if (!look) return std::nullopt;
   return SecondLookInfo{look->route_weight, look->score_weight, look->prior_weight, look->widen_below,
                         static_cast<int>(look->wider_max_experts)};
+}
+
+std::optional<MemoryInfo> DescribeMemory(const routing::DispatchSettings& settings,
+                                         const routing::AnswerMemory* memory) {
+  const std::optional<routing::MemorySettings>& learned = settings.answer.memory;
+  if (!learned) return std::nullopt;
+  const std::vector<float>& weights = learned->weights;
+  return MemoryInfo{
+      learned->threshold,
+      std::accumulate(weights.begin(), weights.end(), 0.0) / static_cast<double>(weights.size()),
+      static_cast<std::uint64_t>(
+          std::count_if(weights.begin(), weights.end(), [](float w) { return w > 0; })),
+      memory == nullptr ? 0 : memory->size()};
 }
 
 absl::StatusOr<Dispatcher::Entry> Dispatcher::LoadEntry(const routing::DispatchSettings& settings,
@@ -65,6 +79,15 @@ absl::StatusOr<std::shared_ptr<const Dispatcher>> Dispatcher::Load(const Dispatc
       return absl::DataLossError(absl::StrFormat("router '%s': second look at %d experts, expected %d (db)",
                                                  name, look->bias.size(), record.expert_ids.size()));
     }
+    const std::optional<routing::MemorySettings>& memory = saved.settings.answer.memory;
+    if (memory && memory->weights.size() != record.expert_ids.size()) {
+      return absl::DataLossError(absl::StrFormat("router '%s': %d weights of memory, expected %d (db)", name,
+                                                 memory->weights.size(), record.expert_ids.size()));
+    }
+    if (memory && record.memory_file.empty()) {
+      return absl::DataLossError(
+          absl::StrFormat("router '%s': nothing remembered, expected a file of it (db)", name));
+    }
     dispatcher->entries_.push_back(std::move(entry));
   }
   if (record.guard) {
@@ -73,7 +96,22 @@ absl::StatusOr<std::shared_ptr<const Dispatcher>> Dispatcher::Load(const Dispatc
     if (!bytes) return absl::DataLossError("guard: missing, expected its weights (db)");
     TRIVIUM_ASSIGN_OR_RETURN(dispatcher->guard_, LoadGuard(*record.guard, *bytes, segments_directory));
   }
+  if (!record.memory_file.empty()) {
+    TRIVIUM_ASSIGN_OR_RETURN(const std::optional<std::string> bytes,
+                             db.Get(storage::Table::kManifest, RouterKey(kMemoryName)));
+    if (!bytes) return absl::DataLossError("memory: missing, expected its documents (db)");
+    TRIVIUM_ASSIGN_OR_RETURN(dispatcher->memory_,
+                             LoadMemory(*bytes, segments_directory + "/" + record.memory_file));
+  }
   return dispatcher;
+}
+
+absl::StatusOr<std::shared_ptr<const routing::AnswerMemory>> Dispatcher::LoadMemory(
+    const std::string& bytes, const std::string& index_path) {
+  auto memory = std::make_shared<routing::AnswerMemory>();
+  TRIVIUM_RETURN_IF_ERROR(memory->Load(bytes));
+  TRIVIUM_RETURN_IF_ERROR(memory->OpenIndex(index_path));
+  return memory;
 }
 
 absl::StatusOr<std::shared_ptr<const routing::QueryGuard>> Dispatcher::LoadGuard(

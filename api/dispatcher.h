@@ -18,14 +18,19 @@
 
 namespace trivium {
 namespace routing {
+class AnswerMemory;
 class QueryGuard;
-}
+}  // namespace routing
 
 // Over the experts; none where none was learned.
 std::optional<double> MeanLexicalWeight(const routing::DispatchSettings& settings);
 
 // None where none was learned.
 std::optional<SecondLookInfo> DescribeSecondLook(const routing::DispatchSettings& settings);
+
+// None where none was learned. Of `memory` its size, which is 0 where that is null.
+std::optional<MemoryInfo> DescribeMemory(const routing::DispatchSettings& settings,
+                                         const routing::AnswerMemory* memory);
 
 class Dispatcher {
  public:
@@ -51,18 +56,26 @@ class Dispatcher {
   static absl::StatusOr<std::shared_ptr<const routing::QueryGuard>> LoadGuard(
       const GuardRecord& record, const std::string& bytes, const std::string& segments_directory);
 
+  // Likewise what is remembered.
+  static absl::StatusOr<std::shared_ptr<const routing::AnswerMemory>> LoadMemory(
+      const std::string& bytes, const std::string& index_path);
+
   // Null where there is no such router.
   const Entry* Find(std::string_view router) const;
   const std::vector<Entry>& entries() const { return entries_; }
   // Null where there is none. Whether it may reject, the schema says.
   const routing::QueryGuard* guard() const { return guard_.get(); }
   void SetGuard(std::shared_ptr<const routing::QueryGuard> guard) { guard_ = std::move(guard); }
+  // Null where no router raises what is remembered.
+  const routing::AnswerMemory* memory() const { return memory_.get(); }
+  void SetMemory(std::shared_ptr<const routing::AnswerMemory> memory) { memory_ = std::move(memory); }
   std::uint32_t space() const { return space_; }
 
  private:
   std::uint32_t space_ = 0;
   std::vector<Entry> entries_;
   std::shared_ptr<const routing::QueryGuard> guard_;
+  std::shared_ptr<const routing::AnswerMemory> memory_;
 };
 
 }  // namespace trivium

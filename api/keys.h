@@ -4,8 +4,8 @@
 //   kManifest    "schema"                              JSON, see schema.h
 //                "next_document"                       u64, the next document number
 //                "adapter/" expert or space id (u32)   a matrix, see routing/expert/adapter_bytes.h
-//                "held_out/" expert or space id (u32)  what its adapter was judged by, see
-//                held_out_readings.h "router/" name                        a router's bytes
+//                "held_out/" expert or space id (u32)  what its adapter was judged by: held_out_readings.h
+//                "router/" name                        bytes of a router, of "guard" or of "memory"
 //   kIds         partition (u32) id                    document number (u64)
 //   kDocuments   document number (u64)                 partition (u32), id length (u32), id, text
 //   kMetadata    document number                       JSON object; absent where there is none

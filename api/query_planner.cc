@@ -14,6 +14,11 @@
 #include "routing/expert/query_guard.h"
 
 namespace trivium {
+namespace {
+
+constexpr float kLeastHeard = 0.01f;  // of the probability, by which an expert may yet be asked
+
+}  // namespace
 
 absl::StatusOr<QueryPlanner> QueryPlanner::Create(std::shared_ptr<const StoreState> state,
                                                   const SearchOptions& options) {
@@ -76,7 +81,7 @@ absl::Status QueryPlanner::CheckAllowed(absl::Span<const std::uint32_t> experts)
 }
 
 absl::Status QueryPlanner::ChooseAmongAll(QueryVectors* query, PlannerScratch* scratch, Plan* plan) const {
-  if (replayed_) return PlanReplayed(query, plan);
+  if (replayed_) return PlanReplayed(query, scratch, plan);
   if (options_.experts.mode == ExpertSelection::Mode::kNamed) {
     *plan = PlanNamed(named_);
     return absl::OkStatus();
@@ -174,9 +179,22 @@ absl::Status QueryPlanner::ReadAsAllDomains(QueryVectors* query, Plan* plan) con
   return absl::OkStatus();
 }
 
-absl::Status QueryPlanner::PlanReplayed(QueryVectors* query, Plan* plan) const {
+// As the router of the route remembers now.
+absl::Status QueryPlanner::RecallReplayed(QueryVectors* query, PlannerScratch* scratch, Plan* plan) const {
+  const Dispatcher::Entry* entry =
+      state_->dispatcher == nullptr ? nullptr : state_->dispatcher->Find(plan->router);
+  if (entry == nullptr || !entry->settings.answer.memory) return absl::OkStatus();
+  TRIVIUM_ASSIGN_OR_RETURN(const float* vector, query->Get(state_->dispatcher->space()));
+  Recall(entry->settings, vector, scratch, plan);
+  return absl::OkStatus();
+}
+
+absl::Status QueryPlanner::PlanReplayed(QueryVectors* query, PlannerScratch* scratch, Plan* plan) const {
   *plan = *replayed_;
   plan->mixture.reset();  // until readings are mixed
+  if (options_.memory && options_.route->remembered > 0) {
+    TRIVIUM_RETURN_IF_ERROR(RecallReplayed(query, scratch, plan));
+  }
   if (replayed_->mixture) return MixReadings(*replayed_->mixture, query, plan);
   const bool read_as_all = plan->plain && options_.route->reading == "adapted";
   return read_as_all ? ReadAsAllDomains(query, plan) : absl::OkStatus();
@@ -231,8 +249,31 @@ absl::Status QueryPlanner::PlanRouted(const Dispatcher::Entry& entry, QueryVecto
     plan->may_widen = !options_.top_p && !options_.max_experts && !spending_;
   }
   ChooseByUtility(entry, *query, scratch, plan);
+  if (options_.memory && !plan->dispatch.fell_back) Recall(entry.settings, vector, scratch, plan);
   const std::optional<routing::QueryMixture>& mixture = entry.settings.answer.mixture;
   return mixture && !plan->dispatch.fell_back ? MixReadings(*mixture, query, plan) : absl::OkStatus();
+}
+
+// Only where an expert that may be asked has a weight: it takes a search of the earlier queries.
+void QueryPlanner::Recall(const routing::DispatchSettings& settings, const float* vector,
+                          PlannerScratch* scratch, Plan* plan) const {
+  if (!settings.answer.memory) return;
+  const std::vector<float>& weights = settings.answer.memory->weights;
+  const auto weight_of = [&](std::size_t e) {
+    const int column = state_->columns[e];
+    return column < 0 ? 0.0f : weights[static_cast<std::size_t>(column)];
+  };
+  bool is_heard = false;
+  for (std::size_t e = 0; e < state_->experts.size() && !is_heard; ++e) {
+    const routing::ExpertChoice& choice = plan->dispatch.experts[e];
+    is_heard = weight_of(e) > 0 && (choice.chosen || choice.probability >= kLeastHeard);
+  }
+  if (!is_heard) return;
+  state_->dispatcher->memory()->Recall(vector, settings.answer.memory->threshold, &scratch->memory,
+                                       &plan->remembered);
+  if (plan->remembered.empty()) return;
+  plan->memory_weights.resize(state_->experts.size());
+  for (std::size_t e = 0; e < state_->experts.size(); ++e) plan->memory_weights[e] = weight_of(e);
 }
 
 absl::Status QueryPlanner::Widen(const QueryVectors& query, PlannerScratch* scratch, Plan* plan) const {

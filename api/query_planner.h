@@ -17,6 +17,7 @@
 #include "api/spending_limit.h"
 #include "api/store_state.h"
 #include "base/bitmap.h"
+#include "routing/expert/answer_memory.h"
 #include "routing/expert/dispatch_policy.h"
 #include "routing/expert/expert_router.h"
 #include "routing/expert/feedback_correction.h"
@@ -29,6 +30,7 @@ namespace trivium {
 struct PlannerScratch {
   routing::RouterScratch router;
   routing::FeedbackScratch feedback;
+  routing::MemoryScratch memory;
   std::vector<float> predicted, errors;     // by column of the router
   std::vector<float> utility, uncertainty;  // by expert
   std::vector<float> direction;
@@ -48,8 +50,10 @@ struct Plan {
   bool widened = false;    // they were
   bool plain = false;      // "all": the experts' adapters are not applied, every vector set is searched once
   QueryReadings readings;  // asked instead of the query and of adapters, in their spaces
-  std::optional<routing::QueryMixture> mixture;  // that they are; none: they are not mixed
-  std::optional<float> lexical_weight;           // learned share of lexical experts in the answer
+  std::optional<routing::QueryMixture> mixture;     // that they are; none: they are not mixed
+  std::optional<float> lexical_weight;              // learned share of lexical experts in the answer
+  std::vector<routing::ScoredDocument> remembered;  // hits that are raised, by key
+  std::vector<float> memory_weights;  // by expert, what its hits among them are raised by; empty: none is
 };
 
 // Const functions are safe to call concurrently, each thread with a scratch of its own.
@@ -118,7 +122,8 @@ class QueryPlanner {
   absl::Status LeaveOutLexical(Plan* plan) const;
   void LeaveOutQuarantined(routing::Dispatch* dispatch) const;
   void CorrectByFeedback(PlannerScratch* scratch) const;
-  absl::Status PlanReplayed(QueryVectors* query, Plan* plan) const;
+  absl::Status PlanReplayed(QueryVectors* query, PlannerScratch* scratch, Plan* plan) const;
+  absl::Status RecallReplayed(QueryVectors* query, PlannerScratch* scratch, Plan* plan) const;
   absl::Status CheckAllowed(absl::Span<const std::uint32_t> experts) const;
   void FindChoosable();
   bool SpendWithinLimit(const QueryVectors& query, bool joins, const base::Bitmap& askable,
@@ -127,6 +132,8 @@ class QueryPlanner {
   Plan PlanSome(std::vector<std::uint32_t> experts) const;
   std::vector<std::uint32_t> AffordableExperts(const QueryVectors& query) const;
   absl::Status ReadAsAllDomains(QueryVectors* query, Plan* plan) const;
+  void Recall(const routing::DispatchSettings& settings, const float* vector, PlannerScratch* scratch,
+              Plan* plan) const;
 
   std::shared_ptr<const StoreState> state_;
   SearchOptions options_;

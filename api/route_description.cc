@@ -213,6 +213,7 @@ Route DescribeRoute(const Searcher& searcher, const Answer& answer) {
   route.untrained = plan.plain;
   route.prior_weight = plan.prior_weight;
   route.widened = plan.widened;
+  route.remembered = plan.remembered.size();
   if (plan.lexical_weight) route.lexical_weight = *plan.lexical_weight;
   const auto tell = [&](std::uint32_t e) {
     const routing::ExpertChoice& choice = dispatch.experts[e];

@@ -137,6 +137,7 @@ std::string Route::ToJson() const {
                {"untrained", untrained},
                {"prior_weight", prior_weight},
                {"widened", widened},
+               {"remembered", remembered},
                {"mixture", mixture ? Json{{"own", mixture->own}, {"plain", mixture->plain}} : Json()},
                {"lexical_weight", Optional(lexical_weight)},
                {"experts", Json::array()}};
@@ -173,10 +174,15 @@ absl::StatusOr<Route> Route::FromJson(std::string_view text) {
   reader.Read("untrained", &route.untrained);
   reader.Read("widened", &route.widened);
   reader.ReadNumber("prior_weight", &route.prior_weight);
-  double in_domain = -1, lexical_weight = -1;
+  double in_domain = -1, lexical_weight = -1, remembered = 0;
+  reader.ReadNumber("remembered", &remembered);
   reader.ReadNumber("in_domain", &in_domain);
   reader.ReadNumber("lexical_weight", &lexical_weight);
   TRIVIUM_RETURN_IF_ERROR(reader.status());
+  if (!(remembered >= 0 && remembered < 1e15)) {
+    return Malformed("remembered", absl::StrFormat("%g", remembered), "a number of documents");
+  }
+  route.remembered = static_cast<std::uint64_t>(remembered);
   if (in_domain != -1) route.in_domain = in_domain;
   if (lexical_weight != -1) route.lexical_weight = lexical_weight;
   if (json.contains("mixture") && !json["mixture"].is_null()) {

@@ -102,6 +102,16 @@ std::optional<routing::SecondLook> SecondLookFromJson(const Json& json) {
                              .wider_max_experts = json.at("wider_max_experts")};
 }
 
+Json MemoryToJson(const std::optional<routing::MemorySettings>& memory) {
+  if (!memory) return nullptr;
+  return {{"threshold", memory->threshold}, {"weights", memory->weights}};
+}
+
+std::optional<routing::MemorySettings> MemoryFromJson(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  return routing::MemorySettings{.threshold = json.at("threshold"), .weights = json.at("weights")};
+}
+
 Json SettingsToJson(const routing::DispatchSettings& settings) {
   const routing::RouterOptions& options = settings.router_options;
   const routing::DispatchOptions& policy = settings.policy;
@@ -126,6 +136,7 @@ Json SettingsToJson(const routing::DispatchSettings& settings) {
           {"prior_weight", settings.answer.prior_weight},
           {"lexical_weights", settings.answer.lexical_weights},
           {"second_look", SecondLookToJson(settings.answer.second_look)},
+          {"memory", MemoryToJson(settings.answer.memory)},
           {"mixture", mixture ? Json{{"own", mixture->own}, {"plain", mixture->plain}} : Json()}};
 }
 
@@ -155,6 +166,7 @@ routing::DispatchSettings SettingsFromJson(const Json& json) {
   }
   settings.answer.lexical_weights = json.value("lexical_weights", std::vector<float>());  // absent before
   settings.answer.second_look = SecondLookFromJson(json.value("second_look", Json()));    // likewise
+  settings.answer.memory = MemoryFromJson(json.value("memory", Json()));                  // likewise
   return settings;
 }
 
@@ -197,6 +209,7 @@ Json DispatchToJson(const DispatchRecord& dispatch) {
           {"routers", std::move(routers)},
           {"expert_ids", dispatch.expert_ids},
           {"lexical_weight", dispatch.lexical_weight ? Json(*dispatch.lexical_weight) : Json(nullptr)},
+          {"memory_file", dispatch.memory_file},
           {"guard", dispatch.guard ? GuardToJson(*dispatch.guard) : Json(nullptr)}};
 }
 
@@ -216,6 +229,7 @@ DispatchRecord DispatchFromJson(const Json& json) {
   if (!weight.is_null()) dispatch.lexical_weight = weight.get<float>();
   const Json guard = json.value("guard", Json());  // absent before there were guards
   if (!guard.is_null()) dispatch.guard = GuardFromJson(guard);
+  dispatch.memory_file = json.value("memory_file", std::string());  // absent before answers were remembered
   return dispatch;
 }
 
@@ -284,6 +298,7 @@ std::vector<std::string> DispatchRecord::files() const {
     files.push_back(guard->pilots_file);
     files.push_back(guard->background_file);
   }
+  if (!memory_file.empty()) files.push_back(memory_file);
   return files;
 }
 

@@ -105,6 +105,9 @@ struct GuardRecord {
   std::string pilots_file, background_file;
 };
 
+// Answers that routers remember: bytes under RouterKey(kMemoryName), vectors in a file under segments/.
+inline constexpr std::string_view kMemoryName = "memory";
+
 struct DispatchRecord {
   bool enabled = false;                   // the gate let it become what "auto" means
   std::string router;                     // the best on validation
@@ -115,8 +118,9 @@ struct DispatchRecord {
   std::uint64_t pilots = 0;
   std::optional<GuardRecord> guard = {};
   std::optional<float> lexical_weight = {};  // of the answer that asks everybody; none: merged by rank
+  std::string memory_file = {};              // of answers remembered, see kMemoryName; empty: none are
 
-  std::vector<std::string> files() const;  // of routers and guard, under segments/
+  std::vector<std::string> files() const;  // of routers, guard and memory, under segments/
 };
 
 struct Schema {

@@ -56,7 +56,11 @@ std::size_t Searcher::SearchDepth(const Plan& plan, std::size_t k) const {
       return std::max(k, kRankFusionDepth);
     }
   }
-  return k;
+  if (options().budget) return k;  // which reckons with that many hits
+  const bool raises = !plan.memory_weights.empty() &&
+                      std::any_of(plan.dispatch.chosen.begin(), plan.dispatch.chosen.end(),
+                                  [&](std::uint32_t expert) { return plan.memory_weights[expert] > 0; });
+  return raises ? std::max(k, routing::kMemoryDepth) : k;
 }
 
 std::string Searcher::Fuse(const Plan& plan, const std::vector<const ExpertList*>& lists, std::size_t k,

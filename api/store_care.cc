@@ -30,6 +30,7 @@ DispatchInfo DescribeDispatch(const StoreState& state) {
     info.prior_weight = entry->settings.answer.prior_weight;
     if (record.enabled) info.lexical_weight = MeanLexicalWeight(entry->settings);
     info.second_look = DescribeSecondLook(entry->settings);
+    info.memory = DescribeMemory(entry->settings, state.dispatcher->memory());
     if (const auto& mixture = entry->settings.answer.mixture) info.mixture = {mixture->own, mixture->plain};
   }
   if (record.guard) info.guard = record.guard->report;

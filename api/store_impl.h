@@ -175,6 +175,7 @@ struct Store::Impl {
   // Makes what was trained durable, then what "auto" means.
   // `guard`: null where there is none.
   absl::Status SaveDispatch(const routing::TrainedDispatch& trained, const LearnedGuard* guard,
+                            const routing::AnswerMemory* memory,
                             const std::vector<const routing::PilotSet*>& pilots, std::uint32_t space,
                             std::shared_ptr<StoreState> state);
   // --- store_train_label_free.cc ---

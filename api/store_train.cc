@@ -58,6 +58,7 @@ DispatchReport Describe(const routing::DispatchReport& trained) {
   report.lexical_weight = trained.lexical_weight;
   if (trained.accepted) report.lexical_weight = MeanLexicalWeight(best);
   report.second_look = DescribeSecondLook(best);
+  report.memory = DescribeMemory(best, nullptr);
   if (best.answer.mixture) report.mixture = {best.answer.mixture->own, best.answer.mixture->plain};
   for (const routing::AnswerQuality& answer : trained.answers) {
     report.rows.push_back(
@@ -133,6 +134,10 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
   learning.tune_mixture = std::any_of(spaces.begin(), spaces.end(), [&](std::uint32_t each) {
     return searcher.planner().reader().CanMix(each);
   });
+  learning.tune_memory = learning.tune_prior && state->schema.SpaceById(space)->metric == Metric::kCosine &&
+                         spaces.contains(space);
+  if (learning.tune_memory)
+    TRIVIUM_RETURN_IF_ERROR((validation.size() > 0 ? validation : training).Remember(training));
   learning.first_scores = [&](std::size_t query, const routing::Dispatch& choice,
                               const routing::AnswerSettings& settings, absl::Span<float> scores) {
     (validation.size() > 0 ? validation : training).FirstScores(query, choice, settings, scores);
@@ -168,8 +173,17 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
                              LearnGuard(*state, &impl_->encoders, options, space, training_view, threads));
   }
 
+  std::optional<routing::AnswerMemory> memory;
+  if (std::any_of(
+          trained.report.settings.begin(), trained.report.settings.end(),
+          [](const routing::DispatchSettings& settings) { return settings.answer.memory.has_value(); })) {
+    TRIVIUM_ASSIGN_OR_RETURN(memory, TrainingSide::RememberAnswers({&training, &validation},
+                                                                   routing::RouterOptions().graph_threshold));
+  }
+
   DispatchReport report = Describe(trained.report);
   report.queries = training.size() + validation.size();
+  if (report.memory) report.memory->queries = report.queries;
   report.unknown_judgements = training.unknown_judgements() + validation.unknown_judgements();
   std::vector<const routing::PilotSet*> pilots = {&training.pilots(), &validation.pilots()};
   if (guard) {
@@ -177,12 +191,14 @@ absl::StatusOr<DispatchReport> Store::TrainDispatch(const TrainDispatchOptions& 
     pilots.push_back(&guard->background);
   }
   report.first_expert_changed = FirstExpertChanged(*state, trained, space, training.pilots());
-  TRIVIUM_RETURN_IF_ERROR(impl_->SaveDispatch(trained, guard ? &*guard : nullptr, pilots, space, state));
+  TRIVIUM_RETURN_IF_ERROR(impl_->SaveDispatch(trained, guard ? &*guard : nullptr, memory ? &*memory : nullptr,
+                                              pilots, space, state));
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
 }
 
 absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained, const LearnedGuard* guard,
+                                       const routing::AnswerMemory* memory,
                                        const std::vector<const routing::PilotSet*>& pilots,
                                        std::uint32_t space, std::shared_ptr<StoreState> state) {
   storage::WriteBatch batch;
@@ -200,6 +216,7 @@ absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained, 
       batch.Delete(storage::Table::kManifest, RouterKey(old.settings.router));
     }
     batch.Delete(storage::Table::kManifest, RouterKey(kGuardName));
+    batch.Delete(storage::Table::kManifest, RouterKey(kMemoryName));
     obsolete = state->schema.dispatch->files();
   }
   std::vector<Dispatcher::Entry> entries;
@@ -226,6 +243,16 @@ absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained, 
     TRIVIUM_ASSIGN_OR_RETURN(loaded_guard,
                              SaveGuard(*guard, SegmentsDirectory(), &state->schema, &record, &batch));
   }
+  std::shared_ptr<const routing::AnswerMemory> loaded_memory;
+  if (memory != nullptr) {
+    record.memory_file = absl::StrFormat("%06d.pilots", state->schema.next_file++);
+    const std::string file = SegmentsDirectory() + "/" + record.memory_file;
+    TRIVIUM_RETURN_IF_ERROR(storage::RemoveFile(file));  // left by a training that failed
+    TRIVIUM_RETURN_IF_ERROR(memory->SaveIndex(file));
+    const std::string bytes = memory->Save();
+    TRIVIUM_ASSIGN_OR_RETURN(loaded_memory, Dispatcher::LoadMemory(bytes, file));
+    batch.Put(storage::Table::kManifest, RouterKey(kMemoryName), bytes);
+  }
   batch.DeletePrefix(storage::Table::kPilots, kTrainedPilotPrefix);
   for (const routing::PilotSet* set : pilots) {
     for (std::size_t i = 0; i < set->size(); ++i) {
@@ -235,6 +262,7 @@ absl::Status Store::Impl::SaveDispatch(const routing::TrainedDispatch& trained, 
   state->schema.dispatch = std::move(record);
   auto dispatcher = std::make_shared<Dispatcher>(space, std::move(entries));
   dispatcher->SetGuard(std::move(loaded_guard));
+  dispatcher->SetMemory(std::move(loaded_memory));
   state->dispatcher = std::move(dispatcher);
   TRIVIUM_RETURN_IF_ERROR(CarryFeedback(old_space, state.get(), &batch));
   TRIVIUM_RETURN_IF_ERROR(Commit(std::move(state), std::move(batch), true));

@@ -133,7 +133,7 @@ absl::StatusOr<DispatchReport> Store::Impl::TrainLabelFree(const TrainDispatchOp
   report.top_p = first.policy.top_p;
   report.max_experts = static_cast<int>(first.policy.max_experts);
   report.prior_weight = first.answer.prior_weight;
-  TRIVIUM_RETURN_IF_ERROR(SaveDispatch(trained, nullptr, {}, space, std::move(state)));
+  TRIVIUM_RETURN_IF_ERROR(SaveDispatch(trained, nullptr, nullptr, {}, space, std::move(state)));
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
 }

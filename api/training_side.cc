@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_format.h"
 #include "api/answer_fusion.h"
+#include "api/held_out_readings.h"
 #include "api/vector_rules.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
@@ -249,32 +250,35 @@ bool AsksEverybody(const routing::Dispatch& choice) {
           choice.experts[choice.chosen.front()].reason == routing::ChoiceReason::kRequested);
 }
 
-const std::vector<ExpertList>& TrainingSide::MixedLists(const Item& item,
-                                                        const routing::QueryMixture& mixture,
+const std::vector<ExpertList>& TrainingSide::AskedLists(const Item& item,
+                                                        const std::optional<routing::QueryMixture>& mixture,
                                                         Plan* plan) const {
   std::vector<float> probabilities;
-  for (const routing::ExpertChoice& choice : plan->dispatch.experts) {
-    probabilities.push_back(choice.probability);
+  if (mixture) {
+    for (const routing::ExpertChoice& choice : plan->dispatch.experts) {
+      probabilities.push_back(choice.probability);
+    }
   }
   const std::size_t depth = Depth(item, *plan);
-  const bool same = item.mixture && item.mixture->own == mixture.own &&
-                    item.mixture->plain == mixture.plain && item.mixed_depth == depth &&
-                    item.probabilities == probabilities;
-  if (!same) {
-    item.mixed_lists.clear();
+  const bool as_mixed =
+      mixture.has_value() == item.mixture.has_value() &&
+      (!mixture || (item.mixture->own == mixture->own && item.mixture->plain == mixture->plain));
+  if (!as_mixed || item.asked_depth != depth || item.probabilities != probabilities) {
+    item.asked_lists.clear();
     item.mixture = mixture;
-    item.mixed_depth = depth;
+    item.asked_depth = depth;
     item.probabilities = std::move(probabilities);
   }
   std::vector<std::uint32_t> missing = plan->dispatch.chosen;
   std::erase_if(missing, [&](std::uint32_t e) {  // lexical ones do not depend on how the query is read
     return searcher_->state().experts[e].lexical ||
-           std::any_of(item.mixed_lists.begin(), item.mixed_lists.end(),
+           std::any_of(item.asked_lists.begin(), item.asked_lists.end(),
                        [&](const ExpertList& list) { return list.expert == e; });
   });
-  if (missing.empty()) return item.mixed_lists;
+  if (missing.empty()) return item.asked_lists;
   QueryVectors vectors = Vectors(item);
-  absl::Status status = searcher_->planner().MixReadings(mixture, &vectors, plan);
+  const absl::Status status =
+      mixture ? searcher_->planner().MixReadings(*mixture, &vectors, plan) : absl::OkStatus();
   std::vector<ExpertList> found;
   if (status.ok()) {
     plan->dispatch.chosen.swap(missing);
@@ -283,8 +287,35 @@ const std::vector<ExpertList>& TrainingSide::MixedLists(const Item& item,
   } else {
     Fail(status);
   }
-  for (ExpertList& list : found) item.mixed_lists.push_back(std::move(list));
-  return item.mixed_lists;
+  for (ExpertList& list : found) item.asked_lists.push_back(std::move(list));
+  return item.asked_lists;
+}
+
+absl::Status TrainingSide::Remember(const TrainingSide& earlier) {
+  TRIVIUM_ASSIGN_OR_RETURN(memory_, RememberAnswers({&earlier}, std::numeric_limits<std::size_t>::max()));
+  remembers_itself_ = &earlier == this;
+  return absl::OkStatus();
+}
+
+void TrainingSide::Recall(const Item& item, const routing::MemorySettings& memory, Plan* plan) const {
+  std::call_once(item.compared, [&] {
+    static thread_local routing::MemoryScratch scratch;
+    memory_.Nearest(item.row, 4 * routing::kMemoryNeighbors, &scratch, &item.similar);
+    if (remembers_itself_) {
+      const bool is_new = StandsForNewQueries(item.row, dimension_);
+      std::erase_if(item.similar, [&](const base::Neighbor& query) {
+        const absl::Span<const std::uint64_t> relevant = memory_.relevant(query.row);
+        return -query.distance >= kTwinCosine ||
+               (is_new && std::any_of(relevant.begin(), relevant.end(), [&](std::uint64_t key) {
+                  return item.query.judgements.GradeOf(key) > 0;
+                }));
+      });
+    }
+    if (item.similar.size() > routing::kMemoryNeighbors) item.similar.resize(routing::kMemoryNeighbors);
+    item.similar.shrink_to_fit();
+  });
+  memory_.Remember(item.similar, memory.threshold, &plan->remembered);
+  if (!plan->remembered.empty()) plan->memory_weights = memory.weights;
 }
 
 void TrainingSide::FirstScores(std::size_t query, const routing::Dispatch& choice,
@@ -293,7 +324,7 @@ void TrainingSide::FirstScores(std::size_t query, const routing::Dispatch& choic
   std::fill(scores.begin(), scores.end(), std::numeric_limits<float>::quiet_NaN());
   Plan plan;
   plan.dispatch = choice;
-  for (const ExpertList& list : settings.mixture ? MixedLists(item, *settings.mixture, &plan) : Lists(item)) {
+  for (const ExpertList& list : settings.mixture ? AskedLists(item, settings.mixture, &plan) : Lists(item)) {
     if (!choice.experts[list.expert].chosen) continue;
     scores[list.expert] = FirstScore(searcher_->state(), list, item.query.own);
   }
@@ -310,15 +341,16 @@ double TrainingSide::EvaluateChoice(std::size_t query, const routing::Dispatch& 
     plan.lexical_weight = routing::LexicalShare(settings.lexical_weights, choice.experts);
   }
   if (settings.second_look && !everybody) plan.second_look = &*settings.second_look;
-  const bool is_mixed = settings.mixture && !everybody;
+  if (settings.memory && !everybody) Recall(item, *settings.memory, &plan);
+  const bool asked_anew = !everybody && (settings.mixture || !plan.memory_weights.empty());
   std::vector<const ExpertList*> chosen;
-  if (is_mixed) {
-    for (const ExpertList& list : MixedLists(item, *settings.mixture, &plan)) {
+  if (asked_anew) {
+    for (const ExpertList& list : AskedLists(item, settings.mixture, &plan)) {
       if (choice.experts[list.expert].chosen) chosen.push_back(&list);
     }
   }
   for (const ExpertList& list : everybody ? UnroutedLists(item) : Lists(item)) {
-    const bool found_above = is_mixed && !searcher_->state().experts[list.expert].lexical;
+    const bool found_above = asked_anew && !searcher_->state().experts[list.expert].lexical;
     if (choice.experts[list.expert].chosen && !found_above) chosen.push_back(&list);
   }
   LookAgain(searcher_->state(), chosen, {}, item.query.own, &plan);
@@ -327,6 +359,27 @@ double TrainingSide::EvaluateChoice(std::size_t query, const routing::Dispatch& 
   searcher_->Fuse(plan, chosen, Wanted(item), routing::FusionMethod::kAuto, &ThreadScratch(), &hits);
   RankedKeys(hits, item.query, kUtilityDepth, &keys);
   return routing::NdcgAt(kUtilityDepth, keys, item.query.judgements);
+}
+
+absl::StatusOr<routing::AnswerMemory> TrainingSide::RememberAnswers(
+    absl::Span<const TrainingSide* const> sides, std::size_t graph_threshold) {
+  std::size_t count = 0;
+  for (const TrainingSide* side : sides) count += side->queries_.size();
+  base::AlignedMatrix rows(count, sides.front()->dimension_);
+  std::vector<std::vector<std::uint64_t>> relevant(count);
+  std::size_t row = 0;
+  for (const TrainingSide* side : sides) {
+    for (const auto& item : side->queries_) {
+      std::copy_n(item->row, rows.columns(), rows.row(row));
+      for (const routing::JudgedDocument& judged : item->query.judgements.documents()) {
+        if (judged.grade > 0 && judged.key < kFirstUnknownKey) relevant[row].push_back(judged.key);
+      }
+      ++row;
+    }
+  }
+  routing::AnswerMemory memory;
+  TRIVIUM_RETURN_IF_ERROR(memory.Build(rows.view(), relevant, graph_threshold));
+  return memory;
 }
 
 }  // namespace trivium

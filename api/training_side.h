@@ -13,6 +13,7 @@
 #include "api/judged_queries.h"
 #include "api/query_vectors.h"
 #include "api/searcher.h"
+#include "routing/expert/answer_memory.h"
 #include "routing/expert/dispatch_trainer.h"
 
 namespace trivium {
@@ -38,6 +39,14 @@ class TrainingSide {
   routing::PilotSet TakeAgreement() { return std::move(agreement_); }
   routing::DispatchQueries View(int thread_count) const;
 
+  // What the queries of `sides`, one after the other, were judged for. `graph_threshold` as of PilotIndex.
+  static absl::StatusOr<routing::AnswerMemory> RememberAnswers(absl::Span<const TrainingSide* const> sides,
+                                                               std::size_t graph_threshold);
+  // From now on EvaluateChoice can raise what is remembered of the queries of `earlier`. If that is this
+  // side, near twins are not heard, and by half of the queries, which stand for new ones, neither are queries
+  // that share a relevant document. Call once.
+  absl::Status Remember(const TrainingSide& earlier);
+
   // nDCG@10 of the fused answer of `choice`; a choice of everybody is answered as "auto" does without a
   // router.
   double EvaluateChoice(std::size_t query, const routing::Dispatch& choice,
@@ -62,12 +71,15 @@ class TrainingSide {
     mutable std::vector<ExpertList> lists;  // of every expert; filled when first evaluated
     mutable std::once_flag searched_unrouted;
     mutable std::vector<ExpertList> unrouted_lists;  // of the answer without a router, where that differs
-    // Of experts asked with the last mixture of readings, which these made.
+    // Of experts as they were asked last: with this mixture of readings, which these probabilities made, if
+    // any, and to this depth.
     mutable std::optional<routing::QueryMixture> mixture;
     mutable std::vector<float> probabilities;  // by expert
-    mutable std::size_t mixed_depth = 0;
-    mutable std::vector<ExpertList> mixed_lists;
-    std::vector<float> unit_row;  // owns `row` where the space's rows are not unit vectors
+    mutable std::size_t asked_depth = 0;
+    mutable std::vector<ExpertList> asked_lists;
+    mutable std::once_flag compared;
+    mutable std::vector<base::Neighbor> similar;  // earlier queries that are heard; filled when first needed
+    std::vector<float> unit_row;                  // owns `row` where the space's rows are not unit vectors
   };
 
   QueryVectors Vectors(const Item& item) const;
@@ -76,10 +88,12 @@ class TrainingSide {
   std::size_t Wanted(const Item& item) const;
   std::size_t Depth(const Item& item, const Plan& plan) const;
   void Search(const Item& item, const Plan& plan, std::size_t depth, std::vector<ExpertList>* lists) const;
-  // What the chosen dense experts find with the mixture of readings; they may stand among others. Searched
-  // where the last call for this item had other readings.
-  const std::vector<ExpertList>& MixedLists(const Item& item, const routing::QueryMixture& mixture,
+  // What the chosen dense experts find with the mixture of readings, or as they read the query, as deep as
+  // the plan wants; they may stand among others. Searched where the last call for this item asked otherwise.
+  const std::vector<ExpertList>& AskedLists(const Item& item,
+                                            const std::optional<routing::QueryMixture>& mixture,
                                             Plan* plan) const;
+  void Recall(const Item& item, const routing::MemorySettings& memory, Plan* plan) const;
   void Fail(const absl::Status& status) const;
   std::vector<float> OwnersOf(const Item& item) const;
   absl::Status MeasureQuery(const Item& item, const std::vector<bool>& compared, absl::Span<float> utilities,
@@ -92,6 +106,8 @@ class TrainingSide {
   std::vector<std::unique_ptr<PreparedQueries>> prepared_;
   std::vector<std::unique_ptr<Item>> queries_;
   routing::PilotSet pilots_, agreement_;
+  routing::AnswerMemory memory_;
+  bool remembers_itself_ = false;
   std::uint64_t unknown_judgements_ = 0;
   std::size_t dimension_ = 0;
 };

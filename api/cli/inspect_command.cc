@@ -136,6 +136,7 @@ Json ToJson(const StoreInfo& info) {
       {"lexical_weight", info.dispatch.lexical_weight ? Json(*info.dispatch.lexical_weight) : Json(nullptr)},
       {"mixture", MixtureJson(info.dispatch.mixture)},
       {"second_look", SecondLookJson(info.dispatch.second_look)},
+      {"memory", MemoryJson(info.dispatch.memory)},
       {"guard", GuardToJson(info.dispatch.guard)}};
   return json;
 }

@@ -95,6 +95,14 @@ Json SecondLookJson(const std::optional<SecondLookInfo>& look) {
           {"max_experts", look->max_experts}};
 }
 
+Json MemoryJson(const std::optional<MemoryInfo>& memory) {
+  if (!memory) return nullptr;
+  return {{"threshold", memory->threshold},
+          {"weight", memory->weight},
+          {"experts", memory->experts},
+          {"queries", memory->queries}};
+}
+
 std::string Fixed(double value, int digits) {
   return std::isnan(value) ? "-" : absl::StrFormat("%.*f", digits, value);
 }

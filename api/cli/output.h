@@ -45,6 +45,7 @@ std::string TaughtText(const TaughtGraphs& graphs);
 // Null where nothing is mixed.
 Json MixtureJson(const std::optional<ReadingMixture>& mixture);
 Json SecondLookJson(const std::optional<SecondLookInfo>& look);
+Json MemoryJson(const std::optional<MemoryInfo>& memory);
 
 // Columns padded to their widest cell; those that begin with '>' in their heading are flush right.
 class Table {

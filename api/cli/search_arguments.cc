@@ -29,6 +29,16 @@ absl::StatusOr<std::vector<std::string>> ParseNames(const char* flag,
   return absl::InvalidArgumentError(absl::StrFormat("%s: %s, expected names A,B", flag, Quoted(*text)));
 }
 
+// "on" or "off"; where nothing is given, `*is_on` stays.
+absl::Status ParseSwitch(std::string_view name, const std::string& text, bool* is_on) {
+  if (text.empty()) return absl::OkStatus();
+  if (text != "on" && text != "off") {
+    return absl::InvalidArgumentError(absl::StrFormat("%s: %s, expected on or off", name, Quoted(text)));
+  }
+  *is_on = text == "on";
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void AddVectorOption(CLI::App& command, std::vector<std::string>* files) {
@@ -75,6 +85,11 @@ void AddSearchOptions(CLI::App& command, SearchArguments* arguments) {
       .add_option(
           "--second-look", arguments->second_look,
           "Let what the chosen experts find revise the route, as trained dispatch learned to (default: on)")
+      ->type_name("on|off");
+  command
+      .add_option("--memory", arguments->memory,
+                  "Raise hits that were judged relevant for queries like this one, where trained dispatch "
+                  "learned to (default: on)")
       ->type_name("on|off");
   command
       .add_option(
@@ -143,13 +158,8 @@ absl::StatusOr<SearchOptions> ToSearchOptions(const SearchArguments& arguments, 
   options.filter = arguments.filter;
   options.router = arguments.router;
   TRIVIUM_CLI_ASSIGN_OR_RETURN(options.adapters, ParseAdapterUse(arguments.adapters));
-  if (const std::string& look = arguments.second_look; !look.empty()) {
-    if (look != "on" && look != "off") {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("--second-look: %s, expected on or off", Quoted(look)));
-    }
-    options.second_look = look == "on";
-  }
+  TRIVIUM_CLI_RETURN_IF_ERROR(ParseSwitch("--second-look", arguments.second_look, &options.second_look));
+  TRIVIUM_CLI_RETURN_IF_ERROR(ParseSwitch("--memory", arguments.memory, &options.memory));
   TRIVIUM_CLI_RETURN_IF_ERROR(ParseIndexChoice(arguments.index, &options));
   if (!arguments.fusion.empty()) {
     TRIVIUM_CLI_ASSIGN_OR_RETURN(options.fusion, ParseFusion(arguments.fusion));

@@ -20,7 +20,7 @@ namespace trivium::cli {
 struct SearchArguments {
   std::string experts = "auto";
   std::string adapters;
-  std::string second_look;
+  std::string second_look, memory;
   std::string index;
   std::string fusion;
   std::optional<double> lexical_weight;

@@ -136,6 +136,10 @@ std::string Explanation(const SearchResult& result) {
   const Trace& trace = result.trace;
   std::string text = "\n" + experts.ToString() + "\n";
   if (result.route.explanation) text += PilotsText(*result.route.explanation);
+  if (result.route.remembered > 0) {
+    text += absl::StrFormat("remembered from queries like this one: %s documents\n",
+                            Grouped(result.route.remembered));
+  }
   if (result.route.widened) text += "first results left the route unsure, so more experts were asked\n";
   if (result.route.in_domain) {
     text += absl::StrFormat("in domain with probability %.3f, by the guard: %s\n", *result.route.in_domain,

@@ -37,6 +37,7 @@ Json ToJson(const DispatchReport& report) {
                {"lexical_weight", report.lexical_weight ? Json(*report.lexical_weight) : Json(nullptr)},
                {"mixture", MixtureJson(report.mixture)},
                {"second_look", SecondLookJson(report.second_look)},
+               {"memory", MemoryJson(report.memory)},
                {"gain", report.gain},
                {"gain_interval", {report.gain_low, report.gain_high}},
                {"guard", GuardToJson(report.guard)},
@@ -75,6 +76,11 @@ std::string ToText(const DispatchReport& report) {
                 ? absl::StrFormat("; more experts are asked where that is less than %.2f sure\n",
                                   look->widen_below)
                 : "\n";
+  }
+  if (const auto& memory = report.memory) {
+    text +=
+        absl::StrFormat("what was judged relevant is remembered for queries like it, by %s of the experts\n",
+                        Grouped(memory->experts));
   }
   text += absl::StrFormat("%s judged queries, %s of them validation (%.1f s)\n", Grouped(report.queries),
                           Grouped(report.validation_queries), report.seconds);

@@ -46,17 +46,21 @@ std::chrono::steady_clock::time_point DeadlineIn(double seconds) {
          std::chrono::duration_cast<std::chrono::steady_clock::duration>(capped);
 }
 
-SearchOptions MakeSearchOptions(
-    std::int64_t k, const py::object& experts, std::string filter, const std::optional<std::string>& index,
-    std::int64_t beam_width, bool load_documents, bool load_vectors, std::string router,
-    std::optional<double> top_p, std::optional<int> max_experts, std::optional<double> timeout,
-    std::optional<bool> adapters, const std::optional<std::string>& fusion,
-    std::optional<double> lexical_weight, const std::string& on_reject, const py::object& allowed_experts,
-    const py::object& partitions, std::optional<double> cost, std::optional<std::int64_t> budget,
-    std::optional<Route> route, bool explain, std::int64_t level, std::int64_t probes, bool second_look) {
+SearchOptions MakeSearchOptions(std::int64_t k, const py::object& experts, std::string filter,
+                                const std::optional<std::string>& index, std::int64_t beam_width,
+                                bool load_documents, bool load_vectors, std::string router,
+                                std::optional<double> top_p, std::optional<int> max_experts,
+                                std::optional<double> timeout, std::optional<bool> adapters,
+                                const std::optional<std::string>& fusion,
+                                std::optional<double> lexical_weight, const std::string& on_reject,
+                                const py::object& allowed_experts, const py::object& partitions,
+                                std::optional<double> cost, std::optional<std::int64_t> budget,
+                                std::optional<Route> route, bool explain, std::int64_t level,
+                                std::int64_t probes, bool second_look, bool memory) {
   SearchOptions options;
   options.level = AsCount(level, "level");
   options.second_look = second_look;
+  options.memory = memory;
   options.probes = AsCount(probes, "probes");
   if (adapters) options.adapters = *adapters ? AdapterUse::kAlways : AdapterUse::kNever;
   if (fusion) options.fusion = Check(ParseFusion(*fusion));
@@ -107,14 +111,16 @@ void BindOptions(py::module_& module) {
            "lexical_weight"_a = py::none(), "on_reject"_a = std::string(OnRejectName(search.on_reject)),
            "allowed_experts"_a = py::none(), "partitions"_a = py::none(), "cost"_a = py::none(),
            "budget"_a = py::none(), "route"_a = py::none(), "explain"_a = search.explain,
-           "level"_a = search.level, "probes"_a = search.probes, "second_look"_a = search.second_look)
+           "level"_a = search.level, "probes"_a = search.probes, "second_look"_a = search.second_look,
+           "memory"_a = search.memory)
       .def_readonly("k", &SearchOptions::k)
       .def_readonly("beam_width", &SearchOptions::beam_width)
       .def_readonly("level", &SearchOptions::level)
       .def_readonly("probes", &SearchOptions::probes)
       .def_readonly("load_documents", &SearchOptions::load_documents)
       .def_readonly("load_vectors", &SearchOptions::load_vectors)
-      .def_readonly("second_look", &SearchOptions::second_look);
+      .def_readonly("second_look", &SearchOptions::second_look)
+      .def_readonly("memory", &SearchOptions::memory);
 
   static const BuildOptions build;
   py::class_<BuildOptions>(module, "BuildOptions")

@@ -88,6 +88,12 @@ py::object AsSecondLook(const std::optional<SecondLookInfo>& look) {
                   "max_experts"_a = look->max_experts);
 }
 
+py::object AsMemory(const std::optional<MemoryInfo>& memory) {
+  if (!memory) return py::none();
+  return py::dict("threshold"_a = memory->threshold, "weight"_a = memory->weight,
+                  "experts"_a = memory->experts, "queries"_a = memory->queries);
+}
+
 py::object TextSet(const TextSetInfo& set) {
   return Class("TextSetInfo")("partition"_a = set.partition, "documents"_a = set.documents,
                               "unsealed"_a = set.unsealed, "deleted"_a = set.deleted,
@@ -110,8 +116,8 @@ py::object Dispatch(const DispatchInfo& dispatch) {
       "reason"_a = dispatch.reason, "pilots"_a = dispatch.pilots, "feedback"_a = dispatch.feedback,
       "top_p"_a = dispatch.top_p, "prior_weight"_a = dispatch.prior_weight,
       "lexical_weight"_a = dispatch.lexical_weight, "mixture"_a = AsMixture(dispatch.mixture),
-      "second_look"_a = AsSecondLook(dispatch.second_look), "max_experts"_a = dispatch.max_experts,
-      "guard"_a = Guard(dispatch.guard));
+      "second_look"_a = AsSecondLook(dispatch.second_look), "memory"_a = AsMemory(dispatch.memory),
+      "max_experts"_a = dispatch.max_experts, "guard"_a = Guard(dispatch.guard));
 }
 
 }  // namespace
@@ -193,10 +199,10 @@ py::object AsPython(const DispatchReport& report) {
       "enabled"_a = report.enabled, "reason"_a = report.reason, "top_p"_a = report.top_p,
       "max_experts"_a = report.max_experts, "prior_weight"_a = report.prior_weight,
       "lexical_weight"_a = report.lexical_weight, "mixture"_a = AsMixture(report.mixture),
-      "second_look"_a = AsSecondLook(report.second_look), "gain"_a = report.gain,
-      "gain_low"_a = report.gain_low, "gain_high"_a = report.gain_high, "rows"_a = rows,
-      "guard"_a = Guard(report.guard), "first_expert_changed"_a = report.first_expert_changed,
-      "seconds"_a = report.seconds);
+      "second_look"_a = AsSecondLook(report.second_look), "memory"_a = AsMemory(report.memory),
+      "gain"_a = report.gain, "gain_low"_a = report.gain_low, "gain_high"_a = report.gain_high,
+      "rows"_a = rows, "guard"_a = Guard(report.guard),
+      "first_expert_changed"_a = report.first_expert_changed, "seconds"_a = report.seconds);
 }
 
 py::object AsPython(const FeedbackReport& report) {

@@ -118,6 +118,8 @@ void BindRoute(py::module_& module) {
                     "Of log probabilities, revised ones where there are, added to scores.")
       .def_readonly("widened", &Route::widened,
                     "Whether more experts were asked because a second look was not sure.")
+      .def_readonly("remembered", &Route::remembered,
+                    "How many documents were judged relevant for queries like this one, and so raised.")
       .def_readonly("lexical_weight", &Route::lexical_weight,
                     "Learned share of lexical experts in the answer, or None.")
       .def_property_readonly(

@@ -42,6 +42,7 @@ def search_options(
     level: int | None = None,
     probes: int | None = None,
     second_look: bool = DEFAULTS.second_look,
+    memory: bool = DEFAULTS.memory,
 ) -> _trivium.SearchOptions:
     """Checked."""
     unknown = [include] if isinstance(include, str) else [name for name in include if name != "vectors"]
@@ -72,6 +73,7 @@ def search_options(
         level=DEFAULTS.level if level is None else level,
         probes=DEFAULTS.probes if probes is None else probes,
         second_look=second_look,
+        memory=memory,
     )
 
 

@@ -283,6 +283,9 @@ class DispatchReport(Report):
     second_look: dict[str, float] | None
     """How what the chosen experts find revises their probabilities (`route_weight`, `score_weight`), how much these
     then count (`prior_weight`), and below which share (`widen_below`) more experts are asked (`max_experts`)."""
+    memory: dict[str, float] | None
+    """How documents judged relevant for earlier queries are raised for queries like them: above which cosine
+    (`threshold`), how much (`weight`, mean over experts), by how many `experts`, from how many `queries`; None: not."""
     gain: float
     """nDCG@10 of `router` minus that of all experts, macro over sets."""
     gain_low: float
@@ -517,7 +520,8 @@ class DispatchInfo(Report):
     lexical_weight: float | None
     mixture: dict[str, float] | None
     second_look: dict[str, float] | None
-    """All three as in `DispatchReport`."""
+    memory: dict[str, float] | None
+    """All four as in `DispatchReport`."""
     max_experts: int
     guard: GuardReport | None
     """As trained."""

@@ -299,6 +299,7 @@ class Store(StoreTraining, StoreFeedback):
         timeout: float | None = None,
         adapters: bool | None = None,
         second_look: bool = _DEFAULTS.second_look,
+        memory: bool = _DEFAULTS.memory,
         fusion: FusionName | None = None,
         lexical_weight: float | None = None,
         on_reject: OnReject = "all",
@@ -328,7 +329,9 @@ class Store(StoreTraining, StoreFeedback):
         that the gate left off. top_p (0, 1] and max_experts override what training found. timeout: seconds, then DeadlineExceeded.
         adapters: True reads the query also by adapters that the gate left off, False by none; experts="all" is
         always plain. second_look: False leaves the route as it is; by default what the chosen experts find revises it
-        as training found best, and more are asked where that is not sure (`.route.widened`). fusion: how the lists of several spaces, or of dense and lexical experts, become one: by their
+        as training found best, and more are asked where that is not sure (`.route.widened`). memory: False leaves
+        hits as they are; by default those judged relevant for queries like this one are raised as training found best
+        (`.route.remembered`). fusion: how the lists of several spaces, or of dense and lexical experts, become one: by their
         ranks ("rrf"), or by their scores, brought to 0..1 by the best and worst hit of each list and added
         ("convex"), with `lexical_weight` (0 to 1) the share of the lexical experts; without, "rrf" and 0.3, or for
         "auto" what training the dispatch found. on_reject: what
@@ -358,6 +361,7 @@ class Store(StoreTraining, StoreFeedback):
             max_experts=max_experts,
             adapters=adapters,
             second_look=second_look,
+            memory=memory,
             fusion=fusion,
             lexical_weight=lexical_weight,
             on_reject=on_reject,
@@ -392,6 +396,7 @@ class Store(StoreTraining, StoreFeedback):
         timeout: float | None = None,
         adapters: bool | None = None,
         second_look: bool = _DEFAULTS.second_look,
+        memory: bool = _DEFAULTS.memory,
         fusion: FusionName | None = None,
         lexical_weight: float | None = None,
         on_reject: OnReject = "all",
@@ -420,6 +425,7 @@ class Store(StoreTraining, StoreFeedback):
             max_experts=max_experts,
             adapters=adapters,
             second_look=second_look,
+            memory=memory,
             fusion=fusion,
             lexical_weight=lexical_weight,
             on_reject=on_reject,
@@ -458,6 +464,7 @@ class Store(StoreTraining, StoreFeedback):
         max_experts: int | None = None,
         adapters: bool | None = None,
         second_look: bool = _DEFAULTS.second_look,
+        memory: bool = _DEFAULTS.memory,
         fusion: FusionName | None = None,
         lexical_weight: float | None = None,
         on_reject: OnReject = "all",
@@ -487,6 +494,7 @@ class Store(StoreTraining, StoreFeedback):
             max_experts=max_experts,
             adapters=adapters,
             second_look=second_look,
+            memory=memory,
             fusion=fusion,
             lexical_weight=lexical_weight,
             on_reject=on_reject,

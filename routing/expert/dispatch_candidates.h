@@ -124,6 +124,11 @@ inline constexpr float kLookedTemperatures[] = {0.7f, 1.0f};
 // Shares of lexical experts. Measured on 17 collections, see docs/dispatch.md.
 inline constexpr float kLexicalCandidates[] = {0.1f, 0.2f, 0.3f, 0.4f, 0.5f};
 
+// Least similarity of an earlier query to be heard, and what an expert's hits are raised by where it is
+// heard.
+inline constexpr float kMemoryThresholds[] = {0.5f, 0.6f, 0.7f, 0.8f};
+inline constexpr float kMemoryWeights[] = {0.2f, 0.4f, 0.8f};
+
 // Mixtures: shares of the experts with every temperature of the policy, then all shares. Measured on 17
 // collections, see docs/dispatch.md.
 inline constexpr float kOwnCandidates[] = {0.0f, 0.5f, 0.65f, 0.8f, 1.0f};

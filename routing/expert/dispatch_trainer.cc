@@ -45,7 +45,8 @@ absl::Status CheckQueries(const DispatchQueries& queries, const char* what) {
 
 constexpr std::size_t kNoGraph = std::numeric_limits<std::size_t>::max();
 constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
-// How far a router's objective may be behind the best one's and still win by mixing, by a second look.
+// How far a router's objective may be behind the best one's and still win by mixing, by a second look or
+// memory.
 constexpr double kLagToMix = 0.02;
 constexpr double kLagToLook = 0.005;
 
@@ -254,7 +255,10 @@ absl::Status Trainer::TuneAnswers(const std::vector<std::size_t>& best_candidate
     if (options_.tune_mixture && may_win) tuner_.TuneMixture(names_[r], predictions, &usage);
     tuner_.TunePrior(predictions, &usage);
     best_before_look = std::max(best_before_look, usage.objective);
-    if (usage.objective > best_before_look - kLagToLook) tuner_.TuneSecondLook(predictions, &usage);
+    if (usage.objective > best_before_look - kLagToLook) {
+      tuner_.TuneSecondLook(predictions, &usage);
+      tuner_.TuneMemory(predictions, &usage);
+    }
     if (may_win) tuner_.TuneLexical(predictions, &usage);
     TRIVIUM_RETURN_IF_ERROR(Step(0.8 + 0.2 * static_cast<double>(i + 1) / static_cast<double>(order.size())));
   }

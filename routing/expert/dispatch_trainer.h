@@ -15,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "routing/expert/answer_memory.h"
 #include "routing/expert/dispatch_policy.h"
 #include "routing/expert/expert_router.h"
 #include "routing/expert/pilot_set.h"
@@ -45,6 +46,8 @@ struct AnswerSettings {
   // Revises the probabilities by what the chosen experts found; its weight of the prior takes the place of
   // the one above. Whether more experts are asked, who chooses decides, not who answers.
   std::optional<SecondLook> second_look = {};
+  // Hits that were judged relevant for queries like this one are raised; none: they are not.
+  std::optional<MemorySettings> memory = {};
 };
 
 // True quality (nDCG@10) of the fused answer when the experts `choice.chosen` are asked for pilot `query` of
@@ -72,6 +75,7 @@ struct DispatchTrainingOptions {
   bool tune_prior = true;     // false: scores of the experts cannot be compared, so they get no prior
   FirstScores first_scores;   // empty: no second look is learned; nor is one where there is no prior
   bool tune_mixture = false;  // true: experts read queries differently, so that readings can be mixed
+  bool tune_memory = false;   // true: EvaluateChoice raises what is remembered
 
   // Without validation queries, every training query is judged by routers trained on the other folds.
   std::size_t fold_count = 5;

@@ -33,7 +33,7 @@ void JoinByKey(bool add, std::vector<FusedHit>* candidates) {
 
 void AppendScores(const ExpertResult& result, std::vector<FusedHit>* hits) {
   for (const ScoredDocument& hit : result.hits) {
-    hits->push_back({hit.key, hit.score + result.prior, hit.score, result.expert});
+    hits->push_back({hit.key, hit.score + hit.raised + result.prior, hit.score, result.expert});
   }
 }
 

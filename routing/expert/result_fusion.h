@@ -14,7 +14,8 @@ enum class ExpertKind : std::uint8_t { kDense, kLexical, kCallable };
 
 struct ScoredDocument {
   std::uint64_t key = 0;
-  float score = 0;  // larger is better
+  float score = 0;   // of the expert, larger is better
+  float raised = 0;  // added to it where lists are merged; lists are ordered by the sum
 };
 
 // What one expert returned, best first, keys distinct.
@@ -39,7 +40,7 @@ inline constexpr float kReciprocalRankOffset = 60.0f;
 
 struct FusedHit {
   std::uint64_t key = 0;
-  float score = 0;           // final, larger is better: score + prior, or the sum of votes
+  float score = 0;           // final, larger is better: score + raised + prior, or the sum of votes
   float expert_score = 0;    // raw score given by `expert`
   std::uint32_t expert = 0;  // the one that spoke best for it; ties by the smaller number
 };

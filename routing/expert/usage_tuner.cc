@@ -272,6 +272,34 @@ void UsageTuner::TrySecondLook(const RouterPredictions& predictions, const Usage
   if (looked.objective > best->objective) *best = std::move(looked);
 }
 
+// Raised hits need deeper searches: they must be worth it as another expert must.
+void UsageTuner::TuneMemory(const RouterPredictions& predictions, Usage* best) const {
+  if (!options_.tune_memory) return;
+  const Usage without = *best;
+  double least = without.objective + options_.quality_per_expert;
+  for (const float threshold : kMemoryThresholds) {
+    std::vector<Usage> by_weight = {without};
+    for (const float weight : kMemoryWeights) {
+      const auto give = [&](AnswerSettings* answer) {
+        answer->memory = MemorySettings{threshold, std::vector<float>(expert_count_, weight)};
+      };
+      by_weight.push_back(
+          Evaluate(predictions, without.policy, Changed(without, give), without.first_scores));
+    }
+    const auto set = [&](AnswerSettings* answer, std::size_t expert, std::size_t way) {
+      if (!answer->memory) answer->memory = MemorySettings{threshold, std::vector<float>(expert_count_)};
+      answer->memory->weights[expert] = way == 0 ? 0.0f : kMemoryWeights[way - 1];
+    };
+    Usage weighed = Evaluate(predictions, without.policy, LearnByExpert(predictions, by_weight, set),
+                             without.first_scores);
+    const std::vector<float>& weights = weighed.answer.memory->weights;
+    const bool raises = std::any_of(weights.begin(), weights.end(), [](float weight) { return weight > 0; });
+    if (!raises || weighed.objective <= least) continue;
+    least = weighed.objective;
+    *best = std::move(weighed);
+  }
+}
+
 void UsageTuner::TuneLexical(const RouterPredictions& predictions, Usage* best) const {
   if (options_.lexical.empty()) return;
   std::vector<Usage> by_share = {*best};  // without them
@@ -279,50 +307,52 @@ void UsageTuner::TuneLexical(const RouterPredictions& predictions, Usage* best) 
     const auto give = [&](AnswerSettings* answer) { answer->lexical_weights.assign(expert_count_, share); };
     by_share.push_back(Evaluate(predictions, best->policy, Changed(*best, give), best->first_scores));
   }
+  const auto set = [](AnswerSettings* answer, std::size_t expert, std::size_t way) {
+    answer->lexical_weights[expert] = way == 0 ? 0.0f : kLexicalCandidates[way - 1];
+  };
   Usage weighed =
-      Evaluate(predictions, best->policy, LearnLexicalWeights(predictions, by_share), best->first_scores);
+      Evaluate(predictions, best->policy, LearnByExpert(predictions, by_share, set), best->first_scores);
   for (Usage& usage : by_share) {
     if (usage.objective > best->objective) *best = std::move(usage);
   }
   if (weighed.objective > best->objective) *best = std::move(weighed);
 }
 
-// A weight for each expert: the share that answered the queries best which are likely its own, drawn to what
-// is best for all as if that had been seen in kDoubt queries more. By folds, then with all queries.
-FoldedAnswers UsageTuner::LearnLexicalWeights(const RouterPredictions& predictions,
-                                              const std::vector<Usage>& by_share) const {
-  const std::size_t shares = by_share.size();
-  std::vector<double> of_all(shares);
-  for (std::size_t s = 0; s < shares; ++s) of_all[s] = by_share[s].objective;
-  // Fold x expert x share; the last fold has all queries.
-  std::vector<double> worth((kFolds + 1) * expert_count_ * shares);
+// Drawn to what is best for all as if that had been seen in kDoubt queries more.
+FoldedAnswers UsageTuner::LearnByExpert(
+    const RouterPredictions& predictions, const std::vector<Usage>& by_value,
+    const std::function<void(AnswerSettings*, std::size_t expert, std::size_t way)>& set) const {
+  const std::size_t ways = by_value.size();
+  std::vector<double> of_all(ways);
+  for (std::size_t w = 0; w < ways; ++w) of_all[w] = by_value[w].objective;
+  // Fold x expert x way; the last fold has all queries.
+  std::vector<double> worth((kFolds + 1) * expert_count_ * ways);
   for (std::size_t f = 0; f <= kFolds; ++f) {
     for (std::size_t e = 0; e < expert_count_; ++e) {
-      for (std::size_t s = 0; s < shares; ++s)
-        worth[(f * expert_count_ + e) * shares + s] = kDoubt * of_all[s];
+      for (std::size_t w = 0; w < ways; ++w) worth[(f * expert_count_ + e) * ways + w] = kDoubt * of_all[w];
     }
   }
   Dispatch dispatch;
   for (std::size_t i = 0; i < queries_.size(); ++i) {
-    Choose(predictions, i, by_share.front().policy, by_share.front().answer, &dispatch);
+    Choose(predictions, i, by_value.front().policy, by_value.front().answer, &dispatch);
     for (std::size_t f = 0; f <= kFolds; ++f) {
       if (i % kFolds == f) continue;  // the fold's own queries are held out
       for (std::size_t e = 0; e < expert_count_; ++e) {
-        for (std::size_t s = 0; s < shares; ++s) {
-          worth[(f * expert_count_ + e) * shares + s] +=
-              dispatch.experts[e].probability * by_share[s].quality[i];
+        for (std::size_t w = 0; w < ways; ++w) {
+          worth[(f * expert_count_ + e) * ways + w] +=
+              dispatch.experts[e].probability * by_value[w].quality[i];
         }
       }
     }
   }
   FoldedAnswers answers;
   for (std::size_t f = 0; f <= kFolds; ++f) {
-    const FoldedAnswers& without = by_share.front().folds;
+    const FoldedAnswers& without = by_value.front().folds;
     AnswerSettings& answer = answers.emplace_back(without.size() > 1 ? without[f] : without.back());
     for (std::size_t e = 0; e < expert_count_; ++e) {
-      const auto first = worth.begin() + static_cast<std::ptrdiff_t>((f * expert_count_ + e) * shares);
-      const auto best = std::max_element(first, first + static_cast<std::ptrdiff_t>(shares)) - first;
-      answer.lexical_weights[e] = best == 0 ? 0.0f : kLexicalCandidates[best - 1];
+      const auto first = worth.begin() + static_cast<std::ptrdiff_t>((f * expert_count_ + e) * ways);
+      const auto best = std::max_element(first, first + static_cast<std::ptrdiff_t>(ways)) - first;
+      set(&answer, e, static_cast<std::size_t>(best));
     }
   }
   return answers;

@@ -50,10 +50,12 @@ class UsageTuner {
   // The best of the policies that suit the router named.
   Usage TunePolicy(std::string_view router, const RouterPredictions& predictions) const;
   // Replace *best by what is better: another mixture, with the policy that suits it; another prior; a second
-  // look, with the policy before and after it; another share of lexical experts, which are not asked before.
+  // look, with the policy before and after it; hits raised that are remembered; another share of lexical
+  // experts, which are not asked before.
   void TuneMixture(std::string_view router, const RouterPredictions& predictions, Usage* best) const;
   void TunePrior(const RouterPredictions& predictions, Usage* best) const;
   void TuneSecondLook(const RouterPredictions& predictions, Usage* best) const;
+  void TuneMemory(const RouterPredictions& predictions, Usage* best) const;
   void TuneLexical(const RouterPredictions& predictions, Usage* best) const;
 
   // What everybody answers, merged as `answer` says, and each query's given expert alone.
@@ -78,8 +80,11 @@ class UsageTuner {
   std::vector<SecondLook> LearnSecondLooks(const RouterPredictions& predictions,
                                            const DispatchOptions& policy, const AnswerSettings& answer,
                                            const std::vector<float>& first_scores) const;
-  FoldedAnswers LearnLexicalWeights(const RouterPredictions& predictions,
-                                    const std::vector<Usage>& by_share) const;
+  // For each expert the one of `by_value`'s ways that answered best the queries which are probably its own:
+  // `set` gives an expert the setting of that way, by number. By folds, then from all queries.
+  FoldedAnswers LearnByExpert(
+      const RouterPredictions& predictions, const std::vector<Usage>& by_value,
+      const std::function<void(AnswerSettings*, std::size_t expert, std::size_t way)>& set) const;
   void TrySecondLook(const RouterPredictions& predictions, const Usage& start, float temperature,
                      Usage* best) const;
   void Score(Usage* usage) const;

@@ -27,6 +27,7 @@ Route Taken() {
   route.prior_weight = 0.02f;
   route.mixture = {0.7f, 0.3f};
   route.widened = true;
+  route.remembered = 12;
   route.experts.push_back({"law", true, 0.5f, 0.1f, 0.7f, 1.0, "top-p", 0.6f});
   route.experts.push_back({"art", false, std::numeric_limits<float>::quiet_NaN(), 0, 0.3f, 2.5, "cap"});
   return route;
@@ -41,6 +42,7 @@ TEST(RouteJson, KeepsWhatARouteSays) {
   EXPECT_EQ(again.experts[1].cost, 2.5);
   EXPECT_EQ(again.experts[0].reason, "top-p");
   EXPECT_TRUE(again.widened);
+  EXPECT_EQ(again.remembered, 12u);
   EXPECT_EQ(again.experts[0].revised, 0.6f);
   EXPECT_TRUE(std::isnan(again.experts[1].revised));
   ASSERT_OK_AND_ASSIGN(const Route within,

@@ -82,6 +82,13 @@ def test_the_second_look_is_a_choice_of_on_or_off(ask):
     ask(question(), "--second-look", "maybe").must_fail(2, "--second-look: 'maybe'", "on or off")
 
 
+def test_memory_is_a_choice_of_on_or_off(ask):
+    on, off = (ask(question(), "--memory", memory, "--json").json for memory in ("on", "off"))
+    assert on["hits"] == off["hits"]  # nothing is trained, so nothing is remembered
+    assert on["route"]["remembered"] == off["route"]["remembered"] == 0
+    ask(question(), "--memory", "maybe").must_fail(2, "--memory: 'maybe'", "on or off")
+
+
 def test_exact_and_graph_agree_on_a_small_store(ask):
     ids = [
         [h["id"] for h in ask(question(), "--index", i, "--json").json["hits"]] for i in ("exact", "graph")

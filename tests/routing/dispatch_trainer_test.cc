@@ -350,6 +350,38 @@ TEST(TrainDispatch, LearnsAShareForTheQueriesOfEachExpert) {
   for (std::size_t e = 1; e + 1 < kExpertCount; ++e) EXPECT_EQ(weights[e], 0.0f) << e;
 }
 
+// What is remembered serves the queries of the first expert where earlier ones must be similar by 0.7, and
+// harms those of all others.
+TEST(TrainDispatch, LearnsAWeightOfMemoryForEachExpert) {
+  ClusteredQueries source(16, kExpertCount, 0.7, 1);
+  const PilotSet pilots = source.Pilots(600);
+  const auto evaluate = [&pilots](double worth) {
+    return [&pilots, worth](std::size_t query, const Dispatch& choice, const AnswerSettings& settings) {
+      const absl::Span<const float> utilities = pilots.utilities(query);
+      const auto best = std::max_element(utilities.begin(), utilities.end()) - utilities.begin();
+      if (!settings.memory || !choice.experts[best].chosen) return 0.5;
+      EXPECT_EQ(settings.memory->weights.size(), kExpertCount);
+      const double weight = settings.memory->weights[best];
+      return 0.5 + (best == 0 ? worth * (1 - std::abs(settings.memory->threshold - 0.7)) : -1.0) * weight / 2;
+    };
+  };
+  DispatchQueries queries{.pilots = &pilots};
+  DispatchTrainingOptions options = Quick();
+  options.routers = {"linear"};
+  options.tune_memory = true;
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch trained, TrainDispatch(queries, nullptr, evaluate(1), options));
+  const std::optional<MemorySettings>& memory = trained.report.settings[0].answer.memory;
+  ASSERT_TRUE(memory.has_value());
+  EXPECT_FLOAT_EQ(memory->threshold, 0.7f);
+  EXPECT_THAT(memory->weights, ::testing::ElementsAre(0.8f, 0, 0, 0, 0, 0));
+
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch harmed, TrainDispatch(queries, nullptr, evaluate(-1), options));
+  EXPECT_FALSE(harmed.report.settings[0].answer.memory.has_value());
+  options.tune_memory = false;
+  ASSERT_OK_AND_ASSIGN(const TrainedDispatch unasked, TrainDispatch(queries, nullptr, evaluate(1), options));
+  EXPECT_FALSE(unasked.report.settings[0].answer.memory.has_value());
+}
+
 TEST(LexicalShare, IsTheMeanOfTheWeightsByProbability) {
   std::vector<ExpertChoice> experts(4);
   for (std::size_t e = 0; e < 4; ++e) experts[e].probability = 0.1f * static_cast<float>(e + 1);

@@ -52,6 +52,14 @@ TEST(FuseResults, PriorMovesScoresButNotTheRawScore) {
   EXPECT_EQ(fused[0].expert_score, 0.5f);
 }
 
+TEST(FuseResults, RaisedHitsRankHigherAndKeepTheirRawScore) {
+  const std::vector<ScoredDocument> a = {{1, 0.5f, 0.375f}, {4, 0.75f}}, b = {{2, 0.625f}};
+  const std::vector<FusedHit> fused = Fuse({Result(0, a), Result(1, b)}, 10, FusionMethod::kAuto);
+  EXPECT_EQ(Keys(fused), (std::vector<std::uint64_t>{1, 4, 2}));
+  EXPECT_EQ(fused[0].score, 0.875f);
+  EXPECT_EQ(fused[0].expert_score, 0.5f);
+}
+
 TEST(FuseResults, VotesByRankAcrossSpaces) {
   const std::vector<ScoredDocument> a = {{1, 0.9f}, {2, 0.8f}}, b = {{3, 77}, {2, 70}};
   std::vector<ExpertResult> results = {Result(0, a, 0), Result(1, b, 1)};

@@ -193,6 +193,7 @@ struct SearchOptions {
   std::optional<double> top_p;     // dispatch: overrides the trained share of probability to cover, (0, 1]
   std::optional<int> max_experts;  // dispatch: overrides the trained cap, >= 1
   bool second_look = true;         // dispatch: what was learned about first results is used; false: it is not
+  bool memory = true;  // dispatch: hits remembered from judged queries are raised where that was learned
   OnReject on_reject = OnReject::kAll;  // dispatch: of queries that the guard rejects
 
   // Who may be asked, by name; empty: everybody. kNotFound: unknown; kInvalidArgument: none of those named in

@@ -77,6 +77,15 @@ struct SecondLookInfo {
   int max_experts = 0;      // then at most so many
 };
 
+// Documents that were judged relevant for earlier queries are raised for queries like them: by weight x root
+// of the sum of (cosine - threshold)^2 over those that are more similar than the threshold.
+struct MemoryInfo {
+  double threshold = 0;
+  double weight = 0;          // mean over experts, for each of which one is learned
+  std::uint64_t experts = 0;  // whose weight is above 0
+  std::uint64_t queries = 0;  // remembered
+};
+
 // What training the dispatch found on queries that no router was trained on.
 struct DispatchReport {
   std::uint64_t queries = 0;  // judged queries used, training and validation together
@@ -93,6 +102,7 @@ struct DispatchReport {
   std::optional<double> lexical_weight;
   std::optional<ReadingMixture> mixture;  // none: each expert asks as it reads the query
   std::optional<SecondLookInfo> second_look;
+  std::optional<MemoryInfo> memory;    // none: held-out queries were not answered better by it
   double gain = 0;                     // nDCG@10 of `router` minus "all", macro over sets
   double gain_low = 0, gain_high = 0;  // paired bootstrap 95 % interval
   std::vector<ComparisonRow> rows;     // on validation
@@ -254,6 +264,7 @@ struct DispatchInfo {
   std::optional<double> lexical_weight;  // as in DispatchReport
   std::optional<ReadingMixture> mixture;
   std::optional<SecondLookInfo> second_look;
+  std::optional<MemoryInfo> memory;
   int max_experts = 0;
   GuardReport guard;  // as trained
 };

@@ -100,6 +100,8 @@ struct Route {
                             // what several experts search is searched once
   double prior_weight = 0;  // of log probabilities, revised ones where there are, added to scores
   bool widened = false;     // a second look was not sure, so more experts were asked
+  std::uint64_t remembered =
+      0;  // documents that were judged relevant for queries like this one, and so raised
   std::optional<ReadingMixture> mixture = {};        // where the reading is "mixed"
   std::optional<double> lexical_weight = {};         // learned share of lexical experts in the answer
   std::optional<RouteExplanation> explanation = {};  // with SearchOptions::explain
