@@ -10,7 +10,8 @@ test queries that have neither a near twin (cosine 0.95) nor a relevant document
   all domains           every partition, queries read by the adapter of all domains
   all domains, chosen   dispatch trained in a store that has only that adapter
   auto                  dispatch trained in a store with all adapters: mixed readings, partitions chosen
-  ..., one look         of the row above, the same training without its second look at what was found
+  ..., one look         of the same training, without its second look at what was found
+  ..., no memory        likewise, without raising what is remembered of the judged queries
   auto, one partition   S1: the same with all documents in one partition, so without a choice of partitions
   plain and words       every partition and a lexical expert (BM25) over all, untrained: merged by rank
   auto and words        auto with that lexical expert, whose share was learned
@@ -97,6 +98,7 @@ class Bench:
             trained["partitions chosen"] = self.train_dispatch(store, seed)
             rows["partitions chosen"] = self.answer(store)
             rows["partitions chosen, one look"] = self.answer(store, second_look=False)
+            rows["partitions chosen, no memory"] = self.answer(store, memory=False)
         with trivium.open(self.copy("federated", "with")) as store:
             adapters = store.train_adapter(**self.train[False], seed=seed, threads=self.threads)
             trained["adapters"] = {
@@ -114,6 +116,7 @@ class Bench:
             trained["auto"] = self.train_dispatch(store, seed)
             rows["auto"] = self.answer(store)
             rows["auto, one look"] = self.answer(store, second_look=False)
+            rows["auto, no memory"] = self.answer(store, memory=False)
             if seed == 0:
                 trained["auto"]["whom_to_ask"] = self.knows_whom_to_ask(store)
         with trivium.open(self.copy("with", "without"), encoders=self.encoders) as store:
@@ -125,6 +128,7 @@ class Bench:
             )
             rows["auto and words"] = self.answer(store, texts=True)
             rows["auto and words, one look"] = self.answer(store, texts=True, second_look=False)
+            rows["auto and words, no memory"] = self.answer(store, texts=True, memory=False)
         with trivium.open(self.copy("shared", "with")) as store:
             store.train_adapter(**self.train[True], seed=seed, threads=self.threads)
             trained["auto, one partition"] = self.train_dispatch(store, seed, shared=True)
@@ -149,6 +153,14 @@ def summary(bench, runs):
         "auto - plain, clean": gain(mean["auto"], mean["plain"], bench.clean),
         "auto - auto, one look": gain(mean["auto"], mean["auto, one look"]),
         "auto - auto, one look, clean": gain(mean["auto"], mean["auto, one look"], bench.clean),
+        "auto - auto, no memory": gain(mean["auto"], mean["auto, no memory"]),
+        "auto - auto, no memory, clean": gain(mean["auto"], mean["auto, no memory"], bench.clean),
+        "partitions chosen - partitions chosen, no memory": gain(
+            mean["partitions chosen"], mean["partitions chosen, no memory"]
+        ),
+        "auto and words - auto and words, no memory": gain(
+            mean["auto and words"], mean["auto and words, no memory"]
+        ),
         "auto and words - auto and words, one look": gain(
             mean["auto and words"], mean["auto and words, one look"]
         ),

@@ -132,6 +132,7 @@ def found_by_training(report):
         "mixture": report.mixture,
         "prior_weight": report.prior_weight,
         "second_look": report.second_look,
+        "memory": report.memory,
         "lexical_weight": report.lexical_weight,
         "top_p": report.top_p,
         "max_experts": report.max_experts,
