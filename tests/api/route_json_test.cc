@@ -81,6 +81,20 @@ TEST(RouteJson, RefusesDamagedTextWithoutACrash) {
   }
 }
 
+TEST(RouteJson, RemembersAWholeNumberOfDocumentsOrNone) {
+  const std::string text = Taken().ToJson(), field = "\"remembered\":12";
+  ASSERT_NE(text.find(field), std::string::npos);
+  const auto with = [&](const std::string& value) {
+    std::string changed = text;
+    return Route::FromJson(changed.replace(text.find(field), field.size(), "\"remembered\":" + value));
+  };
+  EXPECT_EQ(with("null")->remembered, 0u);
+  EXPECT_THAT(with("-1").status(), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("remembered: -1")));
+  EXPECT_THAT(with("1e300").status(), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("remembered")));
+  EXPECT_THAT(with("\"many\"").status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("remembered: of type string")));
+}
+
 TEST(RouteJson, NamesTheFieldThatIsWrong) {
   Route route = Taken();
   route.experts[0].chosen = false;
